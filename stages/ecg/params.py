@@ -1,0 +1,138 @@
+"""The schema of params.yaml: which keys there are and which values they take."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ecg.script import UsageError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+Detector = Literal[
+    *("neurokit", "pantompkins1985", "nabian2018", "hamilton2002", "christov2004"),
+    *("elgendi2010", "kalidas2017", "martinez2004", "rodrigues2021", "manikandan2012", "khamis2016"),
+]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Download(Section):
+    source: Literal["synthetic", "kaggle", "directory"]
+    verify_checksums: bool
+    synthetic_patients: Annotated[int, Field(ge=20)]
+    synthetic_seed: Seed
+    kaggle: Annotated[
+        list[Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+/versions/\d+$", description="OWNER/NAME/versions/NUMBER")]],
+        Field(min_length=1),
+    ]
+    ptbxl_patients: str
+    directory: str
+
+    @model_validator(mode="after")
+    def data_sets_differ(self):
+        if len(set(self.kaggle)) < len(self.kaggle):
+            raise ValueError("kaggle names a data set twice")
+        return self
+
+
+class Extract(Section):
+    sampling_rate: Annotated[int, Field(ge=100, le=2000)]
+    high_pass: Annotated[float, Field(ge=0, le=5)]
+    low_pass: Annotated[float, Field(gt=5, le=500)]
+    detector: Detector
+    window_start: Annotated[int, Field(ge=-500, le=-150)]
+    window_end: Annotated[int, Field(ge=150, le=1000)]
+    max_shift: Annotated[int, Field(ge=0, le=100)]
+    min_correlation: Annotated[float, Field(ge=0, lt=1)]
+    max_residual_z: Annotated[float, Field(gt=0)]
+    min_beats: Positive
+    min_share: Fraction
+
+    @model_validator(mode="after")
+    def below_nyquist(self):
+        if self.low_pass >= self.sampling_rate / 2:
+            raise ValueError(f"low_pass {self.low_pass:g} Hz must be below half the sampling_rate {self.sampling_rate}")
+        return self
+
+
+class Split(Section):
+    folds: Annotated[int, Field(ge=3)]
+    val_fold: Positive
+    test_fold: Positive
+    holdout_source: str
+    seed: Seed
+
+    @model_validator(mode="after")
+    def folds_exist_and_differ(self):
+        if max(self.val_fold, self.test_fold) > self.folds:
+            raise ValueError(f"val_fold {self.val_fold} and test_fold {self.test_fold} must be at most {self.folds}")
+        if self.val_fold == self.test_fold:
+            raise ValueError(f"val_fold and test_fold are both {self.val_fold}; they must differ")
+        return self
+
+
+class Train(Section):
+    filters: Annotated[list[Positive], Field(min_length=1)]
+    kernels: Annotated[list[Positive], Field(min_length=1)]
+    dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
+    epochs: Positive
+    patience: Positive
+    batch_size: Annotated[int, Field(ge=2)]
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    average: Annotated[float, Field(ge=0, lt=1)]
+    seed: Seed
+
+    @model_validator(mode="after")
+    def one_of_each_per_layer(self):
+        if not len(self.filters) == len(self.kernels) == len(self.dropout):
+            raise ValueError(
+                f"{len(self.filters)} filters, {len(self.kernels)} kernels and {len(self.dropout)} dropout "
+                "must be as many, one a layer"
+            )
+        return self
+
+
+class Evaluate(Section):
+    specificity: Annotated[float, Field(gt=0, lt=1)]
+    bootstrap: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class Params(Section):
+    download: Download
+    extract: Extract
+    split: Split
+    train: Train
+    evaluate: Evaluate
+
+
+def read_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check all of params.yaml; UsageError names key, value and what is allowed."""
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        raise UsageError(f"{path}: " + "; ".join(explain(e) for e in error.errors())) from None
+
+
+def explain(error: dict) -> str:
+    """Say one of pydantic's errors in a clause that names the key, the value and what is allowed."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        section = Params.model_fields.get(str(error["loc"][0]))
+        known = section.annotation.model_fields if section else Params.model_fields
+        return f"{key} is not a parameter; allowed: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}"
+    return f"{key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

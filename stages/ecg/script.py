@@ -1,0 +1,108 @@
+"""How a script starts, ends, reads tables and writes its outputs."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import joblib
+import pandas as pd
+from tqdm import tqdm
+
+
+class UsageError(Exception):
+    """A mistake that the user can mend: what was wrong, what was given, what is allowed."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run `main`; end with one line and status 1 on a user's mistake, with 130 on Ctrl-C."""
+    try:
+        main()
+    except (UsageError, OSError) as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def warn(message: str) -> None:
+    """Print one line to stderr that names the script."""
+    tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; move it there, file or folder, when all went well."""
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    remove(temporary)
+    try:
+        yield temporary
+        remove(path)
+        temporary.replace(path)
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that it holds, if it exists."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: dict) -> None:
+    """Write flat values, floats rounded to 9 decimals."""
+    rounded = {key: round(value, 9) if isinstance(value, float) else value for key, value in values.items()}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
+    text = ("record", "source", "patient", "label", "dx", "sex", "part", "sha256", "flags", "reason", "split")
+    numbers = ("age", "fold", "row", "heart_rate", "noise_uv", "correlation")
+    return pd.read_csv(
+        path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={name: [""] for name in numbers}
+    )
+
+
+def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
+    """Yield `function(*batch)` of each batch, in order, from as many processes as the machine has cores.
+
+    The environment variable WORKERS sets another number of processes, DASK_SCHEDULER_ADDRESS a Dask cluster to run on;
+    neither can change a result. Batches name files by absolute paths and return little: workers share the file system.
+    """
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if address:
+        yield from on_cluster(function, batches, address)
+        return
+    given = os.environ.get("WORKERS", "")
+    if given and not (given.isdigit() and int(given) > 0):
+        raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
+    workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
+    yield from joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(function)(*b) for b in batches)
+
+
+def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterator:
+    """Yield `function(*batch)` of each batch, in order, from the workers of a Dask scheduler."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UsageError(
+            "DASK_SCHEDULER_ADDRESS is set, which needs the package distributed: pip install distributed"
+        ) from None
+    import cloudpickle
+
+    # Workers run the code of this script, whatever code they find where they were started.
+    cloudpickle.register_pickle_by_value(sys.modules["ecg"])
+    try:
+        client = Client(address, timeout=20)
+    except ValueError as error:
+        raise UsageError(f"DASK_SCHEDULER_ADDRESS is {address!r}: {error}; allowed: as tcp://HOST:PORT") from None
+    with client, joblib.parallel_config("dask"):
+        yield from joblib.Parallel(return_as="generator")(joblib.delayed(function)(*batch) for batch in batches)

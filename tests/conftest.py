@@ -1,0 +1,69 @@
+"""Recordings on disk for the tests: small WFDB records made here, and real ones where ECG_REAL_DATA names them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecg.synthetic import healthy_heart, leads
+from ecg.wfdb_io import LEADS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with ptb-xl/, challenge/ and kagglehub/."""
+    folder = os.environ.get("ECG_REAL_DATA")
+    if not folder:
+        pytest.skip("ECG_REAL_DATA is not set: it names a folder with real recordings")
+    return Path(folder)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder, to be the working directory: params.yaml, data/ and metrics/."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "metrics").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ecg_signal(seconds: float = 10, sampling_rate: float = 500, heart_rate: float = 60, seed: int = 0) -> np.ndarray:
+    """A clean sinus rhythm of one synthetic heart (samples x 12, int16, uV); R peaks at 500 ms and every RR after."""
+    times = np.arange(int(seconds * sampling_rate)) * 1000 / sampling_rate
+    waves = healthy_heart(np.random.default_rng(seed))
+    signal = sum(leads(times - peak, waves) for peak in np.arange(500, 1000 * seconds + 500, 60_000 / heart_rate))
+    return np.rint(1000 * signal).astype(np.int16)
+
+
+def write_challenge(
+    folder: Path,
+    name: str,
+    samples: np.ndarray,
+    *,
+    sampling_rate: float = 500,
+    dialect: str = "new",
+    dx: str | None = "426783006",
+    names: tuple[str, ...] = LEADS,
+    gain: str | None = None,
+    checksums: bool = True,
+) -> Path:
+    """Write a Challenge record (.hea and MATLAB v4 .mat) in the header dialect of 2020 ('old') or 2021 ('new')."""
+    folder.mkdir(parents=True, exist_ok=True)
+    n = samples.shape[1]
+    head = np.array([30, n, len(samples), 0, 4], "<i4").tobytes() + b"val\0"
+    (folder / f"{name}.mat").write_bytes(head + np.ascontiguousarray(samples, "<i2").tobytes())
+    form, usual, mark = ("16+24", "1000/mV", "#") if dialect == "old" else ("16x1+24", "1000.0(0)/mv", "# ")
+    record = f"{name}.mat" if dialect == "old" else name
+    date = " 05-Feb-2020 11:39:16" if dialect == "old" else ""
+    lines = [f"{record} {n} {sampling_rate:g} {len(samples)}{date}"]
+    for i, lead in enumerate(names):
+        checksum = int(samples[:, i].sum(dtype=np.int64) + (0 if checksums else 1)) % 65536
+        lines.append(f"{name}.mat {form} {gain or usual} 16 0 {samples[0, i]} {checksum} 0 {lead}")
+    lines += [f"{mark}Age: 60", f"{mark}Sex: Male"] + ([f"{mark}Dx: {dx}"] if dx is not None else [])
+    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
+    return folder / f"{name}.hea"

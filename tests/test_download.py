@@ -1,0 +1,321 @@
+import download
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+from conftest import ecg_signal, write_challenge
+
+from ecg import sources
+from ecg.script import UsageError
+from ecg.store import open_part
+
+SAMPLES = ecg_signal(5)
+
+
+def run_download(project, **changes):
+    """Run the stage's main() with some lines of params.yaml changed; return the index."""
+    text = (project / "params.yaml").read_text()
+    for key, value in changes.items():
+        old = next(line for line in text.splitlines() if line.startswith(f"  {key}:"))
+        text = text.replace(old, f"  {key}: {value}")
+    (project / "params.yaml").write_text(text)
+    download.main()
+    return pd.read_csv("data/recordings.csv", keep_default_na=False, dtype=str)
+
+
+def from_directory(project, folder="archive", **changes):
+    return run_download(project, source="directory", directory=folder, **changes)
+
+
+def stored(row):
+    start = int(row.start)
+    return open_part(download.RECORDINGS / row.part)[start : start + int(row.samples)]
+
+
+def test_every_recording_found_is_kept_or_has_a_reason(project):
+    archive = project / "archive"
+    write_challenge(archive / "one", "HR00001", SAMPLES, dialect="old")
+    write_challenge(archive / "one" / "deeper", "E00001", SAMPLES[::-1], dx="164861001,59118001")
+    write_challenge(archive, "nodx", SAMPLES, dx=None)
+    write_challenge(archive, "emptydx", SAMPLES, dx=",")
+    write_challenge(archive, "checksum", SAMPLES, checksums=False)
+    write_challenge(
+        archive, "lead", SAMPLES[:, :11], names=("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5")
+    )
+    write_challenge(archive, "flat", np.zeros_like(SAMPLES))
+    (archive / "junk.hea").write_bytes(bytes(range(256)))
+    (archive / "headerless.mat").write_bytes(b"x")
+    write_challenge(archive, "truncated", SAMPLES)
+    (archive / "truncated.mat").write_bytes((archive / "truncated.mat").read_bytes()[:-24])
+    (archive / "folder.hea").mkdir()
+    (archive / "NA.hea").write_text("NA 12 500 1000\n")
+    (archive / "notes.txt").write_text("not a recording")
+
+    table = from_directory(project).set_index("record")
+    reasons = table.reason.str.split(":").str[0].to_dict()
+    assert reasons == {
+        "HR00001": "",
+        "E00001": "",
+        "nodx": "no Dx",
+        "emptydx": "no Dx",
+        "checksum": "wrong checksum",
+        "lead": "missing lead",
+        "flat": "flat",
+        "junk": "header",
+        "headerless": "unreadable",
+        "truncated": "signal file",
+        "NA": "header",
+    }
+    assert list(table.label[["HR00001", "E00001"]]) == ["normal", "ischemia"]
+    assert list(table.source[["HR00001", "E00001"]]) == ["ptb-xl", "georgia"]
+    assert (table.loc["HR00001", "age"], table.loc["HR00001", "sex"]) == ("60", "male")
+    np.testing.assert_array_equal(stored(table.loc["HR00001"]), SAMPLES)
+    np.testing.assert_array_equal(stored(table.loc["E00001"]), SAMPLES[::-1])
+
+
+def test_careless_checksums_are_warned_of_and_can_be_accepted(project, capsys):
+    for i in range(3):
+        write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i), checksums=i > 0)
+    assert (from_directory(project).reason != "").sum() == 1
+    assert "download.verify_checksums" in capsys.readouterr().err
+    assert (from_directory(project, verify_checksums="false").reason == "").all()
+
+
+def test_same_waveform_shares_a_patient_and_is_flagged(project):
+    archive = project / "archive"
+    for name, samples, patient in [("a", SAMPLES, 1), ("b", SAMPLES, 2), ("c", -SAMPLES, 2), ("d", SAMPLES // 2, 3)]:
+        with write_challenge(archive, name, samples).open("a") as header:
+            header.write(f"# Patient: {patient}\n")
+    table = from_directory(project).set_index("record")
+    assert table.patient["a"] == table.patient["b"] == table.patient["c"] != table.patient["d"]
+    assert table["flags"]["b"] == "same waveform as a"
+    np.testing.assert_array_equal(stored(table.loc["b"]), SAMPLES)
+
+
+def test_unknown_patients_are_not_one_patient(project, capsys):
+    for i in range(3):
+        with write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i)).open("a") as header:
+            header.write("# Patient: unknown\n")
+    assert from_directory(project).patient.nunique() == 3
+    assert "3 recordings count as patients of their own: no patient id" in capsys.readouterr().err
+
+
+def test_signal_files_that_a_header_names_are_no_recordings(project):
+    path = write_challenge(project / "archive", "r", SAMPLES)
+    (project / "archive" / "r.mat").rename(project / "archive" / "signal.mat")
+    path.write_text(path.read_text().replace("r.mat", "signal.mat"))
+    table = from_directory(project)
+    assert (list(table.record), list(table.reason)) == (["r"], [""])
+
+
+def test_a_signal_file_that_no_header_names_has_a_row(project):
+    write_challenge(project / "archive", "15", SAMPLES)
+    (project / "archive" / "5.mat").write_bytes(b"x")
+    table = from_directory(project)
+    assert (list(table.record), [bool(reason) for reason in table.reason]) == (["15", "5"], [False, True])
+
+
+def test_a_patient_of_two_folders_is_one_patient(project):
+    for year in ("2019", "2020"):
+        with write_challenge(project / "archive" / year, f"r{year}", SAMPLES + np.int16(len(year))).open("a") as header:
+            header.write("# Patient: 17\n")
+    assert list(from_directory(project).patient) == ["archive:17"] * 2
+
+
+def test_a_patient_without_a_fold_stays_that_patient():
+    table = pd.DataFrame({"patient_id": ["10.0", "10.0", None], "strat_fold": [3, None, 4]}, index=[1, 2, 3])
+    assert [sources.ptbxl_patient(table, i) for i in (1, 2, 3, 4)] == [
+        {"patient": "ptb-xl:10", "fold": 3},
+        {"patient": "ptb-xl:10"},
+        {"flags": [sources.NOT_IN_TABLE]},
+        {"flags": [sources.NOT_IN_TABLE]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "codes"), [("{'NORM': 100.0, 'SR': 0.0}", ["NORM", "SR"]), ("'NORM'", []), ("{1: 2}", ["1"]), ("?", [])]
+)
+def test_scp_codes(cell, codes):
+    assert sources.scp_codes(cell) == codes
+
+
+def test_records_of_the_same_name_are_told_apart(project):
+    write_challenge(project / "archive" / "x", "r", SAMPLES)
+    write_challenge(project / "archive" / "y", "r", -SAMPLES)
+    write_challenge(project / "archive" / "y", "s", SAMPLES // 2)
+    table = from_directory(project)
+    assert list(table.record) == ["x/r", "y/r", "s"]
+    assert list(table.source) == ["archive"] * 3
+
+
+def test_store_is_cut_into_parts(project, monkeypatch):
+    for i in range(5):
+        write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i))
+    monkeypatch.setattr(download, "PART_BYTES", 2 * SAMPLES.nbytes + 5000)
+    table = from_directory(project)
+    assert list(table.part) == ["part-00000.npy"] * 2 + ["part-00001.npy"] * 2 + ["part-00002.npy"]
+    for i, row in table.iterrows():
+        np.testing.assert_array_equal(stored(row), SAMPLES + np.int16(i))
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "archive"])
+def test_missing_and_empty_folders_are_errors(project, folder):
+    (project / "archive").mkdir()
+    with pytest.raises(UsageError, match=r"no such folder|no recordings found"):
+        from_directory(project, folder)
+    with pytest.raises(UsageError, match=r"download\.directory is ''"):
+        from_directory(project, "''")
+    assert not download.INDEX.exists() and not download.RECORDINGS.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "age"),
+    [("56", 56), ("56.0", 56), ("300", 90), ("-1", None), ("NaN", None), ("", None), ("777", None), ("60Y", None)],
+)
+def test_age(text, age):
+    assert download.parse_age(text)[0] == age
+
+
+@pytest.mark.parametrize(("text", "sex"), [("Male", "male"), ("F", "female"), ("Unknown", ""), ("NaN", "")])
+def test_sex(text, sex):
+    assert download.parse_sex(text) == sex
+
+
+def ptbxl_table(path, ecg_ids=(1, 2), **columns):
+    table = {"ecg_id": ecg_ids, "patient_id": [f"{7 + i}.0" for i, _ in enumerate(ecg_ids)], "strat_fold": 3} | columns
+    pd.DataFrame(table).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def kaggle(project, monkeypatch):
+    """Two small data sets where kagglehub would have put them."""
+    for folder, names, dx in (
+        ("ischemia", ["HR00001", "A0001"], "164861001"),
+        ("normal", ["HR00002", "HR00009"], "426783006"),
+    ):
+        for i, name in enumerate(names):
+            write_challenge(project / folder / "inside", name, SAMPLES // 2 + np.int16(10 * i + len(folder)), dx=dx)
+    folders = iter([project / "ischemia", project / "normal"])
+    monkeypatch.setattr("kagglehub.dataset_download", lambda handle: next(folders))
+    return project
+
+
+def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
+    table = run_download(kaggle, source="kaggle", ptbxl_patients=ptbxl_table(kaggle / "t.csv")).set_index("record")
+    assert table.patient.to_dict() == {
+        "HR00001": "ptb-xl:7",
+        "HR00002": "ptb-xl:8",
+        "A0001": "A0001",
+        "HR00009": "HR00009",
+    }
+    assert table.fold.to_dict() == {"HR00001": "3", "HR00002": "3", "A0001": "", "HR00009": ""}
+    assert list(table["flags"][["A0001", "HR00009"]]) == [sources.NO_PATIENT, sources.NOT_IN_TABLE]
+    assert table.label.to_dict() == {
+        "HR00001": "ischemia",
+        "A0001": "ischemia",
+        "HR00002": "normal",
+        "HR00009": "normal",
+    }
+    assert capsys.readouterr().err.count("1 recordings count as patients of their own") == 2
+
+
+def test_kaggle_without_a_table_counts_records_as_patients(kaggle):
+    table = run_download(kaggle, source="kaggle", ptbxl_patients="''")
+    assert list(table.patient) == list(table.record)
+
+
+@pytest.mark.parametrize("where", ["nowhere.csv", "http://127.0.0.1:9/ptbxl_database.csv", "params.yaml"])
+def test_kaggle_without_the_table_stops_and_names_the_param(kaggle, monkeypatch, where):
+    monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
+    with pytest.raises(UsageError, match=r"download.ptbxl_patients .* or to '' to accept recordings as patients"):
+        run_download(kaggle, source="kaggle", ptbxl_patients=where)
+
+
+def http_error(status):
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError(response=response)
+
+
+@pytest.mark.parametrize("error", [requests.ConnectionError(), requests.Timeout(), http_error(429), http_error(503)])
+def test_passing_faults_are_tried_again_with_growing_waits(monkeypatch, error):
+    waits, answers = [], iter([error, error, "content"])
+    monkeypatch.setattr(sources.time, "sleep", waits.append)
+
+    def call():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert sources.with_retries(call, "download it") == "content"
+    assert waits == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"), [(http_error(404), 1), (http_error(403), 1), (requests.ConnectionError(), 5)]
+)
+def test_lasting_faults_end_in_one_line(monkeypatch, error, tries):
+    calls = []
+    monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
+
+    def call():
+        calls.append(1)
+        raise error
+
+    with pytest.raises(UsageError, match="cannot download it"):
+        sources.with_retries(call, "download it")
+    assert len(calls) == tries
+
+
+def test_ptbxl_layout(project):
+    root, folder = project / "ptb-xl", "records100/00000"
+    for i in (1, 2, 3):
+        write_challenge(root / folder, f"{i:05d}_lr", SAMPLES + np.int16(i), sampling_rate=100, dx=None)
+    ptbxl_table(
+        root / "ptbxl_database.csv",
+        (1, 2, 4),
+        scp_codes=["{'NORM': 100.0, 'SR': 0.0}", "{'ISC_': 0.0}", "{}"],
+        age=[56, 300, 1],
+        sex=[0, 1, 0],
+        filename_lr=[f"{folder}/{i:05d}_lr" for i in (1, 2, 4)],
+        filename_hr="",
+    )
+    table = from_directory(project, "ptb-xl")
+    assert list(table.label) == ["normal", "ischemia", ""]
+    assert list(table.patient[:2]) == ["ptb-xl:7", "ptb-xl:8"]
+    assert (list(table.age[:2]), list(table.sex[:2])) == (["56", "90"], ["male", "female"])
+    assert list(table.sampling_rate) == ["100", "100", "100"]
+    assert list(table.reason) == ["", "", "no Dx"]
+
+
+def test_synthetic_source_is_the_same_for_the_same_seed(project):
+    one = run_download(project, synthetic_patients=20)
+    again = run_download(project, synthetic_patients=20)
+    other = run_download(project, synthetic_patients=20, synthetic_seed=2)
+    pd.testing.assert_frame_equal(one, again)
+    assert list(one.sha256) != list(other.sha256)
+    assert one.patient.nunique() == 20 and len(one) > 20
+    assert set(one.sampling_rate) == {"500", "257", "1000"}
+    assert set(one.source) == {"synthetic-north", "synthetic-east", "synthetic-west"}
+
+
+def test_real_kaggle_cache(project, real_data, monkeypatch):
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(real_data / "kagglehub"))
+    table = run_download(project, source="kaggle", ptbxl_patients=real_data / "ptb-xl" / "ptbxl_database.csv")
+    assert (table.reason == "").all()
+    assert table.label.value_counts().to_dict() == {"normal": 231, "ischemia": 38}
+    truth = pd.read_csv(real_data / "ptb-xl" / "ptbxl_database.csv").set_index("ecg_id").patient_id
+    patient = table.record.str[2:].astype(int).map(truth)
+    assert (table.patient.groupby(patient).nunique() == 1).all()
+
+
+def test_real_ptbxl_and_challenge_folders(project, real_data):
+    table = from_directory(project, real_data / "ptb-xl")
+    assert (table.reason == "").all()
+    assert table.label.value_counts().to_dict() == {"normal": 297, "other": 163, "ischemia": 40}
+    assert set(table.fold) == {str(fold) for fold in range(1, 11)}
+    table = from_directory(project, real_data / "challenge")
+    assert (table.reason == "").all()
+    assert table.source.value_counts().to_dict() == {"georgia": 20, "chapman-ningbo": 20, "ptb-xl": 10}

@@ -1,0 +1,82 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from ecg.script import UsageError, in_parallel, read_table, replacing, write_json
+
+
+def test_output_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
+
+
+def test_folder_is_replaced_whole(tmp_path):
+    for name in ("a", "b"):
+        with replacing(tmp_path / "parts") as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+    assert [p.name for p in (tmp_path / "parts").iterdir()] == ["b"]
+
+
+def test_json_is_rounded_and_has_null_for_unknown(tmp_path):
+    write_json(tmp_path / "m.json", {"a": 1 / 3, "b": None, "n": 7})
+    assert (tmp_path / "m.json").read_text() == '{\n  "a": 0.333333333,\n  "b": null,\n  "n": 7\n}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "m.json", {"a": float("nan")})
+
+
+def test_text_in_tables_stays_text(tmp_path):
+    (tmp_path / "t.csv").write_text("record,source,fold,reason\n001,NA,,\nnan,,3,flat\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table[["record", "source", "reason"]].to_numpy().tolist() == [["001", "NA", ""], ["nan", "", "flat"]]
+    assert table.fold.isna().tolist() == [True, False]
+
+
+def test_results_come_in_order(monkeypatch):
+    for workers in ("1", "2"):
+        monkeypatch.setenv("WORKERS", workers)
+        assert list(in_parallel(divmod, [(i, 3) for i in range(20)])) == [divmod(i, 3) for i in range(20)]
+    monkeypatch.setenv("WORKERS", "many")
+    with pytest.raises(UsageError, match="WORKERS is 'many'"):
+        list(in_parallel(divmod, [(1, 1)]))
+
+
+def script(body: str) -> subprocess.Popen:
+    code = f"from ecg.script import *\ndef main():\n {body}\nrun(main)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "stages")}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_users_mistake_is_one_line_and_status_1():
+    for body in ("raise UsageError('no such fold')", "raise OSError(28, 'No space left on device', 'x.npy')"):
+        process = script(body)
+        error = process.communicate()[1]
+        assert process.returncode == 1
+        assert error.count("\n") == 1 and "Traceback" not in error
+
+
+def test_a_bug_keeps_its_traceback():
+    process = script("1 / 0")
+    assert "ZeroDivisionError" in process.communicate()[1]
+    assert process.returncode == 1
+
+
+def test_interrupt_exits_130():
+    process = script("import time; print('ready', flush=True); time.sleep(60)")
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == ""
+    assert process.returncode == 130

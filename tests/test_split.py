@@ -1,0 +1,83 @@
+import numpy as np
+import pandas as pd
+import pytest
+from split import assign, check_classes, deal
+
+from ecg.script import UsageError
+
+
+def records(n=600, seed=0):
+    rng = np.random.default_rng(seed)
+    patient = rng.integers(0, n // 2, n).astype(str)
+    source = np.array(["a", "b", "c"])[np.char.str_len(patient) % 3]
+    label = rng.choice(["normal", "ischemia", "other"], n, p=(0.6, 0.2, 0.2))
+    return pd.DataFrame({"patient": patient, "source": source, "label": label})
+
+
+def fold_of(table, given=None, folds=10, seed=1):
+    given = np.full(len(table), np.nan) if given is None else given
+    return deal(table.patient.to_numpy(), (table.label + table.source).to_numpy(), given, folds=folds, seed=seed)
+
+
+def test_no_patient_is_in_two_folds_and_strata_are_even():
+    table = records()
+    table["fold"] = fold_of(table)
+    assert (table.groupby("patient").fold.nunique() == 1).all()
+    assert set(table.fold) == set(range(1, 11))
+    share = pd.crosstab(table.fold, table.label == "ischemia", normalize="index")[True]
+    assert share.between(0.1, 0.3).all()
+
+
+def test_same_seed_same_folds():
+    table = records()
+    np.testing.assert_array_equal(fold_of(table), fold_of(table))
+    assert (fold_of(table) != fold_of(table, seed=2)).any()
+
+
+def test_given_folds_are_kept_and_shared_by_the_patient():
+    table = records(40)
+    table["patient"] = [str(i // 2) for i in range(40)]
+    given = np.where(np.arange(40) % 4 == 0, np.arange(40) % 10 + 1.0, np.nan)
+    fold = fold_of(table, given, folds=10)
+    np.testing.assert_array_equal(fold[::4], given[::4])
+    np.testing.assert_array_equal(fold[1::4], given[::4])
+
+
+def test_ten_given_folds_make_five():
+    table = pd.DataFrame({"patient": [str(i) for i in range(10)], "source": "a", "label": "normal"})
+    np.testing.assert_array_equal(fold_of(table, np.arange(1.0, 11), folds=5), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
+
+
+def test_fewer_patients_than_folds():
+    table = pd.DataFrame({"patient": list("abc"), "source": "a", "label": "normal"})
+    assert set(fold_of(table, folds=10)) <= set(range(1, 11))
+
+
+def test_assign():
+    table = pd.DataFrame({"patient": list("abcde"), "source": list("xxxyy"), "fold": [1, 9, 10, 9, 10]})
+    assert list(assign(table, val_fold=9, test_fold=10, holdout_source="")) == ["train", "val", "test", "val", "test"]
+    assert list(assign(table, val_fold=9, test_fold=10, holdout_source="y")) == [
+        "train",
+        "val",
+        "train",
+        "test",
+        "test",
+    ]
+    with pytest.raises(UsageError, match="'z'; allowed: '' or one of x, y"):
+        assign(table, val_fold=9, test_fold=10, holdout_source="z")
+
+
+def test_a_patient_of_the_hold_out_source_is_nowhere_else():
+    table = pd.DataFrame({"patient": list("aab"), "source": list("xyx"), "fold": [1, 1, 1]})
+    assert list(assign(table, val_fold=9, test_fold=10, holdout_source="y")) == ["test", "test", "train"]
+
+
+def test_a_class_that_a_split_lacks_stops():
+    table = pd.DataFrame({"label": ["normal", "ischemia"] * 3, "split": ["train"] * 2 + ["val"] * 2 + ["test"] * 2})
+    check_classes(table)
+    with pytest.raises(UsageError, match="no ischemia recording in the test split"):
+        check_classes(table[:5])
+    with pytest.raises(UsageError, match="no other recording in the val split"):
+        check_classes(pd.concat([table, pd.DataFrame({"label": ["other"], "split": ["train"]})]))
+    with pytest.raises(UsageError, match="no ischemia recording in the train split"):
+        check_classes(table[table.label == "normal"])
