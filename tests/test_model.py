@@ -2,17 +2,26 @@ import numpy as np
 import pytest
 import torch
 
-from ecg.model import FCN, choose_device, load_model, probabilities, save_model
+from ecg.model import FCN, Ensemble, choose_device, load_model, probabilities, save_model
 from ecg.script import UsageError
 
 ARCHITECTURE = {"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2]}
-DESCRIPTION = {"architecture": ARCHITECTURE, "classes": ["normal", "ischemia"], "leads": list("abc"), "note": "µV"}
+DESCRIPTION = {
+    "architecture": ARCHITECTURE,
+    "members": 2,
+    "classes": ["normal", "ischemia"],
+    "leads": list("abc"),
+    "note": "µV",
+}
 
 
-def small_model() -> FCN:
+def small_model() -> Ensemble:
     torch.manual_seed(0)
-    model = FCN(leads=3, classes=2, **ARCHITECTURE)
-    model.mean.normal_()
+    members = [FCN(leads=3, classes=2, **ARCHITECTURE) for _ in range(2)]
+    for member in members:
+        member.mean.normal_()
+    model = Ensemble(members)
+    model.temperature.fill_(1.7)
     return model.eval()
 
 
@@ -24,12 +33,27 @@ def test_shape_and_size_of_the_paper():
         assert model.features(torch.zeros(2, 12, length)).shape == (2, 128, length)
 
 
+def test_pool_shows_the_network_means_of_neighbours():
+    model = FCN(leads=3, classes=2, **ARCHITECTURE | {"pool": 2}).eval()
+    fine = FCN(leads=3, classes=2, **ARCHITECTURE).eval()
+    fine.load_state_dict(model.state_dict())
+    beats = torch.randn(4, 3, 51)
+    torch.testing.assert_close(model(beats), fine((beats[:, :, 0:50:2] + beats[:, :, 1:50:2]) / 2))
+
+
 def test_each_lead_is_standardised():
-    model = small_model()
+    model = small_model().members[0]
     beats = torch.randn(4, 3, 50)
     expected = model(beats)
     model.mean += 5
     torch.testing.assert_close(model(beats + 5), expected)
+
+
+def test_ensemble_is_the_mean_of_its_members_at_its_temperature():
+    model, beats = small_model(), torch.randn(4, 3, 50)
+    one, two = (member(beats) for member in model.members)
+    model.log_shares += torch.tensor([-0.1, -2.3])
+    torch.testing.assert_close(model(beats), (one + two) / 2 / 1.7 + torch.tensor([-0.1, -2.3]))
 
 
 def test_probabilities_add_up_and_do_not_depend_on_the_batch():

@@ -1,55 +1,18 @@
 """The stages run as scripts, one after the other, on a handful of recordings."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import STAGES, run_stage
 from safetensors import safe_open
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
-STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-CHANGES = {
-    "download": {"synthetic_patients": 60},
-    "split": {"folds": 3, "val_fold": 2, "test_fold": 3},
-    "train": {"filters": [8, 8], "kernels": [8, 3], "dropout": [0.1, 0.1], "epochs": 1},
-    "evaluate": {"bootstrap": 100},
-}
-
-
-def run_stage(folder, stage, **environment):
-    return subprocess.run(
-        [sys.executable, f"stages/{stage}.py"],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A project in which every stage has run."""
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for section, values in CHANGES.items():
-        params[section] |= values
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    (folder / "data").mkdir()
-    (folder / "metrics").mkdir()
-    for stage in STAGES:
-        done = run_stage(folder, stage)
-        assert done.returncode == 0, done.stderr
-        # No bar, no warning: quiet when not a terminal.
-        assert done.stderr == ""
-    return folder
+SICK_OR_NORMAL = ["ischemia", "normal"]
 
 
 def read(folder, name):
@@ -96,12 +59,89 @@ def test_numbers_can_be_recomputed_from_the_predictions(finished):
     assert numbers["roc_auc_val"] == auc(val, ["normal"], against_normal) == trained["roc_auc_val"]
     assert trained["roc_auc_train"] == auc(train, ["normal"], against_normal)
     assert numbers["roc_auc_low"] <= numbers["roc_auc"] <= numbers["roc_auc_high"]
-    ischemia, normal = test[test.label == "ischemia"], test[test.label == "normal"]
-    assert numbers["sensitivity"] == round((against_normal(ischemia) >= numbers["threshold"]).mean(), 9)
-    assert numbers["specificity"] == round((against_normal(normal) < numbers["threshold"]).mean(), 9)
-    val_normal = val[val.label == "normal"]
-    assert (against_normal(val_normal) < numbers["threshold"]).mean() >= 0.9
+    assert {f"n_{name}": numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == {
+        f"n_{name}": (test.label == name).sum() for name in ("ischemia", "normal", "other")
+    }
     assert len(numbers) <= 16
+
+    details = pd.read_csv(finished / "metrics/evaluate.csv").set_index("measure").value
+    cut, prevalence = numbers["threshold"], (test.label == "ischemia").sum() / test.label.isin(SICK_OR_NORMAL).sum()
+    asked = test[test.label.isin(SICK_OR_NORMAL)]
+    ill, score = asked.label == "ischemia", against_normal(asked)
+    precision = partial(precision_score, zero_division=np.nan)
+    sensitivity, specificity = recall_score(ill, score >= cut), recall_score(~ill, score < cut)
+    expected = {key: numbers[key] for key in ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")}
+    expected |= {"sensitivity": sensitivity, "specificity": specificity, "brier": brier_score_loss(ill, score)}
+    expected |= {"ppv": precision(ill, score >= cut), "npv": precision(~ill, score < cut)}
+    for share, suffix in ((0.02, "_at_2"), (0.10, "_at_10")):
+        weight = np.where(ill, share / prevalence, (1 - share) / (1 - prevalence))
+        expected[f"ppv{suffix}"] = precision(ill, score >= cut, sample_weight=weight)
+        expected[f"npv{suffix}"] = precision(~ill, score < cut, sample_weight=weight)
+    expected["specificity_other"] = (against_normal(test[test.label == "other"]) < cut).mean()
+    for name, value in expected.items():
+        assert details[name] == pytest.approx(value, abs=1e-8, nan_ok=True), name
+    assert numbers["sensitivity"] == pytest.approx(sensitivity, abs=1e-8)
+    assert numbers["specificity"] == pytest.approx(specificity, abs=1e-8)
+    assert {"calibration_slope", "calibration_intercept", "expected_calibration_error"} < set(details.index)
+    val_normal = val[val.label == "normal"]
+    assert (against_normal(val_normal) < cut).mean() >= 0.9
+
+
+def test_subgroups_can_be_recomputed_and_their_counts_add_up(finished):
+    table = read(finished, "predictions.csv")
+    test = table[(table.split == "test") & table.label.isin(SICK_OR_NORMAL)]
+    groups = pd.read_csv(finished / "metrics/subgroups.csv", keep_default_na=False)
+    assert set(groups.grouping) == {"all", "source", "sex", "age", "heart rate", "noise"}
+    for _, rows in groups.groupby("grouping"):
+        assert rows.n_ischemia.sum() == (test.label == "ischemia").sum()
+        assert rows.n_normal.sum() == (test.label == "normal").sum()
+    members = {
+        "male": test.sex == "male",
+        "65 – 79": test.age.astype(float).between(65, 79),
+        "60 – 99 /min": test.heart_rate.astype(float).between(60, 99.999),
+        "synthetic-north": test.source == "synthetic-north",
+    }
+    for group, chosen in members.items():
+        row = groups[groups.group == group].iloc[0]
+        ill = test.label[chosen] == "ischemia"
+        assert (row.n_ischemia, row.n_normal) == (ill.sum(), (~ill).sum())
+        if row.roc_auc:
+            score = (test.p_ischemia / (test.p_ischemia + test.p_normal))[chosen]
+            assert float(row.roc_auc) == pytest.approx(roc_auc_score(ill, score), abs=1e-8)
+        else:
+            patients = test[chosen].groupby("label").patient.nunique().reindex(SICK_OR_NORMAL, fill_value=0)
+            assert patients.min() < 5
+            assert row.reason.startswith("fewer than 5 patients with ")
+
+
+def test_audit_can_be_recomputed(finished):
+    scores, summary = read(finished, "audit.csv"), pd.read_csv(finished / "metrics/audit.csv")
+    numbers = json.loads((finished / "metrics/audit.json").read_text())
+    aucs = {}
+    for model, rows in scores[scores.model != "source_probe"].groupby("model"):
+        p = rows[["p_normal", "p_ischemia", "p_other"]].astype(float)
+        asked, ill = rows.label.isin(SICK_OR_NORMAL), rows.label == "ischemia"
+        aucs[model, "roc_auc"] = roc_auc_score(ill[asked], (p.p_ischemia / (p.p_ischemia + p.p_normal))[asked])
+        aucs[model, "roc_auc_vs_rest"] = roc_auc_score(ill, p.p_ischemia)
+        aucs[model, "roc_auc_vs_other"] = roc_auc_score(
+            ill[rows.label != "normal"], p.p_ischemia[rows.label != "normal"]
+        )
+    names = {"fcn", "not_normal", "source", "age_sex", "heart_rate", "quality", "st_t", "linear"}
+    assert {model for model, _ in aucs} == names | {"permuted-1", "permuted-2", "permuted-3"}
+    for row in summary[summary.model.isin(names)].itertuples():
+        assert row.roc_auc == pytest.approx(aucs[row.model, row.question], abs=1e-8), row
+        if row.question == "roc_auc":
+            assert numbers[row.model] == row.roc_auc
+    evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
+    assert numbers["fcn"] == evaluated["roc_auc"]
+    permuted = np.mean([aucs[f"permuted-{n}", "roc_auc"] for n in (1, 2, 3)])
+    assert numbers["permuted"] == pytest.approx(permuted, abs=1e-8)
+
+    probe = scores[scores.model == "source_probe"]
+    source = read(finished, "split.csv").set_index("record").source[probe.record].to_numpy()
+    columns = [f"source_{name}" for name in np.unique(source)]
+    each = [roc_auc_score(source == name[7:], probe[name].astype(float)) for name in columns]
+    assert numbers["source_probe"] == pytest.approx(np.mean(each), abs=1e-8)
 
 
 def test_model_describes_itself(finished):
@@ -109,7 +149,11 @@ def test_model_describes_itself(finished):
         description = json.loads(file.metadata()["description"])
     params = yaml.safe_load((finished / "params.yaml").read_text())
     assert description["extract"] == params["extract"]
-    assert description["architecture"] == {key: params["train"][key] for key in ("filters", "kernels", "dropout")}
+    assert description["architecture"] == {
+        key: params["train"][key] for key in ("filters", "kernels", "dropout", "pool")
+    }
+    assert description["members"] == 2
+    assert description["threshold"] == json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
     assert description["classes"] == ["normal", "ischemia", "other"]
     assert description["samples"] == 188
     assert all(source.startswith("synthetic-") for source in description["sources"])
@@ -138,6 +182,7 @@ def test_test_labels_change_neither_training_nor_threshold(finished, tmp_path):
     assert (copy / "data/model.safetensors").read_bytes() == (finished / "data/model.safetensors").read_bytes()
     old, new = (json.loads((folder / "metrics/evaluate.json").read_text()) for folder in (finished, copy))
     assert new["threshold"] == old["threshold"]
+    assert new["roc_auc_val"] == old["roc_auc_val"]
     assert new["roc_auc"] != old["roc_auc"]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
+from scipy.stats import binomtest
 
 from ecg.labels import CLASSES
 from ecg.scores import ask
@@ -73,20 +74,119 @@ def plot_confusion(pairs: pd.DataFrame, classes: list[str], what: str) -> plt.Fi
     return figure
 
 
+def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, what: str) -> plt.Figure:
+    """Draw how many are ischemic among those of like score, with the 95% Wilson interval of each share."""
+    figure, (axes, counts) = plt.subplots(
+        2, 1, figsize=(5.5, 6.6), height_ratios=[4, 1], sharex=True, layout="constrained"
+    )
+    hits = (bins.observed * bins.n).round().astype(int)
+    ranges = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(hits, bins.n, strict=True)]
+    low, high = np.array([(r.low, r.high) for r in ranges]).T
+    axes.plot([0, 1], [0, 1], ":", color="grey")
+    # Rounding can put an edge of the interval a hair on the wrong side of the share.
+    spread = np.maximum([bins.observed - low, high - bins.observed], 0)
+    axes.errorbar(bins.probability, bins.observed, spread, fmt="o", color="C0", capsize=3)
+    value = scores.set_index("measure").value
+    text = "\n".join(
+        f"{name}: {value[key]:.3f}" if pd.notna(value[key]) else f"{name}: none, classes do not overlap"
+        for name, key in {
+            "Brier score": "brier",
+            "slope": "calibration_slope",
+            "intercept": "calibration_intercept",
+            "expected calibration error": "expected_calibration_error",
+        }.items()
+    )
+    axes.text(0.03, 0.97, text, va="top", fontsize=9)
+    axes.set(ylabel="share that is ischemic", title=f"Reliability, {what}", ylim=(-0.03, 1.03))
+    counts.bar(bins.bin / 10 + 0.05, bins.n, width=0.09, color="C0", alpha=0.5)
+    counts.set(xlabel="probability of ischemia, against normal", ylabel="recordings")
+    return figure
+
+
+def plot_subgroups(groups: pd.DataFrame, what: str) -> plt.Figure:
+    """Draw the ROC AUC of each subgroup with its interval, as a forest plot; the reason where there is none."""
+    names = [
+        row.group if row.grouping in ("all", "source") else f"{row.grouping} {row.group}" for row in groups.itertuples()
+    ]
+    names = [f"{name}  ({i}/{n})" for name, i, n in zip(names, groups.n_ischemia, groups.n_normal, strict=True)]
+    figure, axes = plt.subplots(figsize=(8, 1.4 + 0.3 * len(groups)), layout="constrained")
+    left = min(0.5, np.nanmin(groups.low)) if groups.low.notna().any() else 0.5
+    for y, row in enumerate(groups.itertuples()):
+        if pd.isna(row.roc_auc):
+            axes.text(left, y, row.reason, va="center", color="grey", fontsize=9)
+        else:
+            axes.plot([row.low, row.high], [y, y], color="C0")
+            axes.plot(row.roc_auc, y, "s", color="C0")
+            axes.text(1.01, y, f"{row.roc_auc:.3f} ({row.low:.3f} – {row.high:.3f})", va="center", fontsize=9)
+        if y and row.grouping != groups.grouping[y - 1]:
+            axes.axhline(y - 0.5, color="grey", lw=0.4)
+    overall = groups.roc_auc[0]
+    if pd.notna(overall):
+        axes.axvline(overall, ls=":", color="grey")
+    axes.set_yticks(range(len(groups)), names)
+    axes.set(xlabel="ROC AUC against normal, 95% interval", xlim=(left - 0.01, 1.0))
+    axes.set_title(f"Subgroups (ischemic/normal), {what}", loc="left")
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+AUDIT_NAMES = {
+    "fcn": "FCN on the median beat",
+    "not_normal": "FCN: anything not normal",
+    "linear": "linear model on the beat",
+    "st_t": "ST, T and QRS measurements",
+    "age_sex": "age and sex alone",
+    "source": "source alone",
+    "heart_rate": "heart rate alone",
+    "quality": "beat quality alone",
+    "permuted": "labels permuted in train",
+    "source_probe": "source, told from normal beats",
+}
+
+
+def plot_audit(summary: pd.DataFrame, what: str) -> plt.Figure:
+    """Draw the ROC AUC of each row of metrics/audit.csv with its interval, the questions side by side."""
+    figure, axes = plt.subplots(figsize=(9, 7), layout="constrained")
+    colors = {"roc_auc": "C3", "roc_auc_vs_rest": "C0", "roc_auc_vs_other": "C2"}
+    for y, model in enumerate(AUDIT_NAMES):
+        rows = summary[summary.model == model]
+        for place, row in enumerate(rows.itertuples()):
+            at = y + 0.26 * (place - (len(rows) - 1) / 2)
+            if pd.isna(row.roc_auc):
+                axes.text(0.505, at, row.reason, va="center", color="grey", fontsize=8)
+                continue
+            axes.barh(at, row.roc_auc - 0.5, 0.24, left=0.5, color=colors.get(row.question, "C7"), alpha=0.75)
+            axes.plot([row.low, row.high], [at, at], color="black", lw=1)
+            axes.text(1.01, at, f"{row.roc_auc:.3f} ({row.low:.3f} – {row.high:.3f})", va="center", fontsize=7.5)
+    axes.set_yticks(range(len(AUDIT_NAMES)), AUDIT_NAMES.values())
+    axes.set_ylim(len(AUDIT_NAMES) - 0.5, -0.6)
+    axes.axvline(0.5, color="black", lw=0.8)
+    left = min(0.4, float(summary.low.min()) - 0.02)
+    axes.set(xlim=(left, 1.0), xlabel="ROC AUC, 95% interval; 0.5 is chance")
+    axes.set_title(f"Who else could know? {what}", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colors[question], alpha=0.75) for question in TITLES]
+    figure.legend(handles, [f"ischemia {title}" for title in TITLES.values()], loc="outside lower center", ncols=3)
+    return figure
+
+
 def plot_learning_curve(history: pd.DataFrame, what: str) -> plt.Figure:
     figure, (loss, auc) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    loss.plot(history.epoch, history.train_loss, label="train")
-    loss.plot(history.epoch, history.val_loss, label="val")
+    for member, epochs in history.groupby("member"):
+        first = member == 1
+        loss.plot(epochs.epoch, epochs.train_loss, color="C0", alpha=0.7, label="train" if first else None)
+        loss.plot(epochs.epoch, epochs.val_loss, color="C1", alpha=0.7, label="val" if first else None)
+        best = epochs.sort_values(["val_roc_auc", "val_loss"], ascending=[False, True]).iloc[0]
+        auc.plot(epochs.epoch, epochs.val_roc_auc, color="C1", alpha=0.7)
+        auc.plot(best.epoch, best.val_roc_auc, "o", color="C1", label="kept" if first else None)
     loss.set(xlabel="epoch", ylabel="weighted cross-entropy")
     loss.legend()
-    best = history.sort_values(["val_roc_auc", "val_loss"], ascending=[False, True]).iloc[0]
-    auc.plot(history.epoch, history.val_roc_auc, color="C1")
-    auc.plot(best.epoch, best.val_roc_auc, "o", color="C1", label=f"best: epoch {best.epoch:.0f}")
     auc.set(xlabel="epoch", ylabel="val ROC AUC against normal")
     auc.legend(loc="lower right")
     for axes in (loss, auc):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.suptitle(f"Learning curve, {what}")
+    figure.suptitle(f"Learning curves of {history.member.nunique()} networks, {what}")
     return figure
 
 

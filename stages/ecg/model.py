@@ -14,17 +14,19 @@ from ecg.script import UsageError
 
 
 class FCN(nn.Module):
-    """Blocks of convolution, batch norm, ReLU and dropout, then the mean over time and a linear layer.
+    """The mean of every `pool` samples; blocks of convolution, batch norm, ReLU, dropout; mean over time; linear layer.
 
     Takes n x leads x samples in mV, of any length, and returns n x classes logits. Each lead is standardised with the
     mean and standard deviation (mV) that are stored with the weights.
     """
 
-    def __init__(self, *, leads: int, classes: int, filters: list[int], kernels: list[int], dropout: list[float]):
+    def __init__(
+        self, *, leads: int, classes: int, filters: list[int], kernels: list[int], dropout: list[float], pool: int = 1
+    ):
         super().__init__()
         self.register_buffer("mean", torch.zeros(leads, 1))
         self.register_buffer("std", torch.ones(leads, 1))
-        blocks, channels = [], leads
+        blocks, channels = [nn.AvgPool1d(pool)], leads
         for n, kernel, share in zip(filters, kernels, dropout, strict=True):
             # The length stays, with even kernels too. A bias would be undone by the batch norm.
             padding = nn.ZeroPad1d(((kernel - 1) // 2, kernel // 2))
@@ -36,6 +38,23 @@ class FCN(nn.Module):
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features((beats - self.mean) / self.std).mean(dim=2))
+
+
+class Ensemble(nn.Module):
+    """FCNs that were trained apart; the mean of their logits, calibrated.
+
+    Calibrated logits are the mean divided by the temperature, plus the log of each class's share of the train split.
+    """
+
+    def __init__(self, members: list[FCN]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("log_shares", torch.zeros(members[0].classifier.out_features))
+
+    def forward(self, beats: torch.Tensor) -> torch.Tensor:
+        mean = torch.stack([member(beats) for member in self.members]).mean(dim=0)
+        return mean / self.temperature + self.log_shares
 
 
 def choose_device() -> torch.device:
@@ -52,33 +71,34 @@ def choose_device() -> torch.device:
 
 
 @torch.no_grad()
-def logits(model: FCN, beats: np.ndarray | torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
+def logits(model: nn.Module, beats: np.ndarray | torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
     """Return n x classes logits of n x leads x samples (mV), on the CPU; dropout off."""
     model.eval()
-    device = model.mean.device
+    device = next(model.parameters()).device
     batches = torch.as_tensor(beats).split(batch_size)
     return torch.cat([model(batch.to(device)).cpu() for batch in batches])
 
 
-def probabilities(model: FCN, beats: np.ndarray) -> np.ndarray:
+def probabilities(model: nn.Module, beats: np.ndarray) -> np.ndarray:
     """Return n x classes softmax probabilities, float64, of n x leads x samples (mV)."""
     return torch.softmax(logits(model, beats).double(), dim=1).numpy()
 
 
-def save_model(path: Path, model: FCN, description: dict) -> None:
+def save_model(path: Path, model: nn.Module, description: dict) -> None:
     """Write weights and a description that can be written as JSON."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # One entry: safetensors writes several in an order that changes from run to run.
     save_file(state, path, metadata={"description": json.dumps(description, sort_keys=True)})
 
 
-def load_model(path: Path) -> tuple[FCN, dict]:
+def load_model(path: Path) -> tuple[Ensemble, dict]:
     """Read a model that `save_model` wrote, and its description."""
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {})["description"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-        model = FCN(leads=len(description["leads"]), classes=len(description["classes"]), **description["architecture"])
+        shape = {"leads": len(description["leads"]), "classes": len(description["classes"])}
+        model = Ensemble([FCN(**shape, **description["architecture"]) for _ in range(description["members"])])
         model.load_state_dict(state)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} is no model of this project: {' '.join(str(error).split())}") from None

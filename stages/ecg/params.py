@@ -82,12 +82,15 @@ class Train(Section):
     filters: Annotated[list[Positive], Field(min_length=1)]
     kernels: Annotated[list[Positive], Field(min_length=1)]
     dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
+    pool: Positive
+    members: Positive
     epochs: Positive
     patience: Positive
     batch_size: Annotated[int, Field(ge=2)]
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     average: Annotated[float, Field(ge=0, lt=1)]
+    specificity: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
 
     @model_validator(mode="after")
@@ -101,8 +104,13 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    specificity: Annotated[float, Field(gt=0, lt=1)]
     bootstrap: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class Audit(Section):
+    components: Positive
+    permutations: Annotated[int, Field(ge=2)]
     seed: Seed
 
 
@@ -112,6 +120,7 @@ class Params(Section):
     split: Split
     train: Train
     evaluate: Evaluate
+    audit: Audit
 
 
 def read_params(path: Path = Path("params.yaml")) -> Params:

@@ -1,7 +1,13 @@
-"""How good a score is: ROC AUC and its interval over patients, and the threshold. Arrays in, numbers out."""
+"""How good a score is, and how far to believe it: ROC AUC, rates, calibration, intervals. Arrays in, numbers out."""
+
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import expit, log_softmax, logit
+from scipy.stats import norm, rankdata
 
 # The three questions: which classes ischemia is told from.
 QUESTIONS = {
@@ -47,27 +53,70 @@ def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None 
         return (positives * below).sum(axis=1) / pairs
 
 
-def resample_patients(positive: np.ndarray, patient: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return n x records multiplicities: patients with a positive and those without, each drawn with replacement."""
+def resample_patients(strata: np.ndarray, patient: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return n x records multiplicities: the patients of each stratum drawn with replacement.
+
+    A patient is of the highest stratum (number or truth value) among the records: ischemic when one of them is.
+    """
     names, code = np.unique(patient, return_inverse=True)
-    has_positive = np.bincount(code, weights=positive, minlength=len(names)) > 0
+    stratum = np.zeros(len(names), dtype=int)
+    np.maximum.at(stratum, code, strata.astype(int))
     drawn = np.zeros((n, len(names)), dtype=np.float32)
-    for stratum in (np.flatnonzero(has_positive), np.flatnonzero(~has_positive)):
-        if len(stratum):
-            drawn[:, stratum] = rng.multinomial(len(stratum), np.full(len(stratum), 1 / len(stratum)), size=n)
+    for number in np.unique(stratum):
+        members = np.flatnonzero(stratum == number)
+        drawn[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=n)
     return drawn[:, code]
 
 
-def bootstrap_interval(
+def bootstrap_intervals(
+    statistic: Callable[[np.ndarray], np.ndarray], strata: np.ndarray, patient: np.ndarray, *, n: int, seed: int
+) -> np.ndarray:
+    """Return the 95% intervals (k x 2) of k numbers: percentiles over resamples of patients (Efron & Tibshirani 1993).
+
+    `statistic` takes multiplicities (resamples x records) and returns resamples x k; NaN where one has no answer.
+    """
+    rng = np.random.default_rng(seed)
+    block = max(1, 4_000_000 // len(strata))
+    sizes = [min(block, n - start) for start in range(0, n, block)]
+    values = np.concatenate([statistic(resample_patients(strata, patient, rng, size)) for size in sizes])
+    with warnings.catch_warnings():
+        # That no resample has an answer: the interval is NaN then.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanpercentile(values, [2.5, 97.5], axis=0).T
+
+
+def auc_interval(
     positive: np.ndarray, score: np.ndarray, patient: np.ndarray, *, n: int, seed: int
 ) -> tuple[float, float]:
-    """Return the 95% interval of the ROC AUC: percentiles over `n` resamples of patients (Efron & Tibshirani 1993)."""
-    rng = np.random.default_rng(seed)
-    block = max(1, 4_000_000 // len(score))
-    sizes = [min(block, n - start) for start in range(0, n, block)]
-    aucs = np.concatenate([roc_auc(positive, score, resample_patients(positive, patient, rng, k)) for k in sizes])
-    low, high = np.nanpercentile(aucs, [2.5, 97.5])
+    """Return the 95% interval of the ROC AUC over patients."""
+
+    def statistic(weights):
+        return roc_auc(positive, score, weights)[:, None]
+
+    low, high = bootstrap_intervals(statistic, positive, patient, n=n, seed=seed)[0]
     return float(low), float(high)
+
+
+def delong(positive: np.ndarray, score: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Return the difference of two scores' ROC AUCs on the same records, and its two-sided p (DeLong et al. 1988).
+
+    By midranks, O(n log n) (Sun & Xu 2014). Takes records as independent: with several a patient, p is too small.
+    p is NaN where the two scores rank alike, or fewer than two records are of a class.
+    """
+    m, n = int(positive.sum()), int((~positive).sum())
+    v10, v01, aucs = [], [], []
+    for values in (score, other):
+        ranks = rankdata(values)
+        above = (ranks[positive] - rankdata(values[positive])) / n
+        below = 1 - (ranks[~positive] - rankdata(values[~positive])) / m
+        v10.append(above)
+        v01.append(below)
+        aucs.append(above.mean())
+    difference = float(aucs[0] - aucs[1])
+    if min(m, n) < 2:
+        return difference, float("nan")
+    variance = np.subtract(*v10).var(ddof=1) / m + np.subtract(*v01).var(ddof=1) / n
+    return difference, float(2 * norm.sf(abs(difference) / np.sqrt(variance))) if variance > 0 else float("nan")
 
 
 def threshold_for(specificity: float, negative_scores: np.ndarray) -> float:
@@ -76,3 +125,55 @@ def threshold_for(specificity: float, negative_scores: np.ndarray) -> float:
     # Rounded first: 0.55 * 100 is a little more than 55.
     last = ordered[int(np.ceil(round(specificity * len(ordered), 9))) - 1]
     return float((np.floor(last * 1e9) + 1) / 1e9)
+
+
+def predictive_values(
+    sensitivity: np.ndarray, specificity: np.ndarray, prevalence: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positive and negative predictive values at a prevalence (Bayes); NaN where nobody is called so."""
+    with np.errstate(invalid="ignore"):
+        true, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+        clear, missed = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
+        return true / (true + false), clear / (clear + missed)
+
+
+def fit_temperature(logits: np.ndarray, log_shares: np.ndarray, target: np.ndarray) -> float:
+    """Return the temperature whose logits / temperature + log_shares have the lowest cross-entropy (Guo et al. 2017).
+
+    Logits are n x classes and take the classes as equally frequent; log_shares are the logs of their shares.
+    Between 0.25 and 20: where the classes are told apart without a fault, ever colder would be ever better.
+    """
+
+    def loss(exponent):
+        return -log_softmax(logits / np.exp(exponent) + log_shares, axis=1)[np.arange(len(target)), target].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=np.log([0.25, 20]), method="bounded").x))
+
+
+def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
+    """Return calibration slope and intercept, ideally 1 and 0 (Cox 1958; Van Calster et al. 2019).
+
+    The slope is that of a logistic regression on the log odds, the intercept that of one whose slope is held at 1. NaN
+    where positives and negatives do not overlap: no line fits.
+    """
+    odds = logit(np.clip(probability, 1e-12, 1 - 1e-12))
+    intercept = brentq(lambda shift: (expit(odds + shift) - positive).sum(), -100, 100)
+    if odds[positive].min() >= odds[~positive].max() or odds[positive].max() <= odds[~positive].min():
+        return float("nan"), float(intercept)
+    from sklearn.linear_model import LogisticRegression
+
+    line = LogisticRegression(C=np.inf, max_iter=1000).fit(odds[:, None], positive)
+    return float(line.coef_[0, 0]), float(intercept)
+
+
+def reliability(positive: np.ndarray, probability: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Return n, mean probability and share of positives in each of the equally wide bins that hold a record."""
+    number = np.minimum((probability * bins).astype(int), bins - 1)
+    groups = pd.DataFrame({"bin": number, "positive": positive, "probability": probability}).groupby("bin")
+    table = groups.agg(n=("positive", "size"), probability=("probability", "mean"), observed=("positive", "mean"))
+    return table.reset_index()
+
+
+def expected_calibration_error(table: pd.DataFrame) -> float:
+    """Return the mean distance of probability and share over the rows of `reliability` (Guo et al. 2017)."""
+    return float(((table.probability - table.observed).abs() * table.n).sum() / table.n.sum())

@@ -1,0 +1,72 @@
+"""Cross-validation run as a command on a handful of recordings."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+FOLDS = ["--out", "metrics/cv/folds.json"]
+
+
+def cross_validate(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "stages/cross_validate.py", *arguments],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if key != "DVC_ROOT"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_folds_are_pooled_resumed_and_summed_up(finished):
+    done = cross_validate(finished, *FOLDS)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((finished / "metrics/cv/folds.json").read_text())
+    evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
+    assert set(evaluated) < set(numbers)
+    split = pd.read_csv(finished / "data/split.csv", dtype=str)
+    # Each record is once in the test set.
+    assert {name: numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == dict(split.label.value_counts())
+    table = pd.read_csv(finished / "metrics/cv/folds.csv")
+    assert list(table.test) == ["fold-1", "fold-2", "fold-3", "pooled", "pooled, mean", "pooled, std"]
+    # The fold that params.yaml tests on gives what dvc repro gave.
+    same = table[table.test == "fold-3"].iloc[0]
+    assert same.roc_auc == pytest.approx(evaluated["roc_auc"], abs=1e-6)
+    assert numbers["roc_auc"] == pytest.approx(table.roc_auc[3], abs=1e-6)
+
+    # Resumed: only the run that is gone is made again, with the same result.
+    runs = sorted((finished / ".cache/cross_validate").glob("*/*"))
+    assert len(runs) == 3
+    untouched = runs[0].stat().st_mtime_ns
+    shutil.rmtree(runs[1])
+    assert cross_validate(finished, *FOLDS).returncode == 0
+    assert json.loads((finished / "metrics/cv/folds.json").read_text()) == numbers
+    assert runs[1].exists()
+    assert runs[0].stat().st_mtime_ns == untouched
+
+
+def test_sources_and_seeds(finished):
+    done = cross_validate(finished, "--over", "sources", "--out", "metrics/cv/sources.json")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(finished / "metrics/cv/sources.csv")
+    sources = set(pd.read_csv(finished / "data/split.csv").source)
+    assert set(table.test[: len(sources)]) == sources
+    assert (table.n_ischemia[: len(sources)].notna() | table.get("reason", table.test)[: len(sources)].notna()).all()
+
+    done = cross_validate(finished, "--over", "seeds", "--seeds", "2", "--out", "metrics/cv/seeds.json")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((finished / "metrics/cv/seeds.json").read_text())
+    table = pd.read_csv(finished / "metrics/cv/seeds.csv")
+    assert numbers["roc_auc"] == pytest.approx(table.roc_auc[table.test == "pooled"].mean(), abs=1e-6)
+    assert numbers["roc_auc_std"] == pytest.approx(table.roc_auc[table.test == "pooled"].std(), abs=1e-6)
+
+
+def test_usage():
+    done = cross_validate(ROOT, "--seeds", "0")
+    assert done.returncode == 2
+    assert "--seeds takes a whole number from 1" in done.stderr
