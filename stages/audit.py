@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from ecg.beats import window
 from ecg.dataset import QUALITY, load_split
-from ecg.figures import plot_audit, save_figure
+from ecg.figures import data_kind, plot_audit, save_figure
 from ecg.measure import measure_beats
 from ecg.params import read_params
 from ecg.scores import QUESTIONS, ask, auc_interval, bootstrap_intervals, delong, roc_auc
@@ -204,9 +204,7 @@ def main() -> None:
     write_json(METRICS, numbers)
     with replacing(TABLE) as temporary:
         summary.to_csv(temporary, index=False, float_format="%.9g")
-    synthetic = all(source.startswith("synthetic") for source in table.source)
-    kind = "synthetic recordings" if synthetic else f"recordings of {', '.join(sorted(set(table.source)))}"
-    save_figure(plot_audit(summary, f"{test.sum()} test {kind}"), PICTURE)
+    save_figure(plot_audit(summary, f"{test.sum()} test {data_kind(table.source)}"), PICTURE)
     told = [f"{name} {numbers[name]:.3f}" for name in ("fcn", "linear", "st_t", "age_sex", "source") if numbers[name]]
     print(f"ROC AUC against normal: {', '.join(told)}")
     if (numbers["source"] or 0) > SOURCE_LIMIT:

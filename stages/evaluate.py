@@ -20,6 +20,7 @@ from ecg.beats import window
 from ecg.dataset import QUALITY, load_split
 from ecg.figures import (
     TITLES,
+    data_kind,
     plot_beats,
     plot_confusion,
     plot_learning_curve,
@@ -212,7 +213,8 @@ def confusion(test: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    resampling = {"n": read_params().evaluate.bootstrap, "seed": read_params().evaluate.seed}
+    evaluate = read_params().evaluate
+    resampling = {"n": evaluate.bootstrap, "seed": evaluate.seed}
     model, description = load_model(MODEL)
     model.to(choose_device())
     classes, threshold = description["classes"], description["threshold"]
@@ -227,7 +229,8 @@ def main() -> None:
     rows += calibration_rows(positive, score)
     columns = ["measure", "value", "low", "high", "n_ischemia", "n_others", "reason"]
     scores = pd.DataFrame(rows).reindex(columns=columns)
-    measured = scores.set_index("measure").astype(object).where(scores.set_index("measure").notna(), None)
+    measured = scores.set_index("measure").astype(object)
+    measured = measured.where(measured.notna(), None)
     numbers = {}
     for question in QUESTIONS:
         numbers[question] = measured.value[question]
@@ -240,8 +243,7 @@ def main() -> None:
 
     roc, precision_recall = curves(test)
     pairs, bins, groups = confusion(test), reliability(positive, score), subgroups(table, **resampling)
-    synthetic = all(source.startswith("synthetic") for source in table.source)
-    kind = "synthetic recordings" if synthetic else f"recordings of {', '.join(sorted(set(table.source)))}"
+    kind = data_kind(table.source)
     what = f"{len(test)} test {kind}"
 
     with replacing(PREDICTIONS) as temporary:

@@ -56,7 +56,8 @@ def test_sources_and_seeds(finished):
     table = pd.read_csv(finished / "metrics/cv/sources.csv")
     sources = set(pd.read_csv(finished / "data/split.csv").source)
     assert set(table.test[: len(sources)]) == sources
-    assert (table.n_ischemia[: len(sources)].notna() | table.get("reason", table.test)[: len(sources)].notna()).all()
+    runs = table[: len(sources)].reindex(columns=["n_ischemia", "reason"])
+    assert (runs.n_ischemia.notna() ^ runs.reason.notna()).all()
 
     done = cross_validate(finished, "--over", "seeds", "--seeds", "2", "--out", "metrics/cv/seeds.json")
     assert done.returncode == 0, done.stderr

@@ -22,6 +22,13 @@ LAYOUT = np.array(LEADS).reshape(4, 3).T
 COLORS = {"normal": "C0", "ischemia": "C3", "other": "C2"}
 
 
+def data_kind(sources: pd.Series) -> str:
+    """Say what recordings a picture is of, so that no synthetic one passes for a clinical one."""
+    if sources.str.startswith("synthetic").all():
+        return "synthetic recordings"
+    return f"recordings of {', '.join(sorted(set(sources)))}"
+
+
 def save_figure(figure: plt.Figure, path: Path) -> None:
     """Write a PNG that depends on the figure alone."""
     with replacing(path) as temporary:
