@@ -2,6 +2,7 @@
 
 Reads   data/model.safetensors, data/beats.npy, data/beats.csv, data/split.csv, data/recordings.csv, data/history.csv
 Writes  data/predictions.csv      one probability a class for every median beat, and what subgroups are made of
+        data/activation.npy       test records x steps, float32: when each beat speaks for ischemia (see ecg.explain)
         metrics/evaluate.json     the headline numbers
         metrics/evaluate.csv      every AUC and rate with its interval, and the calibration
         metrics/subgroups.csv     the headline AUC by source, sex, age, heart rate and noise
@@ -18,6 +19,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.beats import window
 from ecg.dataset import QUALITY, load_split
+from ecg.explain import activation_maps
 from ecg.figures import (
     TITLES,
     data_kind,
@@ -50,6 +52,7 @@ INDEX = Path("data/recordings.csv")
 MODEL = Path("data/model.safetensors")
 HISTORY = Path("data/history.csv")
 PREDICTIONS = Path("data/predictions.csv")
+ACTIVATION = Path("data/activation.npy")
 METRICS = Path("metrics/evaluate.json")
 SCORES = Path("metrics/evaluate.csv")
 SUBGROUPS = Path("metrics/subgroups.csv")
@@ -248,6 +251,8 @@ def main() -> None:
 
     with replacing(PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
+    with replacing(ACTIVATION) as temporary:
+        np.save(temporary, activation_maps(model, classes, splits[-1][0])[0].astype(np.float32))
     write_json(METRICS, numbers)
     for path, values in (
         (ROC, roc),

@@ -161,6 +161,8 @@ def dead_lead_with_a_gap(samples):
         (lambda x: np.where((np.arange(12) == 8) & (np.arange(len(x)) < 300)[:, None], 32767, x), "saturated lead: V3"),
         (lambda x: np.where((np.arange(len(x)) > 900)[:, None], x // 500, x), "too few"),
         (lambda x: np.random.default_rng(0).normal(0, 100, x.shape), "too few"),
+        # Above 20 Hz: the beats are told apart and aligned, but not measured.
+        (lambda x: x + 900 * np.sin(2 * np.pi * 31.4 * np.arange(len(x)) / 500)[:, None], "too noisy: "),
     ],
 )
 def test_what_cannot_be_used_has_a_reason(change, reason):

@@ -15,9 +15,9 @@ DESCRIPTION = {
 }
 
 
-def small_model() -> Ensemble:
+def small_model(classes: int = 2, **changes) -> Ensemble:
     torch.manual_seed(0)
-    members = [FCN(leads=3, classes=2, **ARCHITECTURE) for _ in range(2)]
+    members = [FCN(leads=3, classes=classes, **ARCHITECTURE | changes) for _ in range(2)]
     for member in members:
         member.mean.normal_()
     model = Ensemble(members)

@@ -290,13 +290,24 @@ def find_beats(
 
 
 def median_beat(
-    samples: np.ndarray, recorded_rate: float, *, min_beats: int, min_share: float, **knobs: float | str
+    samples: np.ndarray,
+    recorded_rate: float,
+    *,
+    min_beats: int,
+    min_share: float,
+    max_noise: float,
+    **knobs: float | str,
 ) -> MedianBeat:
     """Reduce a recording (samples x 12, int16, uV, at `recorded_rate` Hz) to its median beat; knobs of `find_beats`."""
     try:
         found = find_beats(samples, recorded_rate, **knobs)
     except NoBeat as error:
         return MedianBeat(None, reason=str(error))
+    return combine(found, min_beats=min_beats, min_share=min_share, max_noise=max_noise)
+
+
+def combine(found: Beats, *, min_beats: int, min_share: float, max_noise: float) -> MedianBeat:
+    """Take the median of the beats that are alike; refuse where they are few or where their noise (uV) remains."""
     n_beats, n_used = len(found.beats), int(found.used.sum())
     flags = TIE if found.tie else ""
     refused = MedianBeat(None, n_beats, n_used, found.heart_rate, flags=flags)
@@ -311,5 +322,9 @@ def median_beat(
     if flat.any():
         return refused._replace(reason=f"flat lead: {', '.join(np.array(LEADS)[flat])}")
     noise = 1000 * float(np.median(rms(beats - median, (0, 2))))
+    # The standard error of a median of normal values is 1.25 times that of their mean.
+    left = 1.25 * noise / np.sqrt(n_used)
+    if left > max_noise:
+        return refused._replace(noise_uv=noise, reason=f"too noisy: {left:.0f} uV, at most {max_noise:g} uV")
     correlation = float(found.correlation[found.used].mean())
     return MedianBeat(median, n_beats, n_used, found.heart_rate, noise, correlation, flags)

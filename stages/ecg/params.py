@@ -54,6 +54,7 @@ class Extract(Section):
     max_residual_z: Annotated[float, Field(gt=0)]
     min_beats: Positive
     min_share: Fraction
+    max_noise: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")
     def below_nyquist(self):

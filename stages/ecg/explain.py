@@ -1,0 +1,48 @@
+"""What in a median beat speaks for ischemia: class activation maps, and leads left out one by one."""
+
+import numpy as np
+import torch
+
+from ecg.model import Ensemble, logits
+
+
+@torch.no_grad()
+def activation_maps(model: Ensemble, classes: list[str], beats: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return when beats (n x leads x samples, mV) speak for ischemia against normal (n x steps), and a constant.
+
+    Class activation maps (Zhou et al. 2016) of the difference of the two logits, mean over the members. Exact: a map's
+    mean over its steps plus the constant is the log odds of the score. A step is `pool` samples of the beat.
+    """
+    ischemia, normal = classes.index("ischemia"), classes.index("normal")
+    model.eval()
+    device = model.temperature.device
+    maps, constant = 0, 0
+    for member in model.members:
+        weight, bias = (
+            values[ischemia] - values[normal] for values in (member.classifier.weight, member.classifier.bias)
+        )
+        batches = torch.as_tensor(beats).split(1024)
+        features = (member.features((batch.to(device) - member.mean) / member.std) for batch in batches)
+        maps = maps + torch.cat([torch.einsum("nct,c->nt", f, weight).cpu() for f in features]).double()
+        constant = constant + bias.double()
+    scale = len(model.members) * model.temperature.double()
+    offset = constant / scale + (model.log_shares[ischemia] - model.log_shares[normal]).double()
+    return (maps / scale.cpu()).numpy(), float(offset)
+
+
+def lead_contributions(model: Ensemble, classes: list[str], beats: np.ndarray) -> np.ndarray:
+    """Return how much each lead adds to the log odds of ischemia against normal (n x leads).
+
+    That is how far the log odds fall when the lead is replaced by its mean over the train split (occlusion, Zeiler &
+    Fergus 2014). Limb leads say much the same, so one of them alone may count for little.
+    """
+    mean = np.stack([member.mean.cpu().numpy() for member in model.members]).mean(axis=0)
+
+    def log_odds(seen):
+        out = logits(model, seen).double().numpy()
+        return out[:, classes.index("ischemia")] - out[:, classes.index("normal")]
+
+    occluded = np.repeat(beats[:, None], beats.shape[1], axis=1)
+    for lead in range(beats.shape[1]):
+        occluded[:, lead, lead] = mean[lead]
+    return log_odds(beats)[:, None] - log_odds(occluded.reshape(-1, *beats.shape[1:])).reshape(len(beats), -1)
