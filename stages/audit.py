@@ -20,8 +20,8 @@ from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardSca
 from tqdm import tqdm
 
 from ecg.beats import window
-from ecg.dataset import QUALITY, load_split
-from ecg.figures import data_kind, plot_audit, save_figure
+from ecg.dataset import QUALITY, data_kind, load_split
+from ecg.figures import plot_audit, save_figure
 from ecg.measure import measure_beats
 from ecg.params import read_params
 from ecg.scores import QUESTIONS, ask, auc_interval, bootstrap_intervals, delong, roc_auc

@@ -18,11 +18,10 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.beats import window
-from ecg.dataset import QUALITY, load_split
+from ecg.dataset import QUALITY, data_kind, load_split
 from ecg.explain import activation_maps
 from ecg.figures import (
     TITLES,
-    data_kind,
     plot_beats,
     plot_confusion,
     plot_learning_curve,

@@ -12,6 +12,7 @@ from ecg.wfdb_io import LEADS, MISSING
 INDEPENDENT = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
 
 MIN_DURATION = 4.0  # s
+MAX_RATE = 20_000.0  # Hz
 FLAT = 0.01  # mV, peak to peak of a lead of the median beat
 RAIL = 32767  # uV
 MAX_SATURATED = 0.01  # of a lead's samples
@@ -248,10 +249,10 @@ def find_beats(
 
     Knobs as in params.yaml's section extract: filters in Hz, times in ms. NoBeat says what makes it impossible.
     """
+    if not 2 * low_pass <= recorded_rate <= MAX_RATE:
+        raise NoBeat(f"sampling rate: {recorded_rate:g} Hz; allowed: {2 * low_pass:g} to {MAX_RATE:g} Hz")
     if len(samples) / recorded_rate < MIN_DURATION:
         raise NoBeat(f"too short: {len(samples) / recorded_rate:.1f} s, at least {MIN_DURATION:g} s")
-    if 2 * low_pass > recorded_rate:
-        raise NoBeat(f"sampling rate: {recorded_rate:g} Hz is below twice the low-pass filter")
     leads = np.ascontiguousarray(samples.T)
     check_leads(leads)
 

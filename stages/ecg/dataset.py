@@ -1,5 +1,6 @@
-"""The median beats and labels of one split."""
+"""The median beats and labels of one split; what kind of recordings they are."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,14 @@ from ecg.script import read_table
 BEATS = Path("data/beats.npy")
 QUALITY = Path("data/beats.csv")
 SPLIT = Path("data/split.csv")
+
+SYNTHETIC = "synthetic recordings"
+
+
+def data_kind(sources: Iterable[str]) -> str:
+    """Say what recordings are behind a number or a picture, so that no synthetic one passes for a clinical one."""
+    names = sorted(set(sources))
+    return SYNTHETIC if all(name.startswith("synthetic") for name in names) else f"recordings of {', '.join(names)}"
 
 
 def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:

@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import binomtest
 
@@ -20,13 +21,6 @@ TITLES = {"roc_auc": "against normal", "roc_auc_vs_rest": "against all others", 
 # Three rows of four, as on a printed ECG.
 LAYOUT = np.array(LEADS).reshape(4, 3).T
 COLORS = {"normal": "C0", "ischemia": "C3", "other": "C2"}
-
-
-def data_kind(sources: pd.Series) -> str:
-    """Say what recordings a picture is of, so that no synthetic one passes for a clinical one."""
-    if sources.str.startswith("synthetic").all():
-        return "synthetic recordings"
-    return f"recordings of {', '.join(sorted(set(sources)))}"
 
 
 def save_figure(figure: plt.Figure, path: Path) -> None:
@@ -220,4 +214,67 @@ def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, what: s
         axes.set_ylabel("mV")
     grid[0, 0].legend(fontsize=9)
     figure.suptitle(f"Mean median beat and interquartile band, {what}")
+    return figure
+
+
+def plot_ecg(
+    traces: np.ndarray,
+    times: np.ndarray,
+    title: str,
+    notes: list[str],
+    *,
+    activation: np.ndarray | None = None,
+    contributions: np.ndarray | None = None,
+    scale: float = 2.0,
+) -> plt.Figure:
+    """Draw 12 leads (12 x samples, mV; times in ms) on ECG paper, 25 mm/s and 10 mm/mV, `scale` times as large.
+
+    `activation` (steps) colours each lead by when the beat speaks for ischemia (red) or for normal (blue), in log odds;
+    `contributions` (12) stand beside the leads' names.
+    """
+    # In mm of paper; text grows with the picture.
+    x = (times - times[0]) / 40 if len(times) else np.zeros(0)
+    column = 5 * np.ceil((x[-1] if len(x) else 20) / 5 + 1)
+    width, rows, edge = 4 * column, [], 0
+    size = width / 100
+    for leads in LAYOUT:
+        values = np.append(traces[[LEADS.index(lead) for lead in leads]], [-0.5, 1.0])
+        zero = edge - 5 * np.ceil(2 * np.nanmax(values)) - 5
+        rows.append((edge - 1, zero))
+        edge = zero + 5 * np.floor(2 * np.nanmin(values))
+    head, foot = size * (7 + 3.5 * len(notes)), size * 15 if activation is not None else 0
+    height = head - edge + foot
+    figure = plt.figure(figsize=(scale * width / 25.4, scale * height / 25.4))
+    axes = figure.add_axes((0, foot / height, 1, -edge / height))
+    axes.set(xlim=(0, width), ylim=(edge, 0))
+    axes.axis("off")
+    for step, color, thick in ((1, "#f6e3df", 0.4), (5, "#ecc3bb", 0.7)):
+        axes.vlines(np.arange(0, width + 1, step), edge, 0, color=color, lw=thick)
+        axes.hlines(np.arange(edge, 1, step), 0, width, color=color, lw=thick)
+    limit = np.abs(activation).max() + 1e-9 if activation is not None else 1
+    colors = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-limit, limit), "coolwarm")
+    font = scale * size
+    for (down, along), lead in np.ndenumerate(LAYOUT):
+        top, zero = rows[down]
+        left, y = along * column + 2.5, 10 * traces[LEADS.index(lead)] + zero
+        if activation is not None:
+            # A step of the map is as many samples as the network saw as one.
+            told = np.repeat(activation, len(x) // len(activation))[: len(x) - 1]
+            points = np.column_stack([left + x, y])
+            pieces = np.stack([points[:-1], points[1:]], axis=1)[: len(told)]
+            axes.add_collection(LineCollection(pieces, colors=colors.to_rgba(told), lw=3.2 * scale, capstyle="round"))
+        axes.plot(left + x, y, color="black", lw=0.45 * scale)
+        axes.text(left, top, lead, fontsize=4.2 * font, fontweight="bold", va="top")
+        if contributions is not None:
+            value = contributions[LEADS.index(lead)]
+            axes.text(left + 7 * size, top, f"{value:+.1f}", fontsize=3.8 * font, va="top", color="#444444")
+    figure.text(0.02, 1 - 2 * size / height, title, fontsize=5 * font, fontweight="bold", va="top")
+    for number, note in enumerate(notes):
+        figure.text(0.02, 1 - size * (7 + 3.5 * number) / height, note, fontsize=4 * font, va="top")
+    if activation is not None:
+        bar = figure.add_axes((0.3, 9 * size / height, 0.4, 2 * size / height))
+        figure.colorbar(colors, cax=bar, orientation="horizontal")
+        bar.tick_params(labelsize=3.4 * font)
+        bar.set_title("speaks for normal  ←  log odds  →  speaks for ischemia", fontsize=3.6 * font, pad=3)
+        bar.set_xlabel("Beside a lead's name: what it adds to the log odds.", fontsize=3.6 * font)
     return figure

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ecg.script import UsageError, warn
 
+SUFFIXES = (".hea", ".mat", ".dat")
 RETRY_AFTER = (1, 2, 4, 8)  # s
 NO_PATIENT = "no patient id"
 NOT_IN_TABLE = "no patient id in PTB-XL's table"
@@ -34,7 +35,7 @@ def find_headers(root: Path) -> dict[Path, int]:
     """
     sizes = Counter()
     for path in sorted(root.rglob("*")):
-        if path.suffix in (".hea", ".mat", ".dat") and not path.name.startswith(".") and not path.is_dir():
+        if path.suffix in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
             sizes[path.with_suffix(".hea")] += path.lstat().st_size
     named = {}
     for header in [header for header in sizes if not header.exists()]:

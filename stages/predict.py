@@ -1,0 +1,252 @@
+"""Score recordings with the trained model: a command, not a stage. The model file is all that it needs.
+
+    python stages/predict.py RECORD... [--json | --csv FILE] [--plot DIR] [--model FILE]
+
+RECORD is a WFDB record with or without its suffix, a Challenge .mat, or a folder in which all records are found. Each
+is scored, or refused with the reason; a refused one never has a score. Without an option, a line for each is printed.
+Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable model.
+
+    from predict import predict
+    predict(signal, sampling_rate, leads)["probability"]
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from ecg.beats import MedianBeat, NoBeat, combine, find_beats, window
+from ecg.dataset import SYNTHETIC, data_kind
+from ecg.measure import has_pacing_spikes
+from ecg.model import Ensemble, choose_device, load_model, probabilities
+from ecg.scores import ischemia_score
+from ecg.script import UsageError, in_parallel, replacing, run
+from ecg.sources import SUFFIXES, Found, find_recordings, printable
+from ecg.wfdb_io import MISSING, BadRecording, derive_leads, find_leads, read_header, read_samples
+
+MODEL = Path("data/model.safetensors")
+BATCH = 20  # recordings
+COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
+SHOWN = 2.5  # s of a refused recording in its picture
+
+
+class Seen(NamedTuple):
+    """A recording before it is scored: median beat, flags, and samples (samples x 12, int16, uV) where asked for."""
+
+    beat: MedianBeat
+    flags: list[str]
+    samples: np.ndarray | None = None
+    sampling_rate: float = 0.0
+
+
+def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: dict) -> Seen:
+    """Reduce samples (samples x 12, int16, uV) to the median beat, or to the reason why there is none."""
+    limits = {key: extract[key] for key in ("min_beats", "min_share", "max_noise")}
+    try:
+        # Sums must not depend on how many threads there are.
+        with threadpool_limits(limits=1):
+            found = find_beats(samples, sampling_rate, **{k: v for k, v in extract.items() if k not in limits})
+        beat = combine(found, **limits)
+        if has_pacing_spikes(samples, sampling_rate, found.r_peaks):
+            beat = beat._replace(beat=None, reason="paced: a pacemaker's spike before most beats")
+    except NoBeat as error:
+        beat = MedianBeat(None, reason=str(error))
+    return Seen(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
+
+
+def read_batch(batch: list[Found], extract: dict, keep: bool) -> list[Seen]:
+    """Read recordings and reduce each to its median beat; keep the samples only where they are to be drawn."""
+    seen = []
+    for found in batch:
+        try:
+            header = read_header(found.header)
+            samples, flags = read_samples(header)
+            one = see(samples, header.sampling_rate, flags, extract)
+        except BadRecording as error:
+            one = Seen(MedianBeat(None, reason=str(error)), [])
+        except OSError as error:
+            one = Seen(MedianBeat(None, reason=f"unreadable: {error.strerror}"), [])
+        seen.append(one if keep and one.beat.reason else one._replace(samples=None))
+    return seen
+
+
+def score(seen: list[Seen], names: list[str], model: Ensemble, description: dict) -> list[dict]:
+    """Return what is said of each recording, as in --json."""
+    beats = [one.beat.beat for one in seen if one.beat.beat is not None]
+    scored = iter(probabilities(model, np.stack(beats)) if beats else [])
+    rows = []
+    for one, name in zip(seen, names, strict=True):
+        rate = one.beat.heart_rate
+        row = {"record": name, "probability": None, "ischemia": None, "n_used": one.beat.n_used}
+        row |= {"heart_rate": rate if rate is None else round(rate, 1), "flags": list(one.flags)}
+        row |= {"reason": one.beat.reason or None, "trained_on": data_kind(description["sources"])}
+        if one.beat.beat is not None:
+            by_class = dict(zip(description["classes"], next(scored), strict=True))
+            probability = float(ischemia_score(by_class, "roc_auc"))
+            row |= {"probability": round(probability, 6), "ischemia": probability >= description["threshold"]}
+            if max(by_class, key=by_class.get) == "other":
+                row["flags"].append("neither: most likely abnormal, but not ischemic")
+        rows.append(row)
+    return rows
+
+
+@cache
+def model_of(path: Path, written: int) -> tuple[Ensemble, dict]:
+    """Load a model once for each time that its file was written (ns)."""
+    model, description = load_model(path)
+    return model.to(choose_device()), description
+
+
+def current_model(path: Path) -> tuple[Ensemble, dict]:
+    if not path.is_file():
+        raise UsageError(f"no model at {path}; `dvc repro` trains one, --model names another file")
+    return model_of(path, path.stat().st_mtime_ns)
+
+
+def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model: Path = MODEL) -> dict:
+    """Score one recording (samples x leads, mV, NaN is missing, at `sampling_rate` Hz); leads are found by name.
+
+    Returns the keys of --json but `record`: probability of ischemia against normal, ischemia (the decision), n_used
+    beats, heart_rate (beats/min), flags, reason (None where scored), trained_on. ValueError where signal and leads do
+    not fit.
+    """
+    network, description = current_model(Path(model))
+    signal = np.asarray(signal, dtype=np.float64)
+    if signal.ndim != 2 or signal.shape[1] != len(leads):
+        raise ValueError(f"signal has the shape {signal.shape}; allowed: samples x {len(leads)} leads")
+    try:
+        columns = find_leads(list(leads))
+        microvolts = np.clip(np.rint(1000 * signal), -32767, 32767)
+        microvolts = np.where(np.isnan(signal), MISSING, microvolts).astype(np.int16)
+        samples, derived = derive_leads({lead: microvolts[:, column] for lead, column in columns.items()})
+        flags = [f"derived lead: {', '.join(derived)}"] if derived else []
+        seen = see(samples, sampling_rate, flags, description["extract"])
+    except BadRecording as error:
+        seen = Seen(MedianBeat(None, reason=str(error)), [])
+    (row,) = score([seen], [""], network, description)
+    return {key: value for key, value in row.items() if key != "record"}
+
+
+def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
+    """Find the recordings that the arguments name; wrong usage where there is none."""
+    roots, headers = {}, []
+    for text in given:
+        path = Path(text)
+        header = path.with_suffix(".hea") if path.suffix in SUFFIXES else path.with_name(f"{path.name}.hea")
+        if path.is_dir():
+            roots[text] = path
+        elif header.exists() or path.exists():
+            headers.append(header)
+        else:
+            parser.error(f"RECORD is {text}: no such record or folder")
+    found = [Found(printable(header.stem), header, {}) for header in headers]
+    for text, root in roots.items():
+        below, _ = find_recordings({"": root}, lambda header: {})
+        if not below:
+            parser.error(f"RECORD is {text}: no .hea, .mat or .dat file in that folder")
+        found += below
+    names = Counter(one.record for one in found)
+    # Of several with one name, each is called by its path.
+    return [
+        one if names[one.record] == 1 else one._replace(record=printable(one.header.with_suffix("").as_posix()))
+        for one in found
+    ]
+
+
+def verdict(row: dict, threshold: float) -> list[str]:
+    """Say in a few clauses what was found, how well it was seen, and what the model knows."""
+    trained_on = f"model trained on {row['trained_on']}"
+    if row["reason"]:
+        return [f"refused: {row['reason']}", *row["flags"], trained_on]
+    decision = "ischemia" if row["ischemia"] else "no ischemia"
+    found = f"{decision}: probability {row['probability']:.3f}, threshold {threshold:.3f}"
+    return [found, f"{row['n_used']} beats at {row['heart_rate']:.0f}/min", *row["flags"], trained_on]
+
+
+def draw(folder: Path, seen: list[Seen], rows: list[dict], model: Ensemble, description: dict) -> None:
+    """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
+    from ecg.explain import activation_maps, lead_contributions
+    from ecg.figures import plot_ecg, save_figure
+
+    beats = [one.beat.beat for one in seen if one.beat.beat is not None]
+    classes = description["classes"]
+    maps = iter(activation_maps(model, classes, np.stack(beats))[0] if beats else [])
+    contributions = iter(lead_contributions(model, classes, np.stack(beats)) if beats else [])
+    extract = description["extract"]
+    times = window(extract["window_start"], extract["window_end"], extract["sampling_rate"])
+    for one, row in zip(seen, rows, strict=True):
+        notes = verdict(row, description["threshold"])
+        if one.beat.beat is not None:
+            why = {"activation": next(maps), "contributions": next(contributions)}
+            figure = plot_ecg(one.beat.beat, times * 1000 / extract["sampling_rate"], row["record"], notes, **why)
+        else:
+            shown = np.zeros((12, 0)) if one.samples is None else one.samples[: int(SHOWN * one.sampling_rate)].T
+            millivolts = np.where(shown == MISSING, np.nan, shown / 1000)
+            if shown.size:
+                millivolts = np.clip(millivolts - np.nanmedian(millivolts, axis=1, keepdims=True), -2, 3)
+            ms = np.arange(shown.shape[1]) * 1000 / max(one.sampling_rate, 1)
+            figure = plot_ecg(millivolts, ms, row["record"], notes, scale=1.2)
+        save_figure(figure, folder / f"{quote(row['record'], safe='')}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", nargs="+", metavar="RECORD")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="one JSON object a line and recording")
+    output.add_argument("--csv", type=Path, metavar="FILE", help="one row a recording")
+    parser.add_argument(
+        "--plot", type=Path, metavar="DIR", help="one PNG a recording: the beat, and what speaks for it"
+    )
+    parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
+    options = parser.parse_args()
+    found = find(parser, options.records)
+    model, description = current_model(options.model)
+    trained_on = data_kind(description["sources"])
+    if trained_on == SYNTHETIC:
+        print(f"predict: trained on {trained_on}: not for any use", file=sys.stderr)
+    if options.plot:
+        options.plot.mkdir(parents=True, exist_ok=True)
+
+    counts = Counter()
+    with ExitStack() as stack:
+        if options.csv:
+            file = stack.enter_context(
+                stack.enter_context(replacing(options.csv)).open("w", newline="", encoding="utf-8")
+            )
+            table = csv.DictWriter(file, COLUMNS)
+            table.writeheader()
+        progress = stack.enter_context(tqdm(total=len(found), desc="recordings", disable=None))
+        batches = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
+        calls = [(batch, description["extract"], bool(options.plot)) for batch in batches]
+        for batch, seen in zip(batches, in_parallel(read_batch, calls), strict=True):
+            rows = score(seen, [one.record for one in batch], model, description)
+            for row in rows:
+                counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1
+                if options.csv:
+                    table.writerow(row | {"flags": "; ".join(row["flags"])})
+                else:
+                    words = f"{row['record']}: {'; '.join(verdict(row, description['threshold']))}"
+                    tqdm.write(json.dumps(row) if options.json else words)
+            if options.plot:
+                draw(options.plot, seen, rows, model, description)
+            progress.update(len(batch))
+    if len(found) > 1:
+        told = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
+        print(f"predict: {len(found)} recordings: {told}", file=sys.stderr)
+    if counts["refused"]:
+        raise SystemExit(3)
+
+
+if __name__ == "__main__":
+    run(main)
