@@ -53,9 +53,7 @@ def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: di
     """Reduce samples (samples x 12, int16, uV) to the median beat, or to the reason why there is none."""
     limits = {key: extract[key] for key in ("min_beats", "min_share", "max_noise")}
     try:
-        # Sums must not depend on how many threads there are.
-        with threadpool_limits(limits=1):
-            found = find_beats(samples, sampling_rate, **{k: v for k, v in extract.items() if k not in limits})
+        found = find_beats(samples, sampling_rate, **{k: v for k, v in extract.items() if k not in limits})
         beat = combine(found, **limits)
         if has_pacing_spikes(samples, sampling_rate, found.r_peaks):
             beat = beat._replace(beat=None, reason="paced: a pacemaker's spike before most beats")
@@ -64,20 +62,24 @@ def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: di
     return Seen(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
 
 
+def read(found: Found, extract: dict) -> Seen:
+    """Read a recording and reduce it to its median beat, or to the reason why there is none."""
+    try:
+        header = read_header(found.header)
+        samples, flags = read_samples(header)
+    except BadRecording as error:
+        return Seen(MedianBeat(None, reason=str(error)), [])
+    except OSError as error:
+        return Seen(MedianBeat(None, reason=f"unreadable: {error.strerror}"), [])
+    return see(samples, header.sampling_rate, flags, extract)
+
+
 def read_batch(batch: list[Found], extract: dict, keep: bool) -> list[Seen]:
-    """Read recordings and reduce each to its median beat; keep the samples only where they are to be drawn."""
-    seen = []
-    for found in batch:
-        try:
-            header = read_header(found.header)
-            samples, flags = read_samples(header)
-            one = see(samples, header.sampling_rate, flags, extract)
-        except BadRecording as error:
-            one = Seen(MedianBeat(None, reason=str(error)), [])
-        except OSError as error:
-            one = Seen(MedianBeat(None, reason=f"unreadable: {error.strerror}"), [])
-        seen.append(one if keep and one.beat.reason else one._replace(samples=None))
-    return seen
+    """Read recordings; keep the samples only of refused ones that are to be drawn."""
+    # As in extract: sums must not depend on how many threads there are.
+    with threadpool_limits(limits=1):
+        seen = [read(found, extract) for found in batch]
+    return [one if keep and one.beat.reason else one._replace(samples=None) for one in seen]
 
 
 def score(seen: list[Seen], names: list[str], model: Ensemble, description: dict) -> list[dict]:
@@ -95,7 +97,7 @@ def score(seen: list[Seen], names: list[str], model: Ensemble, description: dict
             probability = float(ischemia_score(by_class, "roc_auc"))
             row |= {"probability": round(probability, 6), "ischemia": probability >= description["threshold"]}
             if max(by_class, key=by_class.get) == "other":
-                row["flags"].append("neither: most likely abnormal, but not ischemic")
+                row["flags"].append("most probable class: other")
         rows.append(row)
     return rows
 
@@ -130,7 +132,8 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
         microvolts = np.where(np.isnan(signal), MISSING, microvolts).astype(np.int16)
         samples, derived = derive_leads({lead: microvolts[:, column] for lead, column in columns.items()})
         flags = [f"derived lead: {', '.join(derived)}"] if derived else []
-        seen = see(samples, sampling_rate, flags, description["extract"])
+        with threadpool_limits(limits=1):
+            seen = see(samples, sampling_rate, flags, description["extract"])
     except BadRecording as error:
         seen = Seen(MedianBeat(None, reason=str(error)), [])
     (row,) = score([seen], [""], network, description)

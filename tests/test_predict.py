@@ -1,0 +1,189 @@
+"""The command that scores recordings, on real files, with a model trained on a handful of them."""
+
+import json
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ecg_signal, write_challenge
+from predict import main, predict
+
+from ecg import script
+from ecg.synthetic import write_recordings
+from ecg.wfdb_io import LEADS
+
+KEYS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
+SAMPLES = ecg_signal(10)
+
+
+@pytest.fixture(scope="module")
+def model(finished):
+    return finished / "data/model.safetensors"
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(model, tmp_path, monkeypatch, capsys):
+    """Run the command in an empty folder: the model file is all that it has."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments, workers="1"):
+        monkeypatch.setenv("WORKERS", workers)
+        monkeypatch.setattr(sys, "argv", ["predict", "--model", str(model), *map(str, arguments)])
+        status = 0
+        try:
+            script.run(main)
+        except SystemExit as end:
+            status = end.code
+        return Done(status or 0, *capsys.readouterr())
+
+    return command
+
+
+def rows(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_same_numbers_as_evaluate(finished, run, tmp_path):
+    # The recordings that the finished project was made of, written anew.
+    write_recordings(tmp_path / "archive", patients=60, seed=1)
+    done = run(tmp_path / "archive", "--json")
+    found = {row["record"]: row for row in rows(done)}
+    table = pd.read_csv(finished / "data/predictions.csv")
+    test = table[table.split == "test"]
+    threshold = json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
+    assert len(test) > 10
+    for record, p in zip(test.record, test.p_ischemia / (test.p_ischemia + test.p_normal), strict=True):
+        assert found[record]["probability"] == pytest.approx(p, abs=2e-6)
+        assert found[record]["ischemia"] == (p >= threshold)
+    quality = pd.read_csv(finished / "data/beats.csv", keep_default_na=False).set_index("record")
+    assert set(found) == set(quality.index)
+    assert all((row["probability"] is None) == bool(quality.reason[record]) for record, row in found.items())
+    assert all(row["n_used"] == quality.n_used[record] for record, row in found.items())
+    assert run(tmp_path / "archive", "--json", workers="2").stdout == done.stdout
+
+
+def test_each_is_scored_or_refused_with_the_reason(run, tmp_path):
+    archive = tmp_path / "archive"
+    write_challenge(archive, "good", SAMPLES)
+    write_challenge(archive, "nodx", SAMPLES, dx=None)
+    write_challenge(archive / "deeper", "good", SAMPLES[:, :2].repeat(6, axis=1), names=LEADS[:6] * 2)
+    write_challenge(archive, "short", SAMPLES[:1000])
+    write_challenge(archive, "slow", SAMPLES, sampling_rate=50)
+    write_challenge(archive, "fast", SAMPLES, sampling_rate=50_000)
+    write_challenge(archive, "flat", np.where(np.arange(12) == 6, 0, SAMPLES))
+    write_challenge(archive, "noise", np.random.default_rng(0).normal(0, 100, SAMPLES.shape).astype(np.int16))
+    spiky = SAMPLES.copy()
+    spiky[np.arange(220, 5000, 500)] += 900
+    write_challenge(archive, "paced", spiky)
+    write_challenge(archive, "truncated", SAMPLES)
+    (archive / "truncated.mat").write_bytes((archive / "truncated.mat").read_bytes()[:-24])
+    (archive / "headerless.mat").write_bytes(b"x")
+
+    done = run(archive, "--json")
+    assert done.returncode == 3
+    found = {row["record"]: row for row in rows(done)}
+    assert all(list(row) == KEYS for row in found.values())
+    reasons = {record: (row["reason"] or "").split(":")[0] for record, row in found.items()}
+    assert reasons == {
+        "good": "",
+        "nodx": "",
+        "deeper/good": "duplicate lead",
+        "short": "too short",
+        "slow": "sampling rate",
+        "fast": "sampling rate",
+        "flat": "flat lead",
+        "noise": "too few beats",
+        "paced": "paced",
+        "truncated": "signal file",
+        "headerless": "unreadable",
+    }
+    for row in found.values():
+        scored = row["reason"] is None
+        assert (row["probability"] is not None) == (row["ischemia"] is not None) == scored
+        assert row["trained_on"] == "synthetic recordings"
+    assert found["nodx"]["heart_rate"] == 60
+    assert "11 recordings: " in done.stderr and "9 refused" in done.stderr
+
+
+def test_a_record_with_or_without_suffix_and_all_forms_of_output(run, tmp_path):
+    write_challenge(tmp_path, "a.b", SAMPLES)
+    plain = [run(f"a.b{suffix}", "--json") for suffix in ("", ".hea", ".mat")]
+    assert all(done.returncode == 0 for done in plain)
+    (row,) = rows(plain[0])
+    assert row["record"] == "a.b"
+    assert plain[0].stdout == plain[1].stdout == plain[2].stdout
+
+    done = run("a.b", "--csv", "out.csv", "--plot", "pictures")
+    assert done.returncode == 0
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert list(table) == KEYS
+    assert table.probability[0] == row["probability"]
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["a.b.png"]
+    told = run("a.b")
+    assert f"probability {row['probability']:.3f}" in told.stdout
+    # Each output says what the model knows.
+    assert "trained on synthetic recordings: not for any use" in told.stderr
+    assert "trained on synthetic recordings" in told.stdout
+    assert table.trained_on[0] == "synthetic recordings"
+
+
+def test_usage(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for arguments, said in [
+        ([], "RECORD"),
+        (["absent"], "RECORD is absent: no such record or folder"),
+        (["empty"], "RECORD is empty: no .hea, .mat or .dat file in that folder"),
+        (["x", "--json", "--csv", "y"], "not allowed with"),
+    ]:
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert said in done.stderr.splitlines()[-1]
+    write_challenge(tmp_path, "a", SAMPLES)
+    done = run("a", "--model", "absent.safetensors")
+    assert done.returncode == 1
+    assert (
+        done.stderr == "predict: no model at absent.safetensors; `dvc repro` trains one, --model names another file\n"
+    )
+
+
+def test_a_refused_recording_is_drawn_with_its_reason(run, tmp_path):
+    write_challenge(tmp_path, "short", SAMPLES[:1000])
+    (tmp_path / "unreadable.mat").write_bytes(b"x")
+    assert run("short", "unreadable.mat", "--plot", "pictures").returncode == 3
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"short.png", "unreadable.png"}
+
+
+def test_a_function_that_takes_a_signal(model):
+    whole = predict(SAMPLES / 1000, 500, LEADS, model=model)
+    assert whole["reason"] is None
+    assert whole["trained_on"] == "synthetic recordings"
+    # Leads are found by name, and limb leads derived.
+    order = [1, 0, *range(11, 5, -1)]
+    fewer = predict(SAMPLES[:, order] / 1000, 500, [LEADS[i].lower() for i in order], model=model)
+    assert fewer["probability"] == pytest.approx(whole["probability"], abs=0.005)
+    assert fewer["flags"] == ["derived lead: III, aVR, aVL, aVF"]
+    gap = SAMPLES / 1000
+    gap[1200:1220, 3] = np.nan
+    assert predict(gap, 500, LEADS, model=model)["n_used"] < whole["n_used"]
+    assert predict(SAMPLES / 1000, 500, ["I"] * 12, model=model)["reason"] == "duplicate lead: I"
+    assert predict(SAMPLES / 1000, float("nan"), LEADS, model=model)["reason"].startswith("sampling rate: nan Hz")
+    with pytest.raises(ValueError, match="allowed: samples x 12 leads"):
+        predict(SAMPLES.T / 1000, 500, LEADS, model=model)
+
+
+def test_real_recordings_give_a_score_or_a_reason(run, real_data):
+    for folder, n in (("challenge", 50), ("ptb-xl", 500)):
+        done = run(real_data / folder, "--json")
+        found = rows(done)
+        assert len(found) == n
+        assert all((row["probability"] is None) == bool(row["reason"]) for row in found)
+        assert done.returncode == (3 if any(row["reason"] for row in found) else 0)
+        assert sum(bool(row["reason"]) for row in found) <= 10
