@@ -1,5 +1,6 @@
 """The charts of the report that one can hover over: tables in, Plotly figures out."""
 
+from collections.abc import Iterable
 from html import escape
 from textwrap import wrap
 
@@ -183,6 +184,13 @@ def forest(figure: go.Figure, rows: pd.DataFrame, at: np.ndarray, names: list[st
     )
 
 
+def note_at_chance(figure: go.Figure, at: Iterable[int], reasons: pd.Series) -> None:
+    """Say on these lines of a forest plot why there is no number."""
+    for y, reason in zip(at, reasons, strict=True):
+        note = {"x": 0.5, "xshift": 4, "y": y, "xanchor": "left", "align": "left", "showarrow": False}
+        figure.add_annotation(note, text=label(reason, 40), font_size=11)
+
+
 def lines_of(names: list[str], low: pd.Series) -> dict:
     """Return the axes of a forest plot whose lines have these names; `low` are the lower ends of all intervals."""
     left = min(0.48, float(low.min()) - 0.02) if low.notna().any() else 0.48
@@ -201,7 +209,7 @@ def group_name(grouping: str, group: str) -> str:
 def subgroups_chart(groups: pd.DataFrame) -> go.Figure:
     figure, known = go.Figure(), groups.roc_auc.notna()
     names = [
-        f"{label(group_name(row.grouping, row.group))}<br>{row.n_ischemia} / {row.n_normal}"
+        f"{label(group_name(row.grouping, row.group), 26)}<br>{row.n_ischemia} / {row.n_normal}"
         for row in groups.itertuples()
     ]
     forest(
@@ -212,9 +220,7 @@ def subgroups_chart(groups: pd.DataFrame) -> go.Figure:
         CLASS_COLORS["normal"],
     )
     axes = lines_of(names, groups.low)
-    for y in np.flatnonzero(~known):
-        note = {"x": 0.5, "xshift": 4, "y": y, "xanchor": "left", "showarrow": False, "font": {"size": 11}}
-        figure.add_annotation(note, text="too few", hovertext=label(groups.reason[y], 60))
+    note_at_chance(figure, np.flatnonzero(~known), groups.reason[~known])
     return finish(figure, 90 + 40 * len(groups), **axes, showlegend=False)
 
 
@@ -235,6 +241,8 @@ def audit_chart(summary: pd.DataFrame) -> go.Figure:
             name=title if question != "source" else "source",
             showlegend=question != "source",
         )
+    unknown = summary[summary.question.isin(["roc_auc", "source"]) & summary.roc_auc.isna()]
+    note_at_chance(figure, [names.index(model) for model in unknown.model], unknown.reason)
     return finish(
         figure, 110 + 52 * len(names), **lines_of([label(name) for name in AUDIT_NAMES.values()], summary.low)
     )

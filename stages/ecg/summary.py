@@ -29,7 +29,8 @@ CALIBRATION = {
 
 PTB_XL = (
     "PTB-XL, CC BY 4.0: Wagner P, Strodthoff N, Bousseljot RD, Kreiseler D, Lunze FI, Samek W, Schaeffter T (2020). "
-    "PTB-XL, a large publicly available electrocardiography dataset. Scientific Data 7:154. doi:10.1038/s41597-020-0495-6"
+    "PTB-XL, a large publicly available electrocardiography dataset. Scientific Data 7:154. "
+    "doi:10.1038/s41597-020-0495-6"
 )
 CHALLENGE = (
     "PhysioNet/Computing in Cardiology Challenge 2020, CC BY 4.0: Perez Alday EA, Gu A, Shah AJ, et al. (2020). "
@@ -136,11 +137,10 @@ def confusion_table(pairs: pd.DataFrame, classes: list[str]) -> dict:
 
 
 def reliability_table(bins: pd.DataFrame) -> dict:
-    rows = [
-        (f"{row['bin'] / 10:.1f} – {row['bin'] / 10 + 0.1:.1f}", row["n"])
-        + (number(row["probability"]), interval(row, "observed"))
-        for row in wilson(bins).to_dict("records")
-    ]
+    rows = []
+    for row in wilson(bins).to_dict("records"):
+        low = row["bin"] / 10
+        rows.append([f"{low:.1f} – {low + 0.1:.1f}", row["n"], number(row["probability"]), interval(row, "observed")])
     return {"head": ["probability", "recordings", "mean probability", "share ischemic (95% interval)"], "rows": rows}
 
 

@@ -4,23 +4,17 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const boxes = Object.keys(charts).map((name) => document.getElementById(`chart-${name}`));
 
 // Text and grid take the colours of the page.
-function colors() {
+function restyle(size) {
   const style = getComputedStyle(document.documentElement);
-  const ink = style.getPropertyValue("--ink").trim();
-  const rule = style.getPropertyValue("--rule").trim();
-  return (layout) => {
-    const update = { "font.color": ink };
-    for (const axis of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
+  const [ink, rule] = ["--ink", "--rule"].map((name) => style.getPropertyValue(name).trim());
+  for (const box of boxes) {
+    const update = { "font.color": ink, ...size };
+    for (const axis of Object.keys(box.layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
       update[`${axis}.gridcolor`] = rule;
       update[`${axis}.linecolor`] = rule;
     }
-    return update;
-  };
-}
-
-function restyle(size) {
-  const update = colors();
-  for (const box of boxes) Plotly.relayout(box, { ...update(box.layout), ...size });
+    Plotly.relayout(box, update);
+  }
 }
 
 for (const box of boxes) {
