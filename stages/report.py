@@ -144,7 +144,11 @@ def main() -> None:
     ]
     errors = [
         {"kind": kind, "record": row.record, "label": row.label, "source": row.source, "score": row.score}
-        | {"picture": draw(beats[row.Index], times, f"{kind}, score {row.score:.3f}", activation[row.Index])}
+        | {
+            "picture": draw(
+                beats[row.Index], times, f"{kind}, score {summary.number(row.score)}", activation[row.Index]
+            )
+        }
         for kind, found in summary.confident_errors(test, numbers["threshold"], ERRORS).items()
         for row in found.itertuples()
     ]
