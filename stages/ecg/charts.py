@@ -185,10 +185,10 @@ def forest(figure: go.Figure, rows: pd.DataFrame, at: np.ndarray, names: list[st
 
 
 def note_at_chance(figure: go.Figure, at: Iterable[int], reasons: pd.Series) -> None:
-    """Say on these lines of a forest plot why there is no number."""
+    """Say on these lines of a forest plot that there is no number, and why to those who hover."""
     for y, reason in zip(at, reasons, strict=True):
         note = {"x": 0.5, "xshift": 4, "y": y, "xanchor": "left", "align": "left", "showarrow": False}
-        figure.add_annotation(note, text=label(reason, 40), font_size=11)
+        figure.add_annotation(note, text="no number", hovertext=label(reason, 40), font_size=11)
 
 
 def lines_of(names: list[str], low: pd.Series) -> dict:

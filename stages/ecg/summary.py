@@ -54,7 +54,7 @@ def cite_data(sources: list[str], kaggle: bool) -> list[str]:
 
 
 def number(value: float) -> str:
-    """Return three decimals; of what is smaller, such as a threshold in a network that is sure, one digit that counts."""
+    """Return three decimals; of what is smaller, such as the threshold of a network that is sure, one digit."""
     if pd.isna(value):
         return "–"
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
