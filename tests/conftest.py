@@ -98,6 +98,7 @@ def finished(tmp_path_factory):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     for section, values in CHANGES.items():
         params[section] |= values
+    shutil.copy(ROOT / "requirements.txt", folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (folder / "data").mkdir()
     (folder / "metrics").mkdir()

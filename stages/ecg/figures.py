@@ -276,5 +276,6 @@ def plot_ecg(
         figure.colorbar(colors, cax=bar, orientation="horizontal")
         bar.tick_params(labelsize=3.4 * font)
         bar.set_title("speaks for normal  ←  log odds  →  speaks for ischemia", fontsize=3.6 * font, pad=3)
-        bar.set_xlabel("Beside a lead's name: what it adds to the log odds.", fontsize=3.6 * font)
+        if contributions is not None:
+            bar.set_xlabel("Beside a lead's name: what it adds to the log odds.", fontsize=3.6 * font)
     return figure
