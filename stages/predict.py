@@ -30,7 +30,7 @@ from ecg.dataset import SYNTHETIC, data_kind
 from ecg.measure import has_pacing_spikes
 from ecg.model import Ensemble, choose_device, load_model, probabilities
 from ecg.scores import ischemia_score
-from ecg.script import UsageError, in_parallel, replacing, run
+from ecg.script import in_parallel, replacing, run
 from ecg.sources import SUFFIXES, Found, find_recordings, printable
 from ecg.wfdb_io import MISSING, BadRecording, derive_leads, find_leads, read_header, read_samples
 
@@ -110,9 +110,7 @@ def model_of(path: Path, written: int) -> tuple[Ensemble, dict]:
 
 
 def current_model(path: Path) -> tuple[Ensemble, dict]:
-    if not path.is_file():
-        raise UsageError(f"no model at {path}; `dvc repro` trains one, --model names another file")
-    return model_of(path, path.stat().st_mtime_ns)
+    return model_of(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model: Path = MODEL) -> dict:

@@ -149,9 +149,7 @@ def test_usage(run, tmp_path):
     write_challenge(tmp_path, "a", SAMPLES)
     done = run("a", "--model", "absent.safetensors")
     assert done.returncode == 1
-    assert (
-        done.stderr == "predict: no model at absent.safetensors; `dvc repro` trains one, --model names another file\n"
-    )
+    assert done.stderr == "predict: no model at absent.safetensors; `dvc repro` trains one\n"
 
 
 def test_a_refused_recording_is_drawn_with_its_reason(run, tmp_path):

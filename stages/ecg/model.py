@@ -93,6 +93,8 @@ def save_model(path: Path, model: nn.Module, description: dict) -> None:
 
 def load_model(path: Path) -> tuple[Ensemble, dict]:
     """Read a model that `save_model` wrote, and its description."""
+    if not path.is_file():
+        raise UsageError(f"no model at {path}; `dvc repro` trains one")
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {})["description"])

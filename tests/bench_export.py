@@ -1,0 +1,61 @@
+"""How fast 1,000 median beats are scored by ONNX Runtime and by torch, in one run, on all cores.
+
+    python tests/bench_export.py [--json]
+
+With the model and the beats that `dvc repro` left in data/, repeated to 1,000.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "stages")]
+
+import export
+import numpy as np
+import onnxruntime
+
+from ecg.model import load_model, probabilities
+
+N, REPEATS = 1000, 15
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
+    arguments = parser.parse_args()
+    beats = np.resize(np.load(ROOT / "data/beats.npy"), (N, *np.load(ROOT / "data/beats.npy", mmap_mode="r").shape[1:]))
+    model, _ = load_model(ROOT / "data/model.safetensors")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        sys.argv = ["export", "--model", str(ROOT / "data/model.safetensors"), "--out", str(path)]
+        export.main()
+        session = onnxruntime.InferenceSession(path)
+    ways = {
+        "torch": lambda: probabilities(model, beats),
+        "onnxruntime": lambda: session.run(None, {"beats": beats})[0],
+    }
+    difference = float(np.abs(ways["torch"]() - ways["onnxruntime"]()).max())
+    # In turn, so that both see the machine as it is.
+    seconds = {name: [] for name in ways}
+    for _ in range(REPEATS):
+        for name, score in ways.items():
+            start = time.perf_counter()
+            score()
+            seconds[name].append(time.perf_counter() - start)
+    result = {f"{name}_s": round(float(np.median(taken)), 4) for name, taken in seconds.items()}
+    result["torch_over_onnxruntime"] = round(float(np.median(np.divide(*seconds.values()))), 3)
+    result["largest_difference"] = difference
+    if arguments.json:
+        print(json.dumps(result))
+        return
+    for key, value in result.items():
+        print(f"{key:<24}{value:.3g}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The model as ONNX, beside torch."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from reference import SETTINGS
+
+from ecg.beats import median_beat
+from ecg.model import load_model, probabilities
+from ecg.wfdb_io import read_header, read_samples
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
+pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")
+
+import export  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def written(finished, tmp_path_factory):
+    """The model file and what was written from it."""
+    model, path = finished / "data/model.safetensors", tmp_path_factory.mktemp("onnx") / "model.onnx"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["export", "--model", str(model), "--out", str(path)])
+        export.main()
+    return model, path
+
+
+def score_alike(written, beats):
+    model, description = load_model(written[0])
+    expected = probabilities(model, beats)
+    session = onnxruntime.InferenceSession(written[1])
+    found, score = session.run(None, {"beats": beats})
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    by_class = dict(zip(description["classes"], expected.T, strict=True))
+    np.testing.assert_allclose(score, by_class["ischemia"] / (by_class["ischemia"] + by_class["normal"]), atol=1e-5)
+
+
+def test_the_same_probabilities_as_torch_whatever_the_batch(finished, written):
+    beats = np.load(finished / "data/beats.npy")
+    for n in (1, 7, len(beats)):
+        score_alike(written, beats[:n])
+
+
+def test_the_same_probabilities_as_torch_on_real_beats(written, real_data):
+    found = []
+    for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea"))[:100]:
+        header = read_header(path)
+        found.append(median_beat(read_samples(header)[0], header.sampling_rate, **SETTINGS).beat)
+    score_alike(written, np.stack(found))
+
+
+def test_the_file_describes_itself_and_names_no_folder(written):
+    session = onnxruntime.InferenceSession(written[1])
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["description"]) == load_model(written[0])[1]
+    assert about["trained_on"] == "synthetic recordings"
+    (beats,) = session.get_inputs()
+    assert (beats.name, beats.shape[1:]) == ("beats", [12, 188])
+    assert [output.name for output in session.get_outputs()] == ["probabilities", "score"]
+    assert b".py" not in written[1].read_bytes()
+
+
+def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["export", "--model", str(tmp_path / "absent"), "--out", str(tmp_path / "m.onnx")])
+    with pytest.raises(SystemExit) as end:
+        export.run(export.main)
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith("export: no model at ")
+    assert list(tmp_path.iterdir()) == []
