@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from ecg.labels import label
 from ecg.params import read_params
-from ecg.script import UsageError, in_parallel, replacing, run, warn
-from ecg.sources import NO_PATIENT, NOT_IN_TABLE, Found, from_directory, from_kaggle, printable
+from ecg.script import UsageError, in_parallel, printable, replacing, run, warn
+from ecg.sources import NO_PATIENT, NOT_IN_TABLE, Found, from_directory, from_kaggle
 from ecg.store import PART_BYTES, write_rows
 from ecg.synthetic import write_recordings
 from ecg.wfdb_io import BadRecording, read_header, read_samples
@@ -49,7 +49,7 @@ def parse_age(value: str | float) -> tuple[int | None, list[str]]:
     try:
         age = float(value)
     except ValueError:
-        return None, [] if value.lower() in UNKNOWN else [f"age: {value} is not believed"]
+        return None, [] if value.lower() in UNKNOWN else [f"age: {value[:40]} is not believed"]
     if math.isnan(age) or age == -1:
         return None, []
     if age == 300:
@@ -66,7 +66,7 @@ def read_recording(found: Found, *, verify_checksums: bool) -> tuple[dict, np.nd
     row = dict.fromkeys(COLUMNS, "") | {"record": found.record, "source": found.known["source"], "samples": 0}
     flags, samples = list(found.known.get("flags", [])), None
     try:
-        header = read_header(found.header)
+        header = read_header(found.header, found.root)
         said = header.comments
         about = {
             "source": said.get("source") or header.challenge_source or row["source"],
@@ -89,13 +89,11 @@ def read_recording(found: Found, *, verify_checksums: bool) -> tuple[dict, np.nd
         row |= {"samples": len(samples), "sha256": hashlib.sha256(samples.tobytes()).hexdigest()}
     except BadRecording as error:
         row["reason"] = str(error)
-    except OSError as error:
-        row["reason"] = f"unreadable: {error.strerror} ({printable(Path(error.filename or found.header).name)})"
     if not row["patient"]:
         row["patient"] = found.record
         flags += [] if NOT_IN_TABLE in flags else [NO_PATIENT]
     row["flags"] = "; ".join(flags)
-    return row, samples
+    return {key: printable(value) if isinstance(value, str) else value for key, value in row.items()}, samples
 
 
 def store_batch(batch: list[Found], part: Path, verify_checksums: bool) -> list[dict]:
@@ -193,7 +191,7 @@ def main() -> None:
         else:
             if not download.directory:
                 raise UsageError("download.directory is ''; for download.source=directory it names a folder")
-            found, sizes = from_directory(Path(below_root(download.directory)))
+            found, sizes = from_directory(Path(below_root(download.directory)).absolute())
         if not found:
             raise UsageError("no recordings found: no .hea, .mat or .dat file in the source's folders")
         rows = []

@@ -30,8 +30,8 @@ from ecg.dataset import SYNTHETIC, data_kind
 from ecg.measure import has_pacing_spikes
 from ecg.model import Ensemble, choose_device, load_model, probabilities
 from ecg.scores import ischemia_score
-from ecg.script import in_parallel, replacing, run
-from ecg.sources import SUFFIXES, Found, find_recordings, printable
+from ecg.script import in_parallel, printable, replacing, run
+from ecg.sources import SUFFIXES, Found, find_recordings
 from ecg.wfdb_io import MISSING, BadRecording, derive_leads, find_leads, read_header, read_samples
 
 MODEL = Path("data/model.safetensors")
@@ -65,12 +65,10 @@ def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: di
 def read(found: Found, extract: dict) -> Seen:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
-        header = read_header(found.header)
+        header = read_header(found.header, found.root)
         samples, flags = read_samples(header)
     except BadRecording as error:
         return Seen(MedianBeat(None, reason=str(error)), [])
-    except OSError as error:
-        return Seen(MedianBeat(None, reason=f"unreadable: {error.strerror}"), [])
     return see(samples, header.sampling_rate, flags, extract)
 
 
@@ -90,8 +88,11 @@ def score(seen: list[Seen], names: list[str], model: Ensemble, description: dict
     for one, name in zip(seen, names, strict=True):
         rate = one.beat.heart_rate
         row = {"record": name, "probability": None, "ischemia": None, "n_used": one.beat.n_used}
-        row |= {"heart_rate": rate if rate is None else round(rate, 1), "flags": list(one.flags)}
-        row |= {"reason": one.beat.reason or None, "trained_on": data_kind(description["sources"])}
+        row |= {
+            "heart_rate": rate if rate is None else round(rate, 1),
+            "flags": [printable(flag) for flag in one.flags],
+        }
+        row |= {"reason": printable(one.beat.reason) or None, "trained_on": data_kind(description["sources"])}
         if one.beat.beat is not None:
             by_class = dict(zip(description["classes"], next(scored), strict=True))
             probability = float(ischemia_score(by_class, "roc_auc"))
@@ -150,7 +151,7 @@ def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
             headers.append(header)
         else:
             parser.error(f"RECORD is {text}: no such record or folder")
-    found = [Found(printable(header.stem), header, {}) for header in headers]
+    found = [Found(header.stem, header, {}) for header in headers]
     for text, root in roots.items():
         below, _ = find_recordings({"": root}, lambda header: {})
         if not below:
@@ -158,9 +159,12 @@ def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
         found += below
     names = Counter(one.record for one in found)
     # Of several with one name, each is called by its path.
+    paths = [one.header.with_suffix("").as_posix() for one in found]
+    called = [one.record if names[one.record] == 1 else path for one, path in zip(found, paths, strict=True)]
+    # Absolute: worker processes may have been started elsewhere.
     return [
-        one if names[one.record] == 1 else one._replace(record=printable(one.header.with_suffix("").as_posix()))
-        for one in found
+        one._replace(record=printable(name), header=one.header.absolute(), root=one.root and one.root.absolute())
+        for one, name in zip(found, called, strict=True)
     ]
 
 

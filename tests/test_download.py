@@ -1,3 +1,5 @@
+import os
+
 import download
 import numpy as np
 import pandas as pd
@@ -5,7 +7,7 @@ import pytest
 import requests
 from conftest import ecg_signal, write_challenge
 
-from ecg import sources
+from ecg import sources, web
 from ecg.script import UsageError
 from ecg.store import open_part
 
@@ -98,6 +100,24 @@ def test_unknown_patients_are_not_one_patient(project, capsys):
             header.write("# Patient: unknown\n")
     assert from_directory(project).patient.nunique() == 3
     assert "3 recordings count as patients of their own: no patient id" in capsys.readouterr().err
+
+
+def test_text_from_files_is_safe_in_the_index(project, capsys):
+    nasty = ["=HYPERLINK(1)", "'=HYPERLINK(1)", "a\x1b[2J", "a\\x1b[2J", "\u202eb", "@c", "@c"]
+    for i, patient in enumerate(nasty):
+        path = write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i), dx="426783006,=1+1")
+        with path.rename(path.with_stem(f"-r{i}\n\x1b")).open("a") as header:
+            header.write(f"# Patient: {patient}\n# Source: +s\n")
+    (project / "archive" / os.fsdecode(b"\xff\x1b.mat")).touch()
+    table = from_directory(project)
+    assert list(table.record) == [rf"'-r{i}\n\x1b" for i in range(7)] + [r"\udcff\x1b"]
+    assert table.patient[:7].nunique() == 6 and table.patient[5] == table.patient[6]
+    assert table.source[0] == "'+s" and table.patient[0] == "'+s:=HYPERLINK(1)"
+    assert table.reason[7] == r"unreadable: No such file or directory (\udcff\x1b.hea)"
+    written = (project / "data" / "recordings.csv").read_text()
+    assert all(line.isprintable() for line in written.splitlines()) and written.count("\n") == 9
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in table.to_numpy().ravel())
+    assert "\x1b" not in "".join(capsys.readouterr())
 
 
 def test_signal_files_that_a_header_names_are_no_recordings(project):
@@ -227,7 +247,7 @@ def test_kaggle_without_a_table_counts_records_as_patients(kaggle):
 
 @pytest.mark.parametrize("where", ["nowhere.csv", "http://127.0.0.1:9/ptbxl_database.csv", "params.yaml"])
 def test_kaggle_without_the_table_stops_and_names_the_param(kaggle, monkeypatch, where):
-    monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(web.time, "sleep", lambda seconds: None)
     with pytest.raises(UsageError, match=r"download.ptbxl_patients .* or to '' to accept recordings as patients"):
         run_download(kaggle, source="kaggle", ptbxl_patients=where)
 
@@ -241,7 +261,7 @@ def http_error(status):
 @pytest.mark.parametrize("error", [requests.ConnectionError(), requests.Timeout(), http_error(429), http_error(503)])
 def test_passing_faults_are_tried_again_with_growing_waits(monkeypatch, error):
     waits, answers = [], iter([error, error, "content"])
-    monkeypatch.setattr(sources.time, "sleep", waits.append)
+    monkeypatch.setattr(web.time, "sleep", waits.append)
 
     def call():
         answer = next(answers)
@@ -249,7 +269,7 @@ def test_passing_faults_are_tried_again_with_growing_waits(monkeypatch, error):
             raise answer
         return answer
 
-    assert sources.with_retries(call, "download it") == "content"
+    assert web.with_retries(call, "download it") == "content"
     assert waits == [1, 2]
 
 
@@ -258,14 +278,14 @@ def test_passing_faults_are_tried_again_with_growing_waits(monkeypatch, error):
 )
 def test_lasting_faults_end_in_one_line(monkeypatch, error, tries):
     calls = []
-    monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(web.time, "sleep", lambda seconds: None)
 
     def call():
         calls.append(1)
         raise error
 
     with pytest.raises(UsageError, match="cannot download it"):
-        sources.with_retries(call, "download it")
+        web.with_retries(call, "download it")
     assert len(calls) == tries
 
 

@@ -77,7 +77,7 @@ def test_each_is_scored_or_refused_with_the_reason(run, tmp_path):
     write_challenge(archive / "deeper", "good", SAMPLES[:, :2].repeat(6, axis=1), names=LEADS[:6] * 2)
     write_challenge(archive, "short", SAMPLES[:1000])
     write_challenge(archive, "slow", SAMPLES, sampling_rate=50)
-    write_challenge(archive, "fast", SAMPLES, sampling_rate=50_000)
+    write_challenge(archive, "fast", SAMPLES, sampling_rate=200_000)
     write_challenge(archive, "flat", np.where(np.arange(12) == 6, 0, SAMPLES))
     write_challenge(archive, "noise", np.random.default_rng(0).normal(0, 100, SAMPLES.shape).astype(np.int16))
     spiky = SAMPLES.copy()
@@ -98,7 +98,7 @@ def test_each_is_scored_or_refused_with_the_reason(run, tmp_path):
         "deeper/good": "duplicate lead",
         "short": "too short",
         "slow": "sampling rate",
-        "fast": "sampling rate",
+        "fast": "header",
         "flat": "flat lead",
         "noise": "too few beats",
         "paced": "paced",
@@ -133,6 +133,17 @@ def test_a_record_with_or_without_suffix_and_all_forms_of_output(run, tmp_path):
     assert "trained on synthetic recordings: not for any use" in told.stderr
     assert "trained on synthetic recordings" in told.stdout
     assert table.trained_on[0] == "synthetic recordings"
+
+
+def test_text_from_files_is_harmless(run, tmp_path):
+    write_challenge(tmp_path / "in", "=1+1\x1b[2J$a^$", SAMPLES)
+    write_challenge(tmp_path / "in", "bad", SAMPLES, gain="1000/\x1b[2J")
+    done = run("in", "--csv", "out.csv", "--plot", "pictures")
+    assert done.returncode == 3
+    for text in (run("in").stdout, (tmp_path / "out.csv").read_text()):
+        assert "\x1b" not in text
+    assert pd.read_csv(tmp_path / "out.csv").record[0].startswith("'=1+1\\x1b")
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
 
 
 def test_usage(run, tmp_path):

@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from ecg.script import UsageError, in_parallel, read_table, replacing, write_json
+from ecg.script import UsageError, in_parallel, printable, read_table, replacing, write_json
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path):
@@ -43,6 +43,35 @@ def test_text_in_tables_stays_text(tmp_path):
     assert table.fold.isna().tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("HR00001", "HR00001"),
+        ("Größe µV … 心電図", "Größe µV … 心電図"),
+        ("a\x1b[2Jb\x7f\x9b", "a\\x1b[2Jb\\x7f\\x9b"),
+        ("a\r\n\tb\0", "a\\r\\n\\tb\\x00"),
+        ("\u202egpj.exe\u200b\u2066\ufeff\u2028", "\\u202egpj.exe\\u200b\\u2066\\ufeff\\u2028"),
+        ("\udcff\ue000\U000e0041", "\\udcff\\ue000\\U000e0041"),
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        ("\t=1", "\\t=1"),
+        ("＝1", "'＝1"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_text_from_files_is_made_safe(text, shown):
+    assert printable(text) == shown
+
+
+def test_different_texts_stay_different():
+    texts = ["=1", "'=1", "''=1", "\n", "\\n", "\\\\n", "\x1b", "\\x1b", " =1", "' =1", "'a", "a"]
+    assert len({printable(text) for text in texts}) == len(texts)
+
+
 def test_results_come_in_order(monkeypatch):
     for workers in ("1", "2"):
         monkeypatch.setenv("WORKERS", workers)
@@ -66,6 +95,12 @@ def test_a_users_mistake_is_one_line_and_status_1():
         error = process.communicate()[1]
         assert process.returncode == 1
         assert error.count("\n") == 1 and "Traceback" not in error
+
+
+def test_a_terminal_gets_no_control_characters():
+    process = script("warn('-- \\x1b]0;title\\x07 \\r\\n'); raise UsageError('C:\\\\\\\\x \\u202e\\x9b2J')")
+    error = process.communicate()[1]
+    assert error == "-c: warning: -- \\x1b]0;title\\x07 \\r\\n\n-c: C:\\\\x \\u202e\\x9b2J\n"
 
 
 def test_a_bug_keeps_its_traceback():

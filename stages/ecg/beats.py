@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft
 
-from ecg.wfdb_io import LEADS, MISSING
+from ecg.wfdb_io import LEADS, MAX_RATE, MISSING
 
 # The other four limb leads are sums of these.
 INDEPENDENT = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
 
 MIN_DURATION = 4.0  # s
-MAX_RATE = 20_000.0  # Hz
 FLAT = 0.01  # mV, peak to peak of a lead of the median beat
 RAIL = 32767  # uV
 MAX_SATURATED = 0.01  # of a lead's samples

@@ -268,9 +268,9 @@ def plot_ecg(
         if contributions is not None:
             value = contributions[LEADS.index(lead)]
             axes.text(left + 7 * size, top, f"{value:+.1f}", fontsize=3.8 * font, va="top", color="#444444")
-    figure.text(0.02, 1 - 2 * size / height, title, fontsize=5 * font, fontweight="bold", va="top")
+    figure.text(0.02, 1 - 2 * size / height, title, fontsize=5 * font, fontweight="bold", va="top", parse_math=False)
     for number, note in enumerate(notes):
-        figure.text(0.02, 1 - size * (7 + 3.5 * number) / height, note, fontsize=4 * font, va="top")
+        figure.text(0.02, 1 - size * (7 + 3.5 * number) / height, note, fontsize=4 * font, va="top", parse_math=False)
     if activation is not None:
         bar = figure.add_axes((0.3, 9 * size / height, 0.4, 2 * size / height))
         figure.colorbar(colors, cax=bar, orientation="horizontal")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -13,6 +14,9 @@ import joblib
 import pandas as pd
 from tqdm import tqdm
 
+# Apostrophes count, so that none comes before what has one already and makes two texts one.
+FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
+
 
 class UsageError(Exception):
     """A mistake that the user can mend: what was wrong, what was given, what is allowed."""
@@ -23,7 +27,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (UsageError, OSError) as error:
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).stem}: {printable(str(error), cell=False)}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
@@ -31,7 +35,20 @@ def run(main: Callable[[], None]) -> None:
 
 def warn(message: str) -> None:
     """Print one line to stderr that names the script."""
-    tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {message}", file=sys.stderr)
+    tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {printable(message, cell=False)}", file=sys.stderr)
+
+
+def printable(text: str, *, cell: bool = True) -> str:
+    """Return text from a file as it can be shown: what is not printable, or turns text round, as a visible escape.
+
+    For a table's cell a text that a spreadsheet takes for a formula gets an apostrophe, and a backslash is doubled:
+    different texts stay different. For a terminal's line they stay as they are: the text may come from a table.
+    """
+    if cell:
+        text = text.replace("\\", "\\\\")
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{text}" if cell and FORMULA.match(text) else text
 
 
 @contextmanager

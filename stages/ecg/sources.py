@@ -4,79 +4,93 @@ import ast
 import io
 import os
 import re
-import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ecg.script import UsageError, warn
+from ecg.web import download_data_set, fetch, published_checksum
+from ecg.wfdb_io import MAX_HEADER, BadRecording, file_size
 
 SUFFIXES = (".hea", ".mat", ".dat")
-RETRY_AFTER = (1, 2, 4, 8)  # s
 NO_PATIENT = "no patient id"
 NOT_IN_TABLE = "no patient id in PTB-XL's table"
 
 
 class Found(NamedTuple):
-    """A recording on disk: its name, its header, and what is known of it from elsewhere than the header."""
+    """A recording on disk: its name, its header, what is known from elsewhere, and the folder that its files lie in."""
 
     record: str
     header: Path
     known: dict
+    root: Path | None = None
 
 
-def find_headers(root: Path) -> dict[Path, int]:
-    """Return the header path of every recording below `root` and its files' size in bytes.
+def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
+    """Return the header path of every recording below `folder` and its files' size in bytes.
 
-    A signal file that no header beside it names is a recording too, one without a header.
+    A signal file that no header beside it names is a recording too, one without a header. Hidden files and folders are
+    left out: those of git-annex hold each file again. Links to files count, links to folders are not followed. Files
+    that are not read, such as links out of `root`, by default the folder itself, count as 0 bytes.
     """
-    sizes = Counter()
-    for path in sorted(root.rglob("*")):
-        if path.suffix in SUFFIXES and not path.name.startswith(".") and not path.is_dir():
-            sizes[path.with_suffix(".hea")] += path.lstat().st_size
+    sizes, root = Counter(), root or folder
+    for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in [Path(where, name) for name in files if not name.startswith(".")]:
+            if path.suffix in SUFFIXES:
+                sizes[path.with_suffix(".hea")] += 0
+                with suppress(BadRecording, OSError):
+                    sizes[path.with_suffix(".hea")] += file_size(path, root)
     named = {}
     for header in [header for header in sizes if not header.exists()]:
-        folder = header.parent
-        if folder not in named:
-            lines = [line.split() for other in folder.glob("*.hea") if other.is_file() for line in other.open("rb")]
-            named[folder] = {words[0] for words in lines if words}
-        if {os.fsencode(header.with_suffix(suffix).name) for suffix in (".mat", ".dat")} & named[folder]:
+        if header.parent not in named:
+            named[header.parent] = set().union(*(first_words(other, root) for other in header.parent.glob("*.hea")))
+        if {os.fsencode(header.with_suffix(suffix).name) for suffix in (".mat", ".dat")} & named[header.parent]:
             del sizes[header]
-    return dict(sizes)
+    return dict(sorted(sizes.items()))
 
 
-def find_recordings(roots: dict[str, Path], known: Callable[[Path], dict]) -> tuple[list[Found], list[int]]:
+def first_words(header: Path, root: Path) -> set[bytes]:
+    """Return the first words of a header's lines, with the names of its signal files; none of what is no header."""
+    with suppress(BadRecording, OSError):
+        if file_size(header, root) <= MAX_HEADER:
+            return {line.split()[0] for line in header.read_bytes().splitlines() if line.strip()}
+    return set()
+
+
+def find_recordings(
+    roots: dict[str, Path], known: Callable[[Path], dict], inside: Path | None = None
+) -> tuple[list[Found], list[int]]:
     """Return all recordings below named folders and their sizes in bytes.
 
     A record is called by its name, or by its path where another has that name. Its source is the data set or the folder
     as a whole: a patient may well be in two of the folders below. `known(header)` tells what is known of a recording
-    from elsewhere than its header.
+    from elsewhere than its header. Links may not lead out of `inside`, by default the folder itself.
     """
-    sizes = [(name, root, header, size) for name, root in roots.items() for header, size in find_headers(root).items()]
+    sizes = [
+        (name, root, header, size)
+        for name, root in roots.items()
+        for header, size in find_headers(root, inside or root).items()
+    ]
     stems = Counter(header.stem for _, _, header, _ in sizes)
     found = []
     for name, root, header, _ in sizes:
-        inside = header.relative_to(root).with_suffix("")
         source = name.split("/")[1] if name else root.resolve().name
-        record = header.stem if stems[header.stem] == 1 else (Path(name) / inside).as_posix()
-        found.append(Found(printable(record), header, {"source": printable(source)} | known(header)))
+        path = (Path(name) / header.relative_to(root)).with_suffix("").as_posix()
+        record = header.stem if stems[header.stem] == 1 else path
+        found.append(Found(record, header, {"source": source} | known(header), inside or root))
     return found, [size for *_, size in sizes]
-
-
-def printable(name: str) -> str:
-    """Return a file's name as text that can be written, also where it is no UTF-8."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_table(where: str, columns: set[str]) -> pd.DataFrame:
     """Read PTB-XL's ptbxl_database.csv from a URL or a path, by ecg_id; UsageError where a column is missing."""
-    if re.match(r"https?://", where):
-        source = io.BytesIO(with_retries(lambda: fetch(where), f"download {where}"))
-    else:
-        source = Path(where)
+    online = re.match(r"https?://", where)
+    source = io.BytesIO(fetch(where, published_checksum(where))) if online else Path(where)
     try:
         table = pd.read_csv(source, dtype={"patient_id": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -90,31 +104,6 @@ def read_table(where: str, columns: set[str]) -> pd.DataFrame:
     return table.set_index("ecg_id")
 
 
-def fetch(url: str) -> bytes:
-    import requests
-
-    response = requests.get(url, timeout=(10, 60))
-    response.raise_for_status()
-    return response.content
-
-
-def with_retries(call: Callable, what: str):
-    """Call; again after 1, 2, 4 and 8 s on connection errors, time-outs, broken transfers, 429 and 5xx."""
-    import requests
-    from kagglehub.exceptions import DataCorruptionError
-
-    for wait in (*RETRY_AFTER, None):
-        try:
-            return call()
-        except (requests.RequestException, DataCorruptionError) as error:
-            status = getattr(getattr(error, "response", None), "status_code", None)
-            short = f"{type(error).__name__}{f' {status}' if status else ''}"
-            if wait is None or (status and status != 429 and status < 500):
-                raise UsageError(f"cannot {what} ({short})") from error
-            warn(f"cannot {what} ({short}); again in {wait} s")
-            time.sleep(wait)
-
-
 def ptbxl_patient(table: pd.DataFrame, ecg_id: int) -> dict:
     """What PTB-XL's table tells of the patient of one recording, and of the patient's fold."""
     if ecg_id not in table.index or pd.isna(table.patient_id[ecg_id]):
@@ -122,15 +111,15 @@ def ptbxl_patient(table: pd.DataFrame, ecg_id: int) -> dict:
     fold = table.strat_fold[ecg_id]
     # Patients are numbered, as in 15709.0.
     patient = {"patient": f"ptb-xl:{table.patient_id[ecg_id].removesuffix('.0')}"}
-    return patient if pd.isna(fold) else patient | {"fold": int(fold)}
+    return patient | {"fold": int(fold)} if np.isfinite(fold) else patient
 
 
 def scp_codes(text: str) -> list[str]:
     """Return the codes in a cell of PTB-XL's table, a Python dict literal of codes and likelihoods; [] in any other."""
     try:
         codes = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):
-        return []
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return []  # the last two: so many brackets
     return [str(code) for code in codes] if isinstance(codes, dict) else []
 
 
@@ -143,18 +132,15 @@ def from_kaggle(handles: list[str], patients: str) -> tuple[list[Found], list[in
             f"{error}. Patients of PTB-XL's recordings come from this table: set download.ptbxl_patients to its URL "
             "or path, or to '' to accept recordings as patients"
         ) from None
-    import kagglehub
-
     roots = {}
     for handle in handles:
         try:
-            folder = with_retries(lambda handle=handle: kagglehub.dataset_download(handle), f"download {handle}")
+            roots[handle] = download_data_set(handle)
         except UsageError as error:
             raise UsageError(
                 f"{error}. Check the network, or set KAGGLEHUB_CACHE to a folder where kagglehub has it already, or "
                 "use download.source=synthetic"
             ) from None
-        roots[handle] = Path(folder)
 
     def known(header: Path) -> dict:
         ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
@@ -186,7 +172,7 @@ def from_directory(root: Path) -> tuple[list[Found], list[int]]:
         about = {"source": "ptb-xl", "dx": scp_codes(row.scp_codes), "age": row.age, "sex": sex}
         return about | ptbxl_patient(table, ecg_id)
 
-    found, sizes = find_recordings({"": root / f"records{rate}"}, known)
+    found, sizes = find_recordings({"": root / f"records{rate}"}, known, inside=root)
     if ecg_ids:
         warn(
             f"{len(ecg_ids)} of the {len(table)} recordings in ptbxl_database.csv are not in {root / f'records{rate}'}"
