@@ -9,6 +9,7 @@ Writes  data/predictions.csv      one probability a class for every median beat,
         metrics/roc.csv, metrics/precision_recall.csv, metrics/confusion.csv, metrics/reliability.csv      the curves
         metrics/roc.png, precision_recall.png, confusion.png, reliability.png, subgroups.png, learning_curve.png
         metrics/beats.png         each class's mean median beat in 12 leads
+        metrics/example.png       the ischemic test recording with the highest score, and what speaks for it
 """
 
 from pathlib import Path
@@ -19,11 +20,12 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.beats import window
 from ecg.dataset import QUALITY, data_kind, load_split
-from ecg.explain import activation_maps
+from ecg.explain import activation_maps, lead_contributions
 from ecg.figures import (
     TITLES,
     plot_beats,
     plot_confusion,
+    plot_ecg,
     plot_learning_curve,
     plot_precision_recall,
     plot_reliability,
@@ -66,6 +68,7 @@ RELIABILITY_PNG = Path("metrics/reliability.png")
 SUBGROUPS_PNG = Path("metrics/subgroups.png")
 LEARNING_CURVE_PNG = Path("metrics/learning_curve.png")
 BEATS_PNG = Path("metrics/beats.png")
+EXAMPLE_PNG = Path("metrics/example.png")
 
 PREVALENCES = (0.02, 0.10)
 # A subgroup with fewer ischemic or fewer normal patients has no AUC worth a number.
@@ -250,8 +253,9 @@ def main() -> None:
 
     with replacing(PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
+    activation = activation_maps(model, classes, splits[-1][0])[0]
     with replacing(ACTIVATION) as temporary:
-        np.save(temporary, activation_maps(model, classes, splits[-1][0])[0].astype(np.float32))
+        np.save(temporary, activation.astype(np.float32))
     write_json(METRICS, numbers)
     for path, values in (
         (ROC, roc),
@@ -273,6 +277,13 @@ def main() -> None:
     times = window(extract["window_start"], extract["window_end"], extract["sampling_rate"])
     times = times * (1000 / extract["sampling_rate"])
     save_figure(plot_beats(beats, table.label.to_numpy(), times, kind), BEATS_PNG)
+    asked = np.flatnonzero(test.label.isin(["ischemia", "normal"]))
+    surest = asked[np.argmax(np.where(positive, score, -1))]
+    beat = splits[-1][0][surest]
+    why = {"activation": activation[surest], "contributions": lead_contributions(model, classes, beat[None])[0]}
+    notes = [f"labelled ischemia, probability {score[positive].max():.3f}, threshold {threshold:.3f}"]
+    notes.append(f"one of the {what}; model trained on {data_kind(description['sources'])}")
+    save_figure(plot_ecg(beat, times, test.record.iloc[surest], notes, **why), EXAMPLE_PNG)
     interval = f"{numbers['roc_auc_low']:.3f} – {numbers['roc_auc_high']:.3f}"
     print(f"ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
 
