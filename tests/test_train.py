@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from train import class_weights, fit, headline_scores, standardise
 
 from ecg.model import FCN, probabilities
 from ecg.scores import roc_auc
 from ecg.script import UsageError
+from ecg.training import class_weights, fit, headline_scores, standardise
 
 CLASSES = ["normal", "ischemia", "other"]
 SETTINGS = {
