@@ -58,6 +58,9 @@ def main() -> None:
         network = FCN(leads=len(LEADS), classes=len(classes), **architecture)
         standardise(network, beats)
         checkpoint = checkpoints / f"member-{number}"
+        before = read_checkpoint(checkpoint)
+        if before:
+            print(f"member {number}: goes on after epoch {len(before['history'])}, where it was interrupted")
         state, epochs, best = fit(
             network.to(device),
             (beats, target),
@@ -66,7 +69,7 @@ def main() -> None:
             **settings,
             seed=own_seed,
             precision=precision,
-            state=read_checkpoint(checkpoint),
+            state=before,
             save=partial(write_checkpoint, checkpoint),
         )
         network.load_state_dict(state)

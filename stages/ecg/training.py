@@ -45,6 +45,18 @@ def choose_precision() -> str:
     return name
 
 
+def prepare(model: FCN, *, steps: int, epochs: int, lr: float, weight_decay: float, average: float) -> dict:
+    """Return what changes while training: the model, its average, optimiser, schedule. `steps` are those of an epoch.
+
+    AdamW with a one-cycle schedule (Smith & Topin 2018) up to `lr`; of the exponential average of the weights the share
+    `average` is left after an epoch.
+    """
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average ** (1 / steps)), use_buffers=True)
+    return {"model": model, "averaged": averaged, "optimiser": optimiser, "schedule": schedule}
+
+
 def train_epoch(
     model: FCN,
     beats: torch.Tensor,
@@ -91,22 +103,19 @@ def fit(
 ) -> tuple[dict, list[dict], dict]:
     """Train `model` in place; return the best epoch's averaged weights, the history and the best epoch's row of it.
 
-    `train` and `val` are (beats n x leads x samples in mV, class numbers). AdamW with a one-cycle schedule (Smith &
-    Topin 2018) up to `lr`, cross-entropy that weights classes alike. What is judged and kept is the exponential
-    average of the weights, of which the share `average` is left after an epoch: single epochs jump on few patients.
-    Best is the highest ROC AUC of ischemia against normal on val; of equals, the lowest loss there. After each epoch
-    `save` is given all that a later call needs, as `state`, to go on as if it had not been interrupted.
+    `train` and `val` are (beats n x leads x samples in mV, class numbers). The cross-entropy weights classes alike. The
+    average of the weights is what is judged and kept: single epochs jump on few patients. Best is the highest ROC AUC
+    of ischemia against normal on val; of equals, the lowest loss there. After each epoch `save` is given all that a
+    later call needs, as `state`, to go on as if it had not been interrupted.
     """
     device = model.mean.device
     beats, target = torch.from_numpy(train[0]).to(device), torch.from_numpy(train[1]).to(device)
     val_beats, val_target = torch.from_numpy(val[0]).to(device), torch.from_numpy(val[1])
     weights = class_weights(target, len(classes)).to(device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
     steps = -(-len(beats) // batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average ** (1 / steps)), use_buffers=True)
+    parts = prepare(model, steps=steps, epochs=epochs, lr=lr, weight_decay=weight_decay, average=average)
+    averaged = parts["averaged"]
     shuffle = torch.Generator().manual_seed(seed)
-    parts = {"model": model, "averaged": averaged, "optimiser": optimiser, "schedule": schedule}
     history, best, best_state = [], None, {}
     if state:
         for name, part in parts.items():
@@ -117,14 +126,14 @@ def fit(
         torch.cuda.set_rng_state_all(state["cuda_rng"])
 
     def after_step() -> None:
-        schedule.step()
+        parts["schedule"].step()
         averaged.update_parameters(model)
 
     for epoch in tqdm(range(len(history) + 1, epochs + 1), "epochs", epochs, initial=len(history), disable=None):
         if best and epoch - 1 - best["epoch"] >= patience:
             break
         settings = {"batch_size": batch_size, "shuffle": shuffle, "weights": weights, "precision": precision}
-        train_loss = train_epoch(model, beats, target, optimiser, **settings, after_step=after_step)
+        train_loss = train_epoch(model, beats, target, parts["optimiser"], **settings, after_step=after_step)
         out = logits(averaged.module, val_beats).double()
         if not torch.isfinite(out).all():
             raise UsageError(f"training diverged in epoch {epoch}; train.lr is {lr:g}, try a lower one")
