@@ -12,6 +12,20 @@ from conftest import ROOT
 from ecg.script import UsageError
 
 
+def bench(name, *arguments):
+    command = [sys.executable, f"tests/{name}.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_a_training_step_is_set_beside_a_matrix_multiplication():
+    done = bench("bench_train", "--repeats", 2, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    result = json.loads(done.stdout)
+    assert result["fraction"] == pytest.approx(result["gflops"] / result["matmul_gflops"], abs=0.002)
+    # Far below, the convolutions fell back to slow ones; above, FLOPs are counted that are not done.
+    assert 0.2 < result["fraction"] < 1.3
+
+
 def write_ucr(path, n, seed, labels=(-1, 3.5)):
     """Two shapes, a bump and a dip, somewhere in noise."""
     rng = np.random.default_rng(seed)
@@ -24,16 +38,11 @@ def write_ucr(path, n, seed, labels=(-1, 3.5)):
     path.write_text("\n".join(rows) + "\n")
 
 
-def bench_ucr(*arguments):
-    command = [sys.executable, "tests/bench_ucr.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 def test_data_sets_of_the_ucr_archive_can_be_learnt(tmp_path):
     for split, n, seed in (("TRAIN", 43, 0), ("TEST", 60, 1)):
         write_ucr(tmp_path / f"ECG200/ECG200_{split}.tsv", n, seed)
         write_ucr(tmp_path / f"Shapes_{split}.tsv", n, seed, labels=(2, 7))
-    done = bench_ucr("--ucr", tmp_path, "--epochs", 12, "--json")
+    done = bench("bench_ucr", "--ucr", tmp_path, "--epochs", 12, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     rows = json.loads(done.stdout)
     assert [(row["dataset"], row["published"]) for row in rows] == [("ECG200", 0.9), ("Shapes", None)]
@@ -42,7 +51,7 @@ def test_data_sets_of_the_ucr_archive_can_be_learnt(tmp_path):
 
 
 def test_ucr_data_that_cannot_be_used_are_said_in_one_line(tmp_path):
-    done = bench_ucr("--ucr", tmp_path)
+    done = bench("bench_ucr", "--ucr", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"bench_ucr: {tmp_path} has no file NAME/NAME_TRAIN.tsv")
     assert done.stderr.count("\n") == 1
