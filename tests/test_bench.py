@@ -23,7 +23,7 @@ def test_a_training_step_is_set_beside_a_matrix_multiplication():
     result = json.loads(done.stdout)
     assert result["fraction"] == pytest.approx(result["gflops"] / result["matmul_gflops"], abs=0.002)
     # Far below, the convolutions fell back to slow ones; above, FLOPs are counted that are not done.
-    assert 0.2 < result["fraction"] < 1.3
+    assert 0.1 < result["fraction"] < 1.5
 
 
 def write_ucr(path, n, seed, labels=(-1, 3.5)):
