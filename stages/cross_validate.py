@@ -13,7 +13,6 @@ Writes  FILE.json  the keys of metrics/evaluate.json over the pooled predictions
 """
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
@@ -28,19 +27,10 @@ from tqdm import tqdm
 
 from ecg.params import read_params
 from ecg.scores import QUESTIONS, ask, bootstrap_intervals, roc_auc
-from ecg.script import UsageError, read_table, replacing, run, write_json
+from ecg.script import UsageError, fingerprint, read_table, replacing, run, write_json
 
 INPUTS = (Path("data/recordings.csv"), Path("data/beats.csv"), Path("data/beats.npy"))
 CODE = Path("stages")
-
-
-def fingerprint(params: dict) -> str:
-    """Return a hash of params, code and input files: what a finished run stays good for."""
-    digest = hashlib.sha256(yaml.safe_dump(params).encode())
-    for path in (*INPUTS, *sorted(CODE.rglob("*.py"))):
-        digest.update(f"{path} {path.stat().st_size}\n".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def held_out(over: str, params: dict, sources: list[str]) -> dict[str, dict]:
@@ -128,7 +118,7 @@ def main() -> None:
     checked = read_params()
     params = checked.model_dump()
     sources = sorted(set(read_table(INPUTS[0]).source))
-    root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".cache/cross_validate" / fingerprint(params)
+    root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".cache/cross_validate" / fingerprint(params, INPUTS)
     jobs = [(name, change, seed) for seed in seeds for name, change in held_out(options.over, params, sources).items()]
 
     rows, predictions, linear = [], {seed: [] for seed in seeds}, []

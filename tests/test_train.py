@@ -1,11 +1,20 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
-from train import class_weights, fit, headline_scores, standardise
+import yaml
 
+from ecg.checkpoint import read_checkpoint, write_checkpoint
 from ecg.model import FCN, probabilities
 from ecg.scores import roc_auc
 from ecg.script import UsageError
+from ecg.training import choose_precision, class_weights, fit, headline_scores, standardise
 
 CLASSES = ["normal", "ischemia", "other"]
 SETTINGS = {
@@ -63,7 +72,7 @@ def test_what_is_kept_is_the_best_epoch_on_val():
 
 
 def test_patience_stops_early():
-    _, history, best = trained(beats(240, 0), beats(90, 1), epochs=40, patience=2)
+    _, history, best = trained(beats(240, 0, signal=0.3), beats(90, 1, signal=0.3), epochs=40, patience=2)
     assert len(history) < 40
     assert len(history) - best["epoch"] == 2
 
@@ -98,3 +107,103 @@ def test_headline_auc_by_hand():
     # p(i) / (p(i) + p(n)) is .75 and .4 in two ischemic, .5 and .2 in two normal; the fifth, other, does not count.
     p = np.array([[0.1, 0.3, 0.6], [0.3, 0.2, 0.5], [0.5, 0.5, 0.0], [0.8, 0.2, 0.0], [0.0, 1.0, 0.0]])
     assert headline_auc(p, np.array([1, 1, 0, 0, 2])) == pytest.approx(3 / 4)
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(tmp_path):
+    train, val, path = beats(60, 0), beats(30, 1), tmp_path / "run/member-1"
+    whole, history, best = trained(train, val, save=lambda state: None)
+
+    def stop_after_three(state):
+        write_checkpoint(path, state)
+        if len(state["history"]) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(train, val, save=stop_after_three)
+    state = read_checkpoint(path)
+    torch.rand(7)  # the random numbers go on where they were, whatever was drawn since
+    again, same_history, same_best = trained(train, val, state=state, save=lambda state: write_checkpoint(path, state))
+    assert (same_history, same_best) == (history, best)
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in whole.state_dict().items())
+    # Finished already: nothing is left to do.
+    _, same_history, _ = trained(train, val, state=read_checkpoint(path), save=pytest.fail)
+    assert same_history == history
+
+
+def test_a_checkpoint_that_is_broken_or_of_another_run_is_discarded_in_one_line(tmp_path, capsys):
+    path = tmp_path / "run/member-1"
+    assert read_checkpoint(path) is None
+    write_checkpoint(path, {"weights": torch.ones(100), "history": [{"epoch": 1}]})
+    assert read_checkpoint(path)["history"] == [{"epoch": 1}]
+    assert [p.name for p in path.parent.iterdir()] == ["member-1"]
+    assert capsys.readouterr().err == ""
+    whole = path.read_bytes()
+    other = tmp_path / "other/member-1"
+    other.parent.mkdir()
+    other.write_bytes(whole)
+    assert read_checkpoint(other) is None
+    assert capsys.readouterr().err.count("\n") == 1
+    for content in (b"", whole[:10], whole[:-1], whole[:300] + b"?" + whole[301:]):
+        path.write_bytes(content)
+        assert read_checkpoint(path) is None
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def start(folder, root):
+    return subprocess.Popen(
+        [sys.executable, "stages/train.py"],
+        cwd=folder,
+        env=os.environ | {"DVC_ROOT": str(root), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, ""), err
+    return out
+
+
+def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_path):
+    folders = [tmp_path / name for name in ("undisturbed", "killed", "twin")]
+    for folder in folders:
+        shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".cache", "__pycache__"))
+        params = yaml.safe_load((folder / "params.yaml").read_text())
+        params["train"] |= {"epochs": 100, "patience": 100}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        for name in ("data/model.safetensors", "data/history.csv", "metrics/train.json"):
+            (folder / name).unlink()
+    undisturbed, killed, twin = folders
+    assert "goes on" not in finish(start(undisturbed, undisturbed))
+
+    process = start(killed, tmp_path)
+    while not list(tmp_path.glob(".cache/train/*/member-2")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "data/model.safetensors").exists()
+    # Two runs of the same inputs share the checkpoints, as experiments in temporary copies do.
+    both = [start(killed, tmp_path), start(twin, tmp_path)]
+    # The other one may find nothing any more.
+    assert any("member 1: goes on after epoch 100" in out for out in [finish(process) for process in both])
+    for name in ("data/model.safetensors", "data/history.csv", "metrics/train.json"):
+        expected = (undisturbed / name).read_bytes()
+        assert (killed / name).read_bytes() == (twin / name).read_bytes() == expected
+    assert list(tmp_path.glob(".cache/train/*")) == list(undisturbed.glob(".cache/train/*")) == []
+
+
+def test_precision_is_chosen_by_environment(monkeypatch):
+    monkeypatch.delenv("PRECISION", raising=False)
+    assert choose_precision() == "float32"
+    exact, _, _ = trained(beats(60, 0), beats(30, 1), epochs=2)
+    monkeypatch.setenv("PRECISION", "bf16")
+    coarse, history, _ = trained(beats(60, 0), beats(30, 1), epochs=2, precision=choose_precision())
+    near = [(a - b).abs().max() for a, b in zip(exact.parameters(), coarse.parameters(), strict=True)]
+    assert 0 < max(near) < 0.02
+    assert history[-1]["train_loss"] < 1.2
+    monkeypatch.setenv("PRECISION", "half")
+    with pytest.raises(UsageError, match="PRECISION is 'half'; allowed: float32, tf32, bf16"):
+        choose_precision()

@@ -2,15 +2,42 @@
 
 import json
 import os
+import textwrap
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from ecg.beats import window
+from ecg.labels import CLASSES
+from ecg.params import Architecture, Extract, Fraction, Positive, Section, explain
 from ecg.script import UsageError
+from ecg.wfdb_io import LEADS
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al. 2014) whose random numbers are bytes: its rate is a multiple of 1/256.
+
+    nn.Dropout draws a random number an element, which on a CPU takes a third of a training step.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.dropped = min(round(256 * rate), 255)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or not self.dropped:
+            return x
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        # In the order in which x lies in memory. 1 where the byte is at least `dropped`, else 0.
+        keep = words.view(torch.uint8).as_strided(x.shape, x.stride()).to(x.dtype)
+        keep = keep.sub_(self.dropped - 1).clamp_(0, 1).mul_(256 / (256 - self.dropped))
+        return x * keep
 
 
 class FCN(nn.Module):
@@ -26,15 +53,23 @@ class FCN(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(leads, 1))
         self.register_buffer("std", torch.ones(leads, 1))
-        blocks, channels = [nn.AvgPool1d(pool)], leads
-        for n, kernel, share in zip(filters, kernels, dropout, strict=True):
+        self.pool = nn.AvgPool1d(pool)
+        blocks, channels = [], leads
+        for n, kernel, rate in zip(filters, kernels, dropout, strict=True):
             # The length stays, with even kernels too. A bias would be undone by the batch norm.
-            padding = nn.ZeroPad1d(((kernel - 1) // 2, kernel // 2))
-            convolution = nn.Conv1d(channels, n, kernel, bias=False)
-            blocks += [padding, convolution, nn.BatchNorm1d(n), nn.ReLU(), nn.Dropout(share)]
+            if kernel % 2 == 0:
+                blocks.append(nn.ZeroPad2d((0, 1, 0, 0)))
+            convolution = nn.Conv2d(channels, n, (1, kernel), padding=(0, (kernel - 1) // 2), bias=False)
+            blocks += [convolution, nn.BatchNorm2d(n), nn.ReLU(), Dropout(rate)]
             channels = n
-        self.features = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(channels, classes)
+
+    def features(self, standardised: torch.Tensor) -> torch.Tensor:
+        """Return what the classifier sees the mean over time of: n x channels x time."""
+        # Channels last, as pictures of height 1: so convolutions run at the speed of matrix multiplication.
+        pictures = self.pool(standardised).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        return self.blocks(pictures).squeeze(2)
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features((beats - self.mean) / self.std).mean(dim=2))
@@ -61,6 +96,8 @@ def choose_device() -> torch.device:
     """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides."""
     # What CUDA needs to add up in the same order every time.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # By itself a GPU would take TF32 for convolutions.
+    torch.backends.fp32_precision = "ieee"
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -91,17 +128,70 @@ def save_model(path: Path, model: nn.Module, description: dict) -> None:
     save_file(state, path, metadata={"description": json.dumps(description, sort_keys=True)})
 
 
+class Description(Section, extra="ignore"):
+    """What a model file says of itself: a model for the ECGs of this project, or ValidationError."""
+
+    architecture: Architecture
+    members: Positive
+    classes: list[Literal[CLASSES]]
+    leads: list[str]
+    samples: Positive
+    unit: Literal["mV"]
+    extract: Extract
+    sources: list[str]
+    specificity: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Fraction
+
+    @model_validator(mode="after")
+    def fits_the_beats(self):
+        if not {"normal", "ischemia"} <= set(self.classes) or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes {self.classes} must differ and hold normal and ischemia")
+        if self.leads != list(LEADS):
+            raise ValueError(f"leads {self.leads} must be {list(LEADS)}")
+        expected = len(window(self.extract.window_start, self.extract.window_end, self.extract.sampling_rate))
+        if self.samples != expected:
+            raise ValueError(f"samples {self.samples} must be {expected}, by its window and sampling rate")
+        return self
+
+
 def load_model(path: Path) -> tuple[Ensemble, dict]:
-    """Read a model that `save_model` wrote, and its description."""
+    """Read a model that `save_model` wrote, and its description, both checked; UsageError says what is wrong."""
     if not path.is_file():
         raise UsageError(f"no model at {path}; `dvc repro` trains one")
     try:
         with safe_open(path, framework="pt") as file:
-            description = json.loads((file.metadata() or {})["description"])
+            metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-        shape = {"leads": len(description["leads"]), "classes": len(description["classes"])}
-        model = Ensemble([FCN(**shape, **description["architecture"]) for _ in range(description["members"])])
-        model.load_state_dict(state)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path} is no model of this project: {' '.join(str(error).split())}") from None
-    return model.eval(), description
+        if "description" not in metadata:
+            raise ValueError("it has no description")
+        described = Description.model_validate(json.loads(metadata["description"]), strict=True)
+        model = build(described, state)
+    except ValidationError as error:
+        reason = "; ".join(explain(e).removeprefix(": ") for e in error.errors())
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        reason = str(error)
+    else:
+        return model, described.model_dump()
+    raise UsageError(f"{path} is no model of this project: {textwrap.shorten(reason, 300)}")
+
+
+def build(described: Description, state: dict[str, torch.Tensor]) -> Ensemble:
+    """Return the model of a description and these weights; ValueError where they do not fit each other."""
+    if described.members * len(described.architecture.filters) > len(state):
+        raise ValueError(f"{len(state)} tensors are too few for {described.members} members")
+    # Without memory: what it takes is known only when the shapes fit those of the file.
+    with torch.device("meta"):
+        shape = {"leads": len(described.leads), "classes": len(described.classes)}
+        members = [FCN(**shape, **described.architecture.model_dump()) for _ in range(described.members)]
+        model = Ensemble(members).eval()
+    expected = model.state_dict()
+    for name in sorted(expected.keys() | state.keys()):
+        form, given = ((t.dtype, *t.shape) if (t := d.get(name)) is not None else None for d in (expected, state))
+        if form != given:
+            raise ValueError(f"{name!r} is {given}; its architecture has {form}")
+    model.load_state_dict(state, assign=True)
+    with torch.no_grad():
+        answer = model(torch.zeros(1, shape["leads"], described.samples))
+    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), answer)):
+        raise ValueError("its weights, or the logits of a beat of zeros, are not finite")
+    return model

@@ -10,7 +10,7 @@ from ecg.script import UsageError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 Detector = Literal[
@@ -79,20 +79,11 @@ class Split(Section):
         return self
 
 
-class Train(Section):
+class Architecture(Section):
     filters: Annotated[list[Positive], Field(min_length=1)]
     kernels: Annotated[list[Positive], Field(min_length=1)]
     dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
     pool: Positive
-    members: Positive
-    epochs: Positive
-    patience: Positive
-    batch_size: Annotated[int, Field(ge=2)]
-    lr: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    average: Annotated[float, Field(ge=0, lt=1)]
-    specificity: Annotated[float, Field(gt=0, lt=1)]
-    seed: Seed
 
     @model_validator(mode="after")
     def one_of_each_per_layer(self):
@@ -102,6 +93,18 @@ class Train(Section):
                 "must be as many, one a layer"
             )
         return self
+
+
+class Train(Architecture):
+    members: Positive
+    epochs: Positive
+    patience: Positive
+    batch_size: Annotated[int, Field(ge=2)]
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    average: Annotated[float, Field(ge=0, lt=1)]
+    specificity: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
 
 
 class Evaluate(Section):

@@ -1,12 +1,13 @@
 """How a script starts, ends, reads tables and writes its outputs."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def write_json(path: Path, values: dict) -> None:
     rounded = {key: round(value, 9) if isinstance(value, float) else value for key, value in values.items()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def fingerprint(inputs: dict, files: Iterable[Path]) -> str:
+    """Return a hash of inputs (JSON values), files and the project's code: what is kept in .cache/ stays good for."""
+    code = Path(__file__).parent.parent
+    named = [(str(path), path) for path in files]
+    named += [(str(path.relative_to(code)), path) for path in sorted(code.rglob("*.py"))]
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
+    for name, path in named:
+        with path.open("rb") as file:
+            digest.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -1,0 +1,46 @@
+"""Checkpoints: what a training that was killed goes on from. Below $DVC_ROOT/.cache/train, apart from all outputs."""
+
+import contextlib
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import torch
+
+from ecg.script import fingerprint, warn
+
+
+def checkpoint_folder(inputs: dict, files: tuple[Path, ...]) -> Path:
+    """Return the folder of the runs that have these inputs (JSON values) and files, and this code."""
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".cache/train" / fingerprint(inputs, files)
+
+
+def seal(path: Path, content: bytes) -> bytes:
+    """Return a hash of the content and of the run and member that it belongs to."""
+    return hashlib.sha256(f"{path.parent.name}/{path.name}\n".encode() + content).digest()
+
+
+def write_checkpoint(path: Path, state: dict) -> None:
+    """Write state dicts, tensors, numbers and text, nested in dicts and lists, in one move."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Another run of the same inputs may end, and remove the folder, at any moment. It had no use for this one.
+    with contextlib.suppress(FileNotFoundError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(seal(path, content) + content)
+        temporary.replace(path)
+
+
+def read_checkpoint(path: Path) -> dict | None:
+    """Return what `write_checkpoint` wrote there; None where there is nothing, or, with a warning, something else."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if data[:32] != seal(path, data[32:]):
+        warn(f"{path} is not what was written there; this member is trained anew")
+        return None
+    return torch.load(io.BytesIO(data[32:]), map_location="cpu", weights_only=True)
