@@ -7,6 +7,7 @@ With the model and the beats that `dvc repro` left in data/, repeated to 1,000.
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +16,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "stages")]
 
-import export
 import numpy as np
 import onnxruntime
 
@@ -28,12 +28,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
-    beats = np.resize(np.load(ROOT / "data/beats.npy"), (N, *np.load(ROOT / "data/beats.npy", mmap_mode="r").shape[1:]))
+    beats = np.load(ROOT / "data/beats.npy")
+    beats = np.resize(beats, (N, *beats.shape[1:]))
     model, _ = load_model(ROOT / "data/model.safetensors")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        sys.argv = ["export", "--model", str(ROOT / "data/model.safetensors"), "--out", str(path)]
-        export.main()
+        command = [sys.executable, "stages/export.py", "--out", str(path)]
+        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
         session = onnxruntime.InferenceSession(path)
     ways = {
         "torch": lambda: probabilities(model, beats),

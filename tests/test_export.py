@@ -1,10 +1,12 @@
 """The model as ONNX, beside torch."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from reference import SETTINGS
 
 from ecg.beats import median_beat
@@ -14,16 +16,18 @@ from ecg.wfdb_io import read_header, read_samples
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
 pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")
 
-import export  # noqa: E402
+
+def export(*arguments):
+    command = [sys.executable, str(ROOT / "stages/export.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def written(finished, tmp_path_factory):
     """The model file and what was written from it."""
     model, path = finished / "data/model.safetensors", tmp_path_factory.mktemp("onnx") / "model.onnx"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["export", "--model", str(model), "--out", str(path)])
-        export.main()
+    done = export("--model", model, "--out", path)
+    assert (done.returncode, done.stderr) == (0, "")
     return model, path
 
 
@@ -62,10 +66,8 @@ def test_the_file_describes_itself_and_names_no_folder(written):
     assert b".py" not in written[1].read_bytes()
 
 
-def test_what_is_missing_is_said(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["export", "--model", str(tmp_path / "absent"), "--out", str(tmp_path / "m.onnx")])
-    with pytest.raises(SystemExit) as end:
-        export.run(export.main)
-    assert end.value.code == 1
-    assert capsys.readouterr().err.startswith("export: no model at ")
+def test_what_is_missing_is_said(tmp_path):
+    done = export("--model", tmp_path / "absent", "--out", tmp_path / "m.onnx")
+    assert done.returncode == 1
+    assert done.stderr.startswith("export: no model at ")
     assert list(tmp_path.iterdir()) == []
