@@ -22,6 +22,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -216,6 +217,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
     options = parser.parse_args()
     found = find(parser, options.records)
+    # The cores are for the median beats; threads that wait for one another there take ten times as long.
+    torch.set_num_threads(1)
     model, description = current_model(options.model)
     trained_on = data_kind(description["sources"])
     if trained_on == SYNTHETIC:
