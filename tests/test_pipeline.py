@@ -164,3 +164,10 @@ def test_import_order_is_a_tree():
         for node in ast.walk(parse(module)):
             if isinstance(node, ast.ImportFrom):
                 assert node.module.split(".")[0] not in scripts
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-cuda.lock"])
+def test_locks_pin_what_the_requirements_pin(lock):
+    # Of torch, one lock has the CPU build of the same version.
+    locked = {line.split(" \\")[0].removesuffix("+cpu") for line in (ROOT / lock).read_text().splitlines()}
+    assert {line.lower() for line in (ROOT / "requirements.txt").read_text().splitlines()} <= locked
