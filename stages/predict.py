@@ -19,7 +19,6 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 import torch
@@ -87,12 +86,9 @@ def score(seen: list[Seen], names: list[str], model: Ensemble, description: dict
     scored = iter(probabilities(model, np.stack(beats)) if beats else [])
     rows = []
     for one, name in zip(seen, names, strict=True):
-        rate = one.beat.heart_rate
+        rate, flags = one.beat.heart_rate, [printable(flag) for flag in one.flags]
         row = {"record": name, "probability": None, "ischemia": None, "n_used": one.beat.n_used}
-        row |= {
-            "heart_rate": rate if rate is None else round(rate, 1),
-            "flags": [printable(flag) for flag in one.flags],
-        }
+        row |= {"heart_rate": rate if rate is None else round(rate, 1), "flags": flags}
         row |= {"reason": printable(one.beat.reason) or None, "trained_on": data_kind(description["sources"])}
         if one.beat.beat is not None:
             by_class = dict(zip(description["classes"], next(scored), strict=True))
@@ -202,7 +198,9 @@ def draw(folder: Path, seen: list[Seen], rows: list[dict], model: Ensemble, desc
                 millivolts = np.clip(millivolts - np.nanmedian(millivolts, axis=1, keepdims=True), -2, 3)
             ms = np.arange(shown.shape[1]) * 1000 / max(one.sampling_rate, 1)
             figure = plot_ecg(millivolts, ms, row["record"], notes, scale=1.2)
-        save_figure(figure, folder / f"{quote(row['record'], safe='')}.png")
+        # A path is one name here, and different records have different ones.
+        name = row["record"].replace("%", "%25").replace("/", "%2F")
+        save_figure(figure, folder / f"{name}.png")
 
 
 def main() -> None:
@@ -229,9 +227,8 @@ def main() -> None:
     counts = Counter()
     with ExitStack() as stack:
         if options.csv:
-            file = stack.enter_context(
-                stack.enter_context(replacing(options.csv)).open("w", newline="", encoding="utf-8")
-            )
+            temporary = stack.enter_context(replacing(options.csv))
+            file = stack.enter_context(temporary.open("w", newline="", encoding="utf-8"))
             table = csv.DictWriter(file, COLUMNS)
             table.writeheader()
         progress = stack.enter_context(tqdm(total=len(found), desc="recordings", disable=None))
