@@ -21,7 +21,7 @@ from ecg.labels import CLASSES
 from ecg.model import FCN, Ensemble, choose_device, logits, probabilities, save_model
 from ecg.params import read_params
 from ecg.scores import QUESTIONS, fit_temperature, ischemia_score, roc_auc, threshold_for
-from ecg.script import UsageError, replacing, run, write_json
+from ecg.script import UsageError, replacing, run_stage, write_json
 from ecg.wfdb_io import LEADS
 
 MODEL = Path("data/model.safetensors")
@@ -159,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -1,17 +1,24 @@
 """How a script starts, ends, reads tables and writes its outputs."""
 
+import fcntl  # Linux and macOS only
 import json
 import os
+import secrets
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import joblib
 import pandas as pd
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
+
+LOCK = Path("data/.lock")
+PARENT = os.getppid()
 
 
 class UsageError(Exception):
@@ -29,22 +36,65 @@ def run(main: Callable[[], None]) -> None:
         raise SystemExit(128 + signal.SIGINT) from None
 
 
+def run_stage(main: Callable[[], None]) -> None:
+    """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing."""
+
+    def locked() -> None:
+        # The kernel lets go of the lock when the process ends, however it ends; worker processes do not inherit it.
+        with LOCK.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read() or "another stage"
+                raise UsageError(f"{holder} is at work in {LOCK.parent.absolute()}; wait for it or end it") from None
+            file.truncate(0)
+            file.write(f"{Path(sys.argv[0]).stem} (process {os.getpid()})")
+            file.flush()
+            try:
+                main()
+            finally:
+                file.truncate(0)
+
+    # A KeyboardInterrupt that is raised inside a callback is only printed: let it come again.
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    sys.unraisablehook = lambda lost: (
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        if lost.exc_type is KeyboardInterrupt
+        else sys.__unraisablehook__(lost)
+    )
+    run(locked)
+
+
 def warn(message: str) -> None:
     """Print one line to stderr that names the script."""
     tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {message}", file=sys.stderr)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there, file or folder, when all went well."""
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    remove(temporary)
+def scratch(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` for a file or a folder that is gone afterwards; remove what killed runs left there."""
+    start = f".{path.stem}.partial-"
+    for left in path.parent.glob(f"{start}*{path.suffix}"):
+        remove(left)
+    # A name of its own: workers that outlive a killed run still write under the old one.
+    temporary = path.with_name(f"{start}{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
-        remove(path)
-        temporary.replace(path)
     finally:
         remove(temporary)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; move it there, file or folder, when all went well."""
+    with scratch(path) as temporary:
+        yield temporary
+        if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
+            # The next `dvc repro` makes it anew, or restores it from the cache, perhaps with other params.
+            raise UsageError(f"the dvc that started this stage is gone; {path} is not written")
+        remove(path)
+        temporary.replace(path)
 
 
 def remove(path: Path) -> None:
@@ -85,7 +135,18 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     if given and not (given.isdigit() and int(given) > 0):
         raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
     workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
-    yield from joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(function)(*b) for b in batches)
+    # Workers start deaf to Ctrl-C, which a terminal sends to them too: this process ends them. Python's tracker of
+    # resources, when it starts, makes the process hear again.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        results = joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(function)(*b) for b in batches)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield from results
+    except TerminatedWorkerError:
+        raise UsageError(
+            "a worker process was killed; where memory ran out, the environment variable WORKERS sets fewer of them"
+        ) from None
 
 
 def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterator:
