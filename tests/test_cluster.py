@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
+import clones
 import pytest
 import yaml
 from conftest import ROOT
@@ -17,36 +17,8 @@ distributed = pytest.importorskip("distributed", reason="the cluster tests need 
 @pytest.fixture
 def cluster(tmp_path):
     """A scheduler's address and two workers, started elsewhere than in the project."""
-    processes = []
-
-    def start(*command):
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli." + command[0], *command[1:]],
-                cwd=tmp_path,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        )
-        return processes[-1]
-
-    file = tmp_path / "scheduler.json"
-    start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-    workers = [
-        start("dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--no-dashboard")
-        for _ in range(2)
-    ]
-    with distributed.Client(scheduler_file=str(file), timeout=30) as client:
-        client.wait_for_workers(2, timeout=60)
-        address = client.scheduler.address
-    yield address, workers
-    # SIGKILL: asked politely, a worker whose scheduler went first waits for it longer than a test may.
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    for process in processes:
-        process.wait()
+    with clones.cluster(tmp_path) as started:
+        yield started
 
 
 def project(folder, patients):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from ecg.script import UsageError
@@ -88,7 +88,7 @@ def save_model(path: Path, model: nn.Module, description: dict) -> None:
     """Write weights and a description that can be written as JSON."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # One entry: safetensors writes several in an order that changes from run to run.
-    save_file(state, path, metadata={"description": json.dumps(description, sort_keys=True)})
+    path.write_bytes(save(state, metadata={"description": json.dumps(description, sort_keys=True)}))
 
 
 def load_model(path: Path) -> tuple[Ensemble, dict]:

@@ -30,7 +30,9 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (UsageError, OSError) as error:
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        # NumPy says no more than "61680 requested and 0 written".
+        full = "no space left on device: " if str(error).endswith(" written") else ""
+        print(f"{Path(sys.argv[0]).stem}: {full}{error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
