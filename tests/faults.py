@@ -1,9 +1,10 @@
 """Faults, and what `dvc repro` makes of them: in the end the same bytes as without.
 
-    python tests/faults.py [kills] [disk] [files] [--kills 30] [--seed 1] [--json]
+    python tests/faults.py [kills] [orphans] [disk] [files] [--kills 30] [--seed 1] [--json]
 
 kills: SIGKILL at random moments of `dvc repro`: to the whole process group, to dvc alone (its stage lives on), to the
-stage alone, to a worker process; then `dvc repro`, again while an orphan is at work. disk: each stage on a full disk,
+stage alone, to a worker process; then `dvc repro`, again while an orphan is at work. orphans: two at once, and a stage
+that lives on with params that are no longer those of params.yaml. disk: each stage on a full disk,
 and with data/ read-only; needs the right to mount, as root has. files: a file in data/ edited by hand, a damaged object
 in DVC's cache, a dvc.lock that was cut off.
 
@@ -32,6 +33,9 @@ from clones import STAGES, clone, environment, repro
 VICTIMS = ("group", "dvc", "stage", "worker")
 # Without the run-cache: DVC would restore what is to be made anew.
 FRESH = ("--no-run-cache",)
+
+# The name of an object in DVC's cache is its MD5. (The README has this command.)
+VERIFY = r"find .dvc/cache/files/md5 -type f | sed -E 's|.*/(..)/([^.]*)(\.dir)?$|\1\2  &|' | md5sum --check --quiet"
 
 
 def contents(folder: Path) -> dict[str, bytes | dict]:
@@ -89,14 +93,13 @@ def times(folder: Path, stage: str) -> dict[str, tuple[float, float]]:
     return {"group": whole, "dvc": whole} | seen
 
 
-def kill_once(folder: Path, stage: str, victim: str, after: float) -> tuple[list[psutil.Process], bool]:
-    """Run a stage anew and kill `victim` so many seconds after it is there; return what lives on, and whether it died."""
+def kill_once(folder: Path, stage: str, victim: str, after: float) -> tuple[dict[str, list], bool]:
+    """Run a stage anew; so many seconds after `victim` is there, kill it. Return what ran, and whether it died."""
     dvc = start(folder, "-m", "dvc", "repro", *FRESH, "--force", "--single-item", stage)
     while victim in ("stage", "worker") and not processes(dvc)[victim] and dvc.poll() is None:
         time.sleep(0.02)
     time.sleep(after)
     started = processes(dvc)
-    everyone = started["stage"] + started["worker"]
     if victim in ("group", "dvc"):
         died = dvc.poll() is None
         if died:
@@ -106,17 +109,25 @@ def kill_once(folder: Path, stage: str, victim: str, after: float) -> tuple[list
         for process in started[victim][:1]:
             process.kill()
     dvc.wait()
-    return [process for process in everyone if process.is_running()], died
+    return started, died
 
 
-def heal(folder: Path) -> tuple[subprocess.CompletedProcess, int]:
-    """Run `dvc repro`, again as long as an orphan holds the lock; return the last run, and how often one did."""
-    for refused in range(300):
+def heal(folder: Path) -> tuple[subprocess.CompletedProcess, dict[str, int]]:
+    """Run `dvc repro`, again while an orphan holds the lock; return the last run, and what else there was to do.
+
+    DVC writes dvc.lock in place: a kill in these milliseconds leaves a part of it, and git has the whole.
+    """
+    count = {"refused": 0, "git checkout dvc.lock": 0}
+    while True:
         done = repro(folder, *FRESH)
-        if done.returncode == 0 or "is at work in" not in done.stdout:
-            break
-        time.sleep(0.5)
-    return done, refused
+        if done.returncode and "is at work in" in done.stdout and count["refused"] < 300:
+            count["refused"] += 1
+            time.sleep(0.5)
+        elif done.returncode and "dvc.lock' " in done.stdout and not count["git checkout dvc.lock"]:
+            count["git checkout dvc.lock"] = 1
+            subprocess.run(["git", "checkout", "--quiet", "dvc.lock"], cwd=folder, check=True)
+        else:
+            return done, count
 
 
 def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]:
@@ -133,18 +144,61 @@ def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]
         first, last = spans[stage][victim]
         after = rng.uniform(0, last - first)
         left, died = kill_once(folder, stage, victim, after)
-        done, refused = heal(folder)
-        for process in left:
-            # Workers of a killed stage wait for work for some minutes.
+        done, count = heal(folder)
+        # DVC may have restored from its cache what an orphan still works on: it must then put nothing there.
+        count["outlived"] = sum(process.is_running() for process in left["stage"])
+        psutil.wait_procs(left["stage"], timeout=60)
+        for process in left["worker"]:
+            # Those of a killed stage wait for work for some minutes.
             if process.is_running():
                 process.kill()
         if not died:
             continue  # it was done before its moment came
         what = compare(contents(folder), wanted) if done.returncode == 0 else f"dvc repro failed: {done.stdout[-500:]}"
-        rows.append({"check": f"kill {victim}", "stage": stage, "after": round(after, 2), "refused": refused})
+        rows.append({"check": f"kill {victim}", "stage": stage, "after": round(after, 2)} | count)
         rows[-1]["problem"] = what
         if what:
             shutil.copytree(folder, folder.with_name(f"failed-{len(rows)}"), symlinks=True)
+    return rows
+
+
+def wait_for_lock(folder: Path, stage: str) -> None:
+    """Wait until a stage is at work."""
+    while not (folder / "data/.lock").read_text().startswith(stage):
+        time.sleep(0.02)
+
+
+def check_orphans(folder: Path, wanted: dict) -> list[dict]:
+    rows = []
+
+    def note(check: str, problem: str) -> None:
+        rows.append({"check": check, "stage": "train", "problem": problem})
+
+    first = start(folder, "-m", "dvc", "repro", *FRESH, "--force", "--single-item", "train")
+    wait_for_lock(folder, "train")
+    status, error = run_stage(folder, "audit")
+    note("a second stage is refused", "" if status == 1 and "train (process" in error else error)
+    second = repro(folder, *FRESH, "--force", "--single-item", "train")
+    refused = "is busy, it is being blocked by" in second.stdout or "is at work in" in second.stdout
+    note("a second dvc repro is refused", "" if second.returncode and refused else second.stdout)
+    first.wait()
+    note("the first is not disturbed", compare(contents(folder), wanted))
+
+    params = folder / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("epochs: 1\n", "epochs: 2\n"))
+    first = start(folder, "-m", "dvc", "repro", *FRESH)
+    wait_for_lock(folder, "train")
+    orphans = processes(first)["stage"]
+    first.kill()
+    first.wait()
+    params.write_text(text)
+    done, _ = heal(folder)
+    psutil.wait_procs(orphans, timeout=60)
+    note(
+        "an orphan with other params",
+        compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:],
+    )
     return rows
 
 
@@ -236,29 +290,39 @@ def check_files(folder: Path, wanted: dict) -> list[dict]:
     note("edited file: dvc status names it", "" if "data/split.csv" in said else said)
     rebuilt("edited file: dvc repro rebuilds it")
 
+    # DVC believes an object that is read-only, as it makes them.
     md5 = yaml.safe_load(lock.read_text())["stages"]["split"]["outs"][0]["md5"]
     cached = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-    damaged = cached.read_bytes().replace(b"train", b"trayn", 1)
-    for check, mode in (("damaged cache object", 0o644), ("damaged cache object, read-only", 0o444)):
-        cached.chmod(0o644)
-        cached.write_bytes(damaged)
-        cached.chmod(mode)
-        split.unlink()
-        rebuilt(f"{check}: dvc repro rebuilds it")
-        note(f"{check}: mended", "" if cached.read_bytes() == split.read_bytes() else "the cache holds it still")
+    cached.chmod(0o644)
+    cached.write_bytes(cached.read_bytes().replace(b"train", b"trayn", 1))
+    cached.chmod(0o444)
+    said = subprocess.run(VERIFY, shell=True, cwd=folder, capture_output=True, text=True).stdout
+    note("damaged cache object: md5sum names it", "" if said.split(":")[0].endswith(md5[2:]) else said)
+    cached.unlink()
+    split.unlink()
+    rebuilt("damaged cache object, removed: dvc repro makes it anew")
 
     whole = lock.read_text()
     for share in (0, 1 / 3, 2 / 3):
         lock.write_text(whole[: int(share * len(whole))])
-        rebuilt(f"dvc.lock cut off at {share:.0%}")
-        lock.write_text(whole)
+        done, count = heal(folder)
+        note(
+            f"dvc.lock cut off at {share:.0%}",
+            compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:],
+        )
+        rows[-1] |= count
     return rows
 
 
 def main() -> None:
-    checks: dict[str, Callable] = {"kills": check_kills, "disk": check_disk, "files": check_files}
+    checks: dict[str, Callable] = {
+        "kills": check_kills,
+        "orphans": check_orphans,
+        "disk": check_disk,
+        "files": check_files,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checks", nargs="*", choices=[*checks, []], metavar="CHECK", help="default: all three")
+    parser.add_argument("checks", nargs="*", choices=[*checks, []], metavar="CHECK", help="default: all")
     parser.add_argument("--kills", type=int, default=30, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -278,7 +342,7 @@ def main() -> None:
     else:
         counted = Counter((row["check"], row["stage"], bool(row["problem"])) for row in rows)
         for (check, stage, failed), n in counted.items():
-            print(f"{check:45} {stage:10} {n:3} {'FAILED' if failed else 'ok'}")
+            print(f"{check:55} {stage:10} {n:3} {'FAILED' if failed else 'ok'}")
         refused = sum(row.get("refused", 0) > 0 for row in rows)
         print(
             f"{len(rows)} checks, {sum(bool(row['problem']) for row in rows)} failed; an orphan refused {refused} times"
