@@ -4,9 +4,9 @@
 
 kills: SIGKILL at random moments of `dvc repro`: to the whole process group, to dvc alone (its stage lives on), to the
 stage alone, to a worker process; then `dvc repro`, again while an orphan is at work. orphans: two at once, and a stage
-that lives on with params that are no longer those of params.yaml. disk: each stage on a full disk,
-and with data/ read-only; needs the right to mount, as root has. files: a file in data/ edited by hand, a damaged object
-in DVC's cache, a dvc.lock that was cut off.
+that lives on with params that are no longer those of params.yaml. disk: each stage on a full disk, and with data/
+read-only; needs the right to mount, as root has. files: a file in data/ edited by hand, a damaged object in DVC's
+cache, a dvc.lock that was cut off.
 
 In a fresh clone of what is committed, with few recordings and a small network. Exit status 1 on any difference.
 """
@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -244,7 +243,7 @@ def check_disk(folder: Path, wanted: dict) -> list[dict]:
             outputs = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
             for stage in STAGES:
                 largest = max(out["size"] for out in outputs[stage]["outs"])
-                for room in (8192, largest // 2):
+                for room in (8192, largest // 2) if largest > 100_000 else (8192,):
                     for out in outputs[stage]["outs"]:
                         path = copy / out["path"]
                         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
