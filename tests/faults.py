@@ -314,7 +314,7 @@ def check_files(folder: Path, wanted: dict) -> list[dict]:
 
 
 def main() -> None:
-    checks: dict[str, Callable] = {
+    checks = {
         "kills": check_kills,
         "orphans": check_orphans,
         "disk": check_disk,

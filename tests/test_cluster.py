@@ -8,8 +8,6 @@ import time
 
 import clones
 import pytest
-import yaml
-from conftest import ROOT
 
 distributed = pytest.importorskip("distributed", reason="the cluster tests need requirements-dev.txt")
 
@@ -21,13 +19,10 @@ def cluster(tmp_path):
         yield started
 
 
-def project(folder, patients):
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["download"]["synthetic_patients"] = patients
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    (folder / "data").mkdir()
-    return folder
+@pytest.fixture
+def project(finished, tmp_path):
+    """The finished project, to be run again."""
+    return shutil.copytree(finished, tmp_path / "project")
 
 
 def start_stage(folder, stage, **environment):
@@ -44,31 +39,27 @@ def outputs(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "data").rglob("*")) if path.is_file()}
 
 
-def test_same_bytes_on_a_cluster_also_when_a_worker_is_killed(cluster, tmp_path):
+def test_same_bytes_on_a_cluster_also_when_a_worker_is_killed(cluster, finished, project):
     address, workers = cluster
-    alone, together = project(tmp_path / "alone", 150), project(tmp_path / "together", 150)
     for stage in ("download", "extract"):
-        finish(start_stage(alone, stage, WORKERS="1"))
-        finish(start_stage(together, stage, DASK_SCHEDULER_ADDRESS=address))
-    assert outputs(together) == outputs(alone)
+        finish(start_stage(project, stage, DASK_SCHEDULER_ADDRESS=address))
+    assert outputs(project) == outputs(finished)
 
-    running = start_stage(together, "extract", DASK_SCHEDULER_ADDRESS=address)
+    running = start_stage(project, "extract", DASK_SCHEDULER_ADDRESS=address)
     with distributed.Client(address) as client:
-        for _ in range(600):
+        for _ in range(1200):
             if any(client.processing().values()):
                 break
-            time.sleep(0.05)
+            time.sleep(0.02)
         assert running.poll() is None
         workers[0].kill()
     finish(running)
-    assert outputs(together) == outputs(alone)
+    assert outputs(project) == outputs(finished)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
-def test_no_cluster_at_the_address_is_one_line(tmp_path, address):
-    folder = project(tmp_path / "p", 20)
-    finish(start_stage(folder, "download", WORKERS="1"))
-    process = start_stage(folder, "extract", DASK_SCHEDULER_ADDRESS=address)
+def test_no_cluster_at_the_address_is_one_line(project, address):
+    process = start_stage(project, "extract", DASK_SCHEDULER_ADDRESS=address)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     assert error.splitlines()[-1].startswith("extract: ") and address in error

@@ -139,7 +139,7 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
         raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
     workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
     # A stage that fails says why; not also that joblib drops what is under way.
-    warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)
+    warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
     # Workers start deaf to Ctrl-C, which a terminal sends to them too: this process ends them. Python's tracker of
     # resources, when it starts, makes the process hear again.
     resource_tracker.ensure_running()
