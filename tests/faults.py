@@ -31,7 +31,7 @@ from clones import STAGES, clone, environment, repro
 
 VICTIMS = ("group", "dvc", "stage", "worker")
 # Without the run-cache: DVC would restore what is to be made anew.
-FRESH = ("--no-run-cache",)
+FRESH = ("-m", "dvc", "repro", "--no-run-cache")
 
 # The name of an object in DVC's cache is its MD5. (The README has this command.)
 VERIFY = r"find .dvc/cache/files/md5 -type f | sed -E 's|.*/(..)/([^.]*)(\.dir)?$|\1\2  &|' | md5sum --check --quiet"
@@ -48,7 +48,7 @@ def contents(folder: Path) -> dict[str, bytes | dict]:
 def compare(found: dict, wanted: dict) -> str:
     """Say how a project differs from the undisturbed one; '' where it does not."""
     differ = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
-    return f"differ: {', '.join(differ)}" if differ else ""
+    return f"{len(differ)} differ: {', '.join(differ[:5])}" if differ else ""
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen:
@@ -78,10 +78,18 @@ def processes(dvc: subprocess.Popen) -> dict[str, list[psutil.Process]]:
     return found
 
 
+def forget(folder: Path, stage: str) -> None:
+    """Take a stage from dvc.lock: DVC must run it, and cannot just restore its outputs."""
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    del lock["stages"][stage]
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+
+
 def times(folder: Path, stage: str) -> dict[str, tuple[float, float]]:
     """Of each victim, the seconds from the start of `dvc repro` at which it appears and at which it ends."""
+    forget(folder, stage)
     begin = time.monotonic()
-    dvc, seen = start(folder, "-m", "dvc", "repro", *FRESH, "--force", "--single-item", stage), {}
+    dvc, seen = start(folder, *FRESH, "--single-item", stage), {}
     while dvc.poll() is None:
         now = time.monotonic() - begin
         for victim, found in processes(dvc).items():
@@ -94,7 +102,8 @@ def times(folder: Path, stage: str) -> dict[str, tuple[float, float]]:
 
 def kill_once(folder: Path, stage: str, victim: str, after: float) -> tuple[dict[str, list], bool]:
     """Run a stage anew; so many seconds after `victim` is there, kill it. Return what ran, and whether it died."""
-    dvc = start(folder, "-m", "dvc", "repro", *FRESH, "--force", "--single-item", stage)
+    forget(folder, stage)
+    dvc = start(folder, *FRESH, "--single-item", stage)
     while victim in ("stage", "worker") and not processes(dvc)[victim] and dvc.poll() is None:
         time.sleep(0.02)
     time.sleep(after)
@@ -118,7 +127,7 @@ def heal(folder: Path) -> tuple[subprocess.CompletedProcess, dict[str, int]]:
     """
     count = {"refused": 0, "git checkout dvc.lock": 0}
     while True:
-        done = repro(folder, *FRESH)
+        done = repro(folder, "--no-run-cache")
         if done.returncode and "is at work in" in done.stdout and count["refused"] < 300:
             count["refused"] += 1
             time.sleep(0.5)
@@ -156,8 +165,6 @@ def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]
         what = compare(contents(folder), wanted) if done.returncode == 0 else f"dvc repro failed: {done.stdout[-500:]}"
         rows.append({"check": f"kill {victim}", "stage": stage, "after": round(after, 2)} | count)
         rows[-1]["problem"] = what
-        if what:
-            shutil.copytree(folder, folder.with_name(f"failed-{len(rows)}"), symlinks=True)
     return rows
 
 
@@ -173,11 +180,11 @@ def check_orphans(folder: Path, wanted: dict) -> list[dict]:
     def note(check: str, problem: str) -> None:
         rows.append({"check": check, "stage": "train", "problem": problem})
 
-    first = start(folder, "-m", "dvc", "repro", *FRESH, "--force", "--single-item", "train")
+    first = start(folder, *FRESH, "--force", "--single-item", "train")
     wait_for_lock(folder, "train")
     status, error = run_stage(folder, "audit")
     note("a second stage is refused", "" if status == 1 and "train (process" in error else error)
-    second = repro(folder, *FRESH, "--force", "--single-item", "train")
+    second = repro(folder, "--no-run-cache", "--force", "--single-item", "train")
     refused = "is busy, it is being blocked by" in second.stdout or "is at work in" in second.stdout
     note("a second dvc repro is refused", "" if second.returncode and refused else second.stdout)
     first.wait()
@@ -186,7 +193,7 @@ def check_orphans(folder: Path, wanted: dict) -> list[dict]:
     params = folder / "params.yaml"
     text = params.read_text()
     params.write_text(text.replace("epochs: 1\n", "epochs: 2\n"))
-    first = start(folder, "-m", "dvc", "repro", *FRESH)
+    first = start(folder, *FRESH)
     wait_for_lock(folder, "train")
     orphans = processes(first)["stage"]
     first.kill()
@@ -259,7 +266,7 @@ def check_disk(folder: Path, wanted: dict) -> list[dict]:
     except subprocess.CalledProcessError as error:
         return [{"check": "disk", "stage": "", "problem": "", "skipped": error.stderr.decode().strip()}]
     with mounted("--bind", "-o", "ro", folder / "data", folder / "data"):
-        done = repro(folder, *FRESH, "--force", "split")
+        done = repro(folder, "--no-run-cache", "--force", "split")
     clear = "Traceback" not in done.stdout and "Read-only file system" in done.stdout
     note("data/ read-only", "dvc repro", "" if done.returncode and clear else done.stdout[-500:])
     done, _ = heal(folder)

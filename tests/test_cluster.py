@@ -57,7 +57,8 @@ def test_same_bytes_on_a_cluster_also_when_a_worker_is_killed(cluster, finished,
     assert outputs(project) == outputs(finished)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
+# Where nobody answers, it is tried for 20 seconds.
+@pytest.mark.parametrize("address", [pytest.param("tcp://127.0.0.1:9", marks=pytest.mark.slow), "nonsense"])
 def test_no_cluster_at_the_address_is_one_line(project, address):
     process = start_stage(project, "extract", DASK_SCHEDULER_ADDRESS=address)
     error = process.communicate(timeout=120)[1]

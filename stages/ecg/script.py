@@ -18,7 +18,7 @@ import pandas as pd
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
-LOCK = Path("data/.lock")
+DATA = Path("data")
 PARENT = os.getppid()
 
 
@@ -44,13 +44,13 @@ def run_stage(main: Callable[[], None]) -> None:
 
     def locked() -> None:
         # The kernel lets go of the lock when the process ends, however it ends; worker processes do not inherit it.
-        with LOCK.open("a+") as file:
+        with (DATA / ".lock").open("a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 holder = file.read() or "another stage"
-                raise UsageError(f"{holder} is at work in {LOCK.parent.absolute()}; wait for it or end it") from None
+                raise UsageError(f"{holder} is at work in {DATA.absolute()}; wait for it or end it") from None
             file.truncate(0)
             file.write(f"{Path(sys.argv[0]).stem} (process {os.getpid()})")
             file.flush()
