@@ -28,6 +28,8 @@ class UsageError(Exception):
 
 def run(main: Callable[[], None]) -> None:
     """Run `main`; end with one line and status 1 on a user's mistake, with 130 on Ctrl-C."""
+    # A terminal may know no "–".
+    sys.stdout.reconfigure(errors="replace")
     try:
         main()
     except (UsageError, OSError) as error:
@@ -56,11 +58,23 @@ def run_stage(main: Callable[[], None]) -> None:
             file.flush()
             try:
                 main()
+            except Exception:
+                # Compiled code may turn a KeyboardInterrupt into an error of its own.
+                if interrupted:
+                    raise KeyboardInterrupt from None
+                raise
             finally:
                 file.truncate(0)
 
+    interrupted = []
+
+    def interrupt(number: int, frame: object) -> None:
+        interrupted.append(number)
+        raise KeyboardInterrupt
+
     # A KeyboardInterrupt that is raised inside a callback is only printed: let it come again.
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, interrupt)
     sys.unraisablehook = lambda lost: (
         signal.setitimer(signal.ITIMER_REAL, 0.01)
         if lost.exc_type is KeyboardInterrupt
