@@ -146,3 +146,18 @@ def test_of_two_stages_in_a_folder_the_second_is_refused(tmp_path):
     for process in workers:
         if process.is_running():
             process.kill()
+
+
+@pytest.mark.parametrize(
+    "swallow",
+    ["try: ready()\n except KeyboardInterrupt: raise TypeError", "class C: __del__ = ready\n C(); time.sleep(60)"],
+    ids=["compiled code", "callback"],
+)
+def test_interrupt_of_a_stage_exits_130_where_python_loses_it(tmp_path, swallow):
+    (tmp_path / "data").mkdir()
+    ready = "ready = lambda *_: (print('ready', flush=True), time.sleep(60))"
+    process = start(f"{ready}\n {swallow}", "run_stage", tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 130
