@@ -25,7 +25,7 @@ from ecg.figures import plot_audit, save_figure
 from ecg.measure import measure_beats
 from ecg.params import read_params
 from ecg.scores import QUESTIONS, ask, auc_interval, bootstrap_intervals, delong, roc_auc
-from ecg.script import read_table, replacing, run, warn, write_json
+from ecg.script import read_table, replacing, run_stage, warn, write_json
 
 PREDICTIONS = Path("data/predictions.csv")
 INDEX = Path("data/recordings.csv")
@@ -215,4 +215,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -8,7 +8,6 @@ Writes  data/recordings/     the samples of every usable recording (see ecg.stor
 import hashlib
 import math
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from ecg.labels import label
 from ecg.params import read_params
-from ecg.script import UsageError, in_parallel, printable, replacing, run, warn
+from ecg.script import UsageError, in_parallel, printable, replacing, run_stage, scratch, warn
 from ecg.sources import NO_PATIENT, NOT_IN_TABLE, Found, from_directory, from_kaggle
 from ecg.store import PART_BYTES, write_rows
 from ecg.synthetic import write_recordings
@@ -182,10 +181,10 @@ def below_root(where: str) -> str:
 def main() -> None:
     download = read_params().download
     # Below data/, where the workers of a cluster see it too.
-    with tempfile.TemporaryDirectory(dir=INDEX.parent, prefix=".synthetic-") as temporary:
+    with scratch(INDEX.with_name("synthetic")) as temporary:
         if download.source == "synthetic":
-            write_recordings(Path(temporary), patients=download.synthetic_patients, seed=download.synthetic_seed)
-            found, sizes = from_directory(Path(temporary).resolve())
+            write_recordings(temporary, patients=download.synthetic_patients, seed=download.synthetic_seed)
+            found, sizes = from_directory(temporary.resolve())
         elif download.source == "kaggle":
             found, sizes = from_kaggle(download.kaggle, below_root(download.ptbxl_patients))
         else:
@@ -213,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

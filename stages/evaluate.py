@@ -47,7 +47,7 @@ from ecg.scores import (
     reliability,
     roc_auc,
 )
-from ecg.script import read_table, replacing, run, write_json
+from ecg.script import read_table, replacing, run_stage, write_json
 
 INDEX = Path("data/recordings.csv")
 MODEL = Path("data/model.safetensors")
@@ -289,4 +289,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ecg.beats import MedianBeat, median_beat, window
 from ecg.params import read_params
-from ecg.script import UsageError, in_parallel, read_table, replacing, run
+from ecg.script import UsageError, in_parallel, read_table, replacing, run_stage
 from ecg.store import open_part, write_rows
 
 RECORDINGS = Path("data/recordings")
@@ -78,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -33,7 +33,7 @@ from ecg.figures import TITLES, plot_ecg
 from ecg.labels import CLASSES
 from ecg.params import read_params
 from ecg.scores import ischemia_score
-from ecg.script import read_table, replacing, run, write_json
+from ecg.script import read_table, replacing, run_stage, write_json
 
 TEMPLATES = Path("stages/templates")
 REQUIREMENTS = Path("requirements.txt")
@@ -206,4 +206,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

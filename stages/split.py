@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ecg.params import read_params
-from ecg.script import UsageError, read_table, replacing, run
+from ecg.script import UsageError, read_table, replacing, run_stage
 
 INDEX = Path("data/recordings.csv")
 QUALITY = Path("data/beats.csv")
@@ -90,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

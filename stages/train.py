@@ -22,7 +22,7 @@ from ecg.labels import CLASSES
 from ecg.model import FCN, Ensemble, choose_device, logits, probabilities, save_model
 from ecg.params import read_params
 from ecg.scores import fit_temperature, roc_auc, threshold_for
-from ecg.script import replacing, run, write_json
+from ecg.script import replacing, run_stage, write_json
 from ecg.training import choose_precision, fit, headline_scores, standardise
 from ecg.wfdb_io import LEADS
 
@@ -108,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_stage(main)

@@ -8,20 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from clones import ROOT, STAGES, shrink
 
 from ecg.synthetic import healthy_heart, leads
 from ecg.wfdb_io import LEADS
-
-ROOT = Path(__file__).parent.parent
-STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-CHANGES = {
-    "download": {"synthetic_patients": 60},
-    "split": {"folds": 3, "val_fold": 2, "test_fold": 3},
-    "train": {"filters": [8, 8], "kernels": [8, 3], "dropout": [0.1, 0.1], "members": 2, "epochs": 1},
-    "evaluate": {"bootstrap": 100},
-    "audit": {"permutations": 3},
-}
 
 
 @pytest.fixture(scope="session")
@@ -95,11 +85,9 @@ def finished(tmp_path_factory):
     """A project in which every stage has run."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for section, values in CHANGES.items():
-        params[section] |= values
-    shutil.copy(ROOT / "requirements.txt", folder)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for name in ("requirements.txt", "params.yaml"):
+        shutil.copy(ROOT / name, folder)
+    shrink(folder / "params.yaml")
     (folder / "data").mkdir()
     (folder / "metrics").mkdir()
     for stage in STAGES:

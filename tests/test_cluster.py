@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
+import clones
 import pytest
-import yaml
-from conftest import ROOT
 
 distributed = pytest.importorskip("distributed", reason="the cluster tests need requirements-dev.txt")
 
@@ -17,45 +15,14 @@ distributed = pytest.importorskip("distributed", reason="the cluster tests need 
 @pytest.fixture
 def cluster(tmp_path):
     """A scheduler's address and two workers, started elsewhere than in the project."""
-    processes = []
-
-    def start(*command):
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli." + command[0], *command[1:]],
-                cwd=tmp_path,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        )
-        return processes[-1]
-
-    file = tmp_path / "scheduler.json"
-    start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
-    workers = [
-        start("dask_worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--no-dashboard")
-        for _ in range(2)
-    ]
-    with distributed.Client(scheduler_file=str(file), timeout=30) as client:
-        client.wait_for_workers(2, timeout=60)
-        address = client.scheduler.address
-    yield address, workers
-    # SIGKILL: asked politely, a worker whose scheduler went first waits for it longer than a test may.
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    for process in processes:
-        process.wait()
+    with clones.cluster(tmp_path) as started:
+        yield started
 
 
-def project(folder, patients):
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["download"]["synthetic_patients"] = patients
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    (folder / "data").mkdir()
-    return folder
+@pytest.fixture
+def project(finished, tmp_path):
+    """The finished project, to be run again."""
+    return shutil.copytree(finished, tmp_path / "project")
 
 
 def start_stage(folder, stage, **environment):
@@ -72,31 +39,28 @@ def outputs(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "data").rglob("*")) if path.is_file()}
 
 
-def test_same_bytes_on_a_cluster_also_when_a_worker_is_killed(cluster, tmp_path):
+def test_same_bytes_on_a_cluster_also_when_a_worker_is_killed(cluster, finished, project):
     address, workers = cluster
-    alone, together = project(tmp_path / "alone", 150), project(tmp_path / "together", 150)
     for stage in ("download", "extract"):
-        finish(start_stage(alone, stage, WORKERS="1"))
-        finish(start_stage(together, stage, DASK_SCHEDULER_ADDRESS=address))
-    assert outputs(together) == outputs(alone)
+        finish(start_stage(project, stage, DASK_SCHEDULER_ADDRESS=address))
+    assert outputs(project) == outputs(finished)
 
-    running = start_stage(together, "extract", DASK_SCHEDULER_ADDRESS=address)
+    running = start_stage(project, "extract", DASK_SCHEDULER_ADDRESS=address)
     with distributed.Client(address) as client:
-        for _ in range(600):
+        for _ in range(1200):
             if any(client.processing().values()):
                 break
-            time.sleep(0.05)
+            time.sleep(0.02)
         assert running.poll() is None
         workers[0].kill()
     finish(running)
-    assert outputs(together) == outputs(alone)
+    assert outputs(project) == outputs(finished)
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense"])
-def test_no_cluster_at_the_address_is_one_line(tmp_path, address):
-    folder = project(tmp_path / "p", 20)
-    finish(start_stage(folder, "download", WORKERS="1"))
-    process = start_stage(folder, "extract", DASK_SCHEDULER_ADDRESS=address)
+# Where nobody answers, it is tried for 20 seconds.
+@pytest.mark.parametrize("address", [pytest.param("tcp://127.0.0.1:9", marks=pytest.mark.slow), "nonsense"])
+def test_no_cluster_at_the_address_is_one_line(project, address):
+    process = start_stage(project, "extract", DASK_SCHEDULER_ADDRESS=address)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     assert error.splitlines()[-1].startswith("extract: ") and address in error

@@ -50,7 +50,8 @@ def test_folds_are_pooled_resumed_and_summed_up(finished):
     assert runs[0].stat().st_mtime_ns == untouched
 
 
-def test_sources_and_seeds(finished):
+@pytest.mark.slow
+def test_sources(finished):
     done = cross_validate(finished, "--over", "sources", "--out", "metrics/cv/sources.json")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(finished / "metrics/cv/sources.csv")
@@ -59,6 +60,8 @@ def test_sources_and_seeds(finished):
     runs = table[: len(sources)].reindex(columns=["n_ischemia", "reason"])
     assert (runs.n_ischemia.notna() ^ runs.reason.notna()).all()
 
+
+def test_seeds(finished):
     done = cross_validate(finished, "--over", "seeds", "--seeds", "2", "--out", "metrics/cv/seeds.json")
     assert done.returncode == 0, done.stderr
     numbers = json.loads((finished / "metrics/cv/seeds.json").read_text())

@@ -1,7 +1,12 @@
 """The stages run as scripts, one after the other, on a handful of recordings."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
 
 import numpy as np
@@ -159,15 +164,50 @@ def test_model_describes_itself(finished):
     assert all(source.startswith("synthetic-") for source in description["sources"])
 
 
-def test_the_same_bytes_with_another_number_of_workers(finished, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(finished, copy)
+def outputs(folder):
+    paths = [path for name in ("data", "metrics") for path in (folder / name).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_the_same_bytes_somewhere_else(finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "Länge läuft")
+    elsewhere = {"WORKERS": "1", "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    # ASCII only, which Python would otherwise turn into UTF-8.
+    elsewhere |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    before = outputs(finished)
     for stage in STAGES:
-        done = run_stage(copy, stage, WORKERS="1", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
+        done = run_stage(copy, stage, **elsewhere)
         assert done.returncode == 0, done.stderr
-    for path in sorted((finished / "data").rglob("*")) + sorted((finished / "metrics").rglob("*")):
-        if path.is_file():
-            assert path.read_bytes() == (copy / path.relative_to(finished)).read_bytes(), path.name
+        after = outputs(copy)
+        assert [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_ctrl_c_exits_130_and_leaves_nothing_half_written(finished, tmp_path, stage):
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    before = outputs(finished)
+    if stage == "split":
+        # It is done in no time: let it wait for its input.
+        (copy / "data/recordings.csv").unlink()
+        os.mkfifo(copy / "data/recordings.csv")
+        del before["data/recordings.csv"]
+    process = subprocess.Popen(
+        [sys.executable, f"stages/{stage}.py"],
+        cwd=copy,
+        env=os.environ | {"WORKERS": "2"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while f"(process {process.pid})" not in (copy / "data/.lock").read_text():
+        assert process.poll() is None
+        time.sleep(0.01)
+    # Where there are workers, let them start.
+    time.sleep(0.3 if stage == "extract" else 0)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 130
+    assert outputs(copy) == before
 
 
 def test_test_labels_change_neither_training_nor_threshold(finished, tmp_path):

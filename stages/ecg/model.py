@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from ecg.beats import window
@@ -125,7 +125,7 @@ def save_model(path: Path, model: nn.Module, description: dict) -> None:
     """Write weights and a description that can be written as JSON."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # One entry: safetensors writes several in an order that changes from run to run.
-    save_file(state, path, metadata={"description": json.dumps(description, sort_keys=True)})
+    path.write_bytes(save(state, metadata={"description": json.dumps(description, sort_keys=True)}))
 
 
 class Description(Section, extra="ignore"):

@@ -1,20 +1,28 @@
 """How a script starts, ends, reads tables and writes its outputs."""
 
+import fcntl  # Linux and macOS only
+import glob
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import joblib
 import pandas as pd
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
+DATA = Path("data")
+PARENT = os.getppid()
 # Apostrophes count, so that none comes before what has one already and makes two texts one.
 FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
 
@@ -25,13 +33,59 @@ class UsageError(Exception):
 
 def run(main: Callable[[], None]) -> None:
     """Run `main`; end with one line and status 1 on a user's mistake, with 130 on Ctrl-C."""
+    # A terminal may know no "–".
+    sys.stdout.reconfigure(errors="replace")
     try:
         main()
     except (UsageError, OSError) as error:
-        print(f"{Path(sys.argv[0]).stem}: {printable(str(error), cell=False)}", file=sys.stderr)
+        # NumPy says no more than "61680 requested and 0 written".
+        full = "no space left on device: " if str(error).endswith(" written") else ""
+        print(f"{Path(sys.argv[0]).stem}: {full}{printable(str(error), cell=False)}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing."""
+
+    def locked() -> None:
+        # The kernel lets go of the lock when the process ends, however it ends; worker processes do not inherit it.
+        with (DATA / ".lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read() or "another stage"
+                raise UsageError(f"{holder} is at work in {DATA.absolute()}; wait for it or end it") from None
+            file.truncate(0)
+            file.write(f"{Path(sys.argv[0]).stem} (process {os.getpid()})")
+            file.flush()
+            try:
+                main()
+            except Exception:
+                # Compiled code may turn a KeyboardInterrupt into an error of its own.
+                if interrupted:
+                    raise KeyboardInterrupt from None
+                raise
+            finally:
+                file.truncate(0)
+
+    interrupted = []
+
+    def interrupt(number: int, frame: object) -> None:
+        interrupted.append(number)
+        raise KeyboardInterrupt
+
+    # A KeyboardInterrupt that is raised inside a callback is only printed: let it come again.
+    for number in (signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, interrupt)
+    sys.unraisablehook = lambda lost: (
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        if lost.exc_type is KeyboardInterrupt
+        else sys.__unraisablehook__(lost)
+    )
+    run(locked)
 
 
 def warn(message: str) -> None:
@@ -53,16 +107,29 @@ def printable(text: str, *, cell: bool = True) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there, file or folder, when all went well."""
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    remove(temporary)
+def scratch(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` for a file or a folder that is gone afterwards; remove what killed runs left there."""
+    start = f".{path.stem}.partial-"
+    for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(path.suffix)}"):
+        remove(left)
+    # A name of its own: workers that outlive a killed run still write under the old one.
+    temporary = path.with_name(f"{start}{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
-        remove(path)
-        temporary.replace(path)
     finally:
         remove(temporary)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; move it there, file or folder, when all went well."""
+    with scratch(path) as temporary:
+        yield temporary
+        if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
+            # The next `dvc repro` makes it anew, or restores it from the cache, perhaps with other params.
+            raise UsageError(f"the dvc that started this stage is gone; {path} is not written")
+        remove(path)
+        temporary.replace(path)
 
 
 def remove(path: Path) -> None:
@@ -115,7 +182,20 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     if given and not (given.isdigit() and int(given) > 0):
         raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
     workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
-    yield from joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(function)(*b) for b in batches)
+    # A stage that fails says why; not also that joblib drops what is under way.
+    warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
+    # Workers start deaf to Ctrl-C, which a terminal sends to them too: this process ends them. Python's tracker of
+    # resources, when it starts, makes the process hear again.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        results = joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(function)(*b) for b in batches)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield from results
+    except TerminatedWorkerError:
+        raise UsageError(
+            "a worker process was killed; where memory ran out, the environment variable WORKERS sets fewer of them"
+        ) from None
 
 
 def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterator:

@@ -1,0 +1,363 @@
+"""Faults, and what `dvc repro` makes of them: in the end the same bytes as without.
+
+    python tests/faults.py [kills] [orphans] [disk] [files] [--kills 30] [--seed 1] [--json]
+
+kills: SIGKILL at random moments of `dvc repro`: to the whole process group, to dvc alone (its stage lives on), to the
+stage alone, to a worker process; then `dvc repro`, again while an orphan is at work. orphans: two at once, and a stage
+that lives on with params that are no longer those of params.yaml. disk: each stage on a full disk, and with data/
+read-only; needs the right to mount, as root has. files: a file in data/ edited by hand, a damaged object in DVC's
+cache, a dvc.lock that was cut off.
+
+In a fresh clone of what is committed, with few recordings and a small network. Exit status 1 on any difference.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import yaml
+from clones import STAGES, clone, environment, repro
+
+VICTIMS = ("group", "dvc", "stage", "worker")
+# Without the run-cache: DVC would restore what is to be made anew.
+FRESH = ("-m", "dvc", "repro", "--no-run-cache")
+
+# The name of an object in DVC's cache is its MD5. (The README has this command.)
+VERIFY = r"find .dvc/cache/files/md5 -type f | sed -E 's|.*/(..)/([^.]*)(\.dir)?$|\1\2  &|' | md5sum --check --quiet"
+
+
+def contents(folder: Path) -> dict[str, bytes | dict]:
+    """dvc.lock, and the bytes of each file in data/ and metrics/; leftovers of a killed stage are among them."""
+    files = [path for name in ("data", "metrics") for path in (folder / name).rglob("*") if path.is_file()]
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    found.pop("data/.lock", None)
+    return found | {"dvc.lock": yaml.safe_load((folder / "dvc.lock").read_text())}
+
+
+def compare(found: dict, wanted: dict) -> str:
+    """Say how a project differs from the undisturbed one; '' where it does not."""
+    differ = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+    return f"{len(differ)} differ: {', '.join(differ[:5])}" if differ else ""
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen:
+    """Start a command in a process group of its own, with two workers."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment(WORKERS="2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def processes(dvc: subprocess.Popen) -> dict[str, list[psutil.Process]]:
+    """What a running `dvc repro` has started: the stage, and its workers."""
+    found = {"stage": [], "worker": []}
+    try:
+        for process in psutil.Process(dvc.pid).children(recursive=True):
+            command = " ".join(process.cmdline())
+            if "popen_loky_posix" in command:
+                found["worker"].append(process)
+            elif "stages/" in command:
+                found["stage"].append(process)
+    except psutil.NoSuchProcess:
+        pass
+    return found
+
+
+def forget(folder: Path, stage: str) -> None:
+    """Take a stage from dvc.lock: DVC must run it, and cannot just restore its outputs."""
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    del lock["stages"][stage]
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+
+
+def times(folder: Path, stage: str) -> dict[str, tuple[float, float]]:
+    """Of each victim, the seconds from the start of `dvc repro` at which it appears and at which it ends."""
+    forget(folder, stage)
+    begin = time.monotonic()
+    dvc, seen = start(folder, *FRESH, "--single-item", stage), {}
+    while dvc.poll() is None:
+        now = time.monotonic() - begin
+        for victim, found in processes(dvc).items():
+            if found:
+                seen[victim] = (seen.get(victim, (now,))[0], now)
+        time.sleep(0.02)
+    whole = (0.0, time.monotonic() - begin)
+    return {"group": whole, "dvc": whole} | seen
+
+
+def kill_once(folder: Path, stage: str, victim: str, after: float) -> tuple[dict[str, list], bool]:
+    """Run a stage anew; so many seconds after `victim` is there, kill it. Return what ran, and whether it died."""
+    forget(folder, stage)
+    dvc = start(folder, *FRESH, "--single-item", stage)
+    while victim in ("stage", "worker") and not processes(dvc)[victim] and dvc.poll() is None:
+        time.sleep(0.02)
+    time.sleep(after)
+    started = processes(dvc)
+    if victim in ("group", "dvc"):
+        died = dvc.poll() is None
+        if died:
+            (os.killpg if victim == "group" else os.kill)(dvc.pid, signal.SIGKILL)
+    else:
+        died = bool(started[victim])
+        for process in started[victim][:1]:
+            process.kill()
+    dvc.wait()
+    return started, died
+
+
+def heal(folder: Path) -> tuple[subprocess.CompletedProcess, dict[str, int]]:
+    """Run `dvc repro`, again while an orphan holds the lock; return the last run, and what else there was to do.
+
+    DVC writes dvc.lock in place: a kill in these milliseconds leaves a part of it, and git has the whole.
+    """
+    count = {"refused": 0, "git checkout dvc.lock": 0}
+    while True:
+        done = repro(folder, "--no-run-cache")
+        if done.returncode and "is at work in" in done.stdout and count["refused"] < 300:
+            count["refused"] += 1
+            time.sleep(0.5)
+        elif done.returncode and "dvc.lock' " in done.stdout and not count["git checkout dvc.lock"]:
+            count["git checkout dvc.lock"] = 1
+            subprocess.run(["git", "checkout", "--quiet", "dvc.lock"], cwd=folder, check=True)
+        else:
+            return done, count
+
+
+def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]:
+    rng, rows = random.Random(seed), []
+    spans = {stage: times(folder, stage) for stage in STAGES}
+    with_workers = [stage for stage in STAGES if "worker" in spans[stage]]
+    number = 0
+    while len(rows) < kills:
+        victim = VICTIMS[number % len(VICTIMS)]
+        # All stages in turn for each kind of victim.
+        stages = with_workers if victim == "worker" else STAGES
+        stage = stages[(number // len(VICTIMS) + number) % len(stages)]
+        number += 1
+        first, last = spans[stage][victim]
+        after = rng.uniform(0, last - first)
+        left, died = kill_once(folder, stage, victim, after)
+        done, count = heal(folder)
+        # DVC may have restored from its cache what an orphan still works on: it must then put nothing there.
+        count["outlived"] = sum(process.is_running() for process in left["stage"])
+        psutil.wait_procs(left["stage"], timeout=60)
+        for process in left["worker"]:
+            # Those of a killed stage wait for work for some minutes.
+            if process.is_running():
+                process.kill()
+        if not died:
+            continue  # it was done before its moment came
+        what = compare(contents(folder), wanted) if done.returncode == 0 else f"dvc repro failed: {done.stdout[-500:]}"
+        rows.append({"check": f"kill {victim}", "stage": stage, "after": round(after, 2)} | count)
+        rows[-1]["problem"] = what
+    return rows
+
+
+def wait_for_lock(folder: Path, stage: str) -> None:
+    """Wait until a stage is at work."""
+    while not (folder / "data/.lock").read_text().startswith(stage):
+        time.sleep(0.02)
+
+
+def check_orphans(folder: Path, wanted: dict) -> list[dict]:
+    rows = []
+
+    def note(check: str, problem: str) -> None:
+        rows.append({"check": check, "stage": "train", "problem": problem})
+
+    first = start(folder, *FRESH, "--force", "--single-item", "train")
+    wait_for_lock(folder, "train")
+    status, error = run_stage(folder, "audit")
+    note("a second stage is refused", "" if status == 1 and "train (process" in error else error)
+    second = repro(folder, "--no-run-cache", "--force", "--single-item", "train")
+    refused = "is busy, it is being blocked by" in second.stdout or "is at work in" in second.stdout
+    note("a second dvc repro is refused", "" if second.returncode and refused else second.stdout)
+    first.wait()
+    note("the first is not disturbed", compare(contents(folder), wanted))
+
+    params = folder / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("epochs: 1\n", "epochs: 2\n"))
+    first = start(folder, *FRESH)
+    wait_for_lock(folder, "train")
+    orphans = processes(first)["stage"]
+    first.kill()
+    first.wait()
+    params.write_text(text)
+    done, _ = heal(folder)
+    psutil.wait_procs(orphans, timeout=60)
+    note(
+        "an orphan with other params",
+        compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:],
+    )
+    return rows
+
+
+@contextmanager
+def mounted(*arguments: str | Path):
+    """Mount something for a while; the last argument says where."""
+    subprocess.run(["mount", *arguments], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", arguments[-1]], check=True)
+
+
+def run_stage(folder: Path, stage: str) -> tuple[int, str]:
+    command = [sys.executable, "-B", f"stages/{stage}.py"]
+    done = subprocess.run(command, cwd=folder, env=environment(WORKERS="2"), capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def judge(status: int, error: str, folder: Path, wanted: dict, told: str) -> str:
+    """Say what is wrong with how a stage ended on a disk that it could not write to; '' where nothing is."""
+    if status == 0:
+        return compare(contents(folder), wanted)
+    if status != 1 or error.count("\n") != 1 or told not in error.lower():
+        return f"exit status {status}, not one clear line: {error[-500:]}"
+    found = contents(folder)
+    wrong = [name for name, content in found.items() if content != wanted.get(name)]
+    return f"half written: {', '.join(wrong)}" if wrong else ""
+
+
+def check_disk(folder: Path, wanted: dict) -> list[dict]:
+    rows = []
+
+    def note(check: str, stage: str, problem: str) -> None:
+        rows.append({"check": check, "stage": stage, "problem": problem})
+
+    disk = folder.with_name("disk")
+    disk.mkdir()
+    try:
+        with mounted("-t", "tmpfs", "-o", "size=64m", "tmpfs", disk):
+            copy, filler = disk / "project", disk / "filler"
+            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".git", ".dvc"))
+            outputs = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+            for stage in STAGES:
+                largest = max(out["size"] for out in outputs[stage]["outs"])
+                for room in (8192, largest // 2) if largest > 100_000 else (8192,):
+                    for out in outputs[stage]["outs"]:
+                        path = copy / out["path"]
+                        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                    filler.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - room)))
+                    note("disk full", stage, judge(*run_stage(copy, stage), copy, wanted, "no space left on device"))
+                    filler.unlink()
+                    status, error = run_stage(copy, stage)
+                    note("space again", stage, error if status else compare(contents(copy), wanted))
+            for stage in STAGES:
+                with mounted("--bind", "-o", "ro", copy / "data", copy / "data"):
+                    ended = run_stage(copy, stage)
+                note("data/ read-only", stage, judge(*ended, copy, wanted, "read-only file system"))
+    except subprocess.CalledProcessError as error:
+        return [{"check": "disk", "stage": "", "problem": "", "skipped": error.stderr.decode().strip()}]
+    with mounted("--bind", "-o", "ro", folder / "data", folder / "data"):
+        done = repro(folder, "--no-run-cache", "--force", "split")
+    clear = "Traceback" not in done.stdout and "Read-only file system" in done.stdout
+    note("data/ read-only", "dvc repro", "" if done.returncode and clear else done.stdout[-500:])
+    done, _ = heal(folder)
+    note("writable again", "dvc repro", compare(contents(folder), wanted) if done.returncode == 0 else done.stdout)
+    return rows
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+def check_files(folder: Path, wanted: dict) -> list[dict]:
+    rows = []
+
+    def note(check: str, problem: str) -> None:
+        rows.append({"check": check, "stage": "", "problem": problem})
+
+    def rebuilt(check: str) -> None:
+        done = repro(folder)
+        note(check, compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:])
+
+    split, lock = folder / "data/split.csv", folder / "dvc.lock"
+    split.write_text(split.read_text().replace("train", "test", 1))
+    said = dvc(folder, "status")
+    note("edited file: dvc status names it", "" if "data/split.csv" in said else said)
+    rebuilt("edited file: dvc repro rebuilds it")
+
+    # DVC believes an object that is read-only, as it makes them.
+    md5 = yaml.safe_load(lock.read_text())["stages"]["split"]["outs"][0]["md5"]
+    cached = folder / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    cached.chmod(0o644)
+    cached.write_bytes(cached.read_bytes().replace(b"train", b"trayn", 1))
+    cached.chmod(0o444)
+    said = subprocess.run(VERIFY, shell=True, cwd=folder, capture_output=True, text=True).stdout
+    note("damaged cache object: md5sum names it", "" if said.split(":")[0].endswith(md5[2:]) else said)
+    cached.unlink()
+    split.unlink()
+    rebuilt("damaged cache object, removed: dvc repro makes it anew")
+
+    whole = lock.read_text()
+    for share in (0, 1 / 3, 2 / 3):
+        lock.write_text(whole[: int(share * len(whole))])
+        done, count = heal(folder)
+        note(
+            f"dvc.lock cut off at {share:.0%}",
+            compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:],
+        )
+        rows[-1] |= count
+    return rows
+
+
+def main() -> None:
+    checks = {
+        "kills": check_kills,
+        "orphans": check_orphans,
+        "disk": check_disk,
+        "files": check_files,
+    }
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checks", nargs="*", choices=[*checks, []], metavar="CHECK", help="default: all")
+    parser.add_argument("--kills", type=int, default=30, metavar="N")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = clone(Path(temporary) / "project")
+        done = repro(folder)
+        if done.returncode:
+            raise SystemExit(f"faults: the undisturbed run failed:\n{done.stdout}")
+        wanted = contents(folder)
+        for name in options.checks or checks:
+            arguments = (options.kills, options.seed) if name == "kills" else ()
+            rows += checks[name](folder, wanted, *arguments)
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        counted = Counter((row["check"], row["stage"], bool(row["problem"])) for row in rows)
+        for (check, stage, failed), n in counted.items():
+            print(f"{check:55} {stage:10} {n:3} {'FAILED' if failed else 'ok'}")
+        refused = sum(row.get("refused", 0) > 0 for row in rows)
+        print(
+            f"{len(rows)} checks, {sum(bool(row['problem']) for row in rows)} failed; an orphan refused {refused} times"
+        )
+    for row in rows:
+        if row["problem"] or "skipped" in row:
+            print(json.dumps(row), file=sys.stderr)
+    raise SystemExit(any(row["problem"] for row in rows))
+
+
+if __name__ == "__main__":
+    main()
