@@ -349,10 +349,14 @@ def main() -> None:
         counted = Counter((row["check"], row["stage"], bool(row["problem"])) for row in rows)
         for (check, stage, failed), n in counted.items():
             print(f"{check:55} {stage:10} {n:3} {'FAILED' if failed else 'ok'}")
-        refused = sum(row.get("refused", 0) > 0 for row in rows)
-        print(
-            f"{len(rows)} checks, {sum(bool(row['problem']) for row in rows)} failed; an orphan refused {refused} times"
-        )
+        print(f"{len(rows)} checks, {sum(bool(row['problem']) for row in rows)} failed")
+        told = {
+            "refused": "an orphan was at work and dvc repro refused",
+            "outlived": "an orphan was at work still when dvc repro was done",
+            "git checkout dvc.lock": "dvc.lock was cut off",
+        }
+        for key, what in told.items():
+            print(f"{what}: {sum(row.get(key, 0) > 0 for row in rows)} times")
     for row in rows:
         if row["problem"] or "skipped" in row:
             print(json.dumps(row), file=sys.stderr)
