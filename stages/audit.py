@@ -17,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats import window
@@ -154,6 +155,8 @@ def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
     return rows
 
 
+# Sums must not depend on how many threads there are.
+@threadpool_limits.wrap(limits=1)
 def main() -> None:
     params = read_params()
     audit, resampling = params.audit, {"n": params.evaluate.bootstrap, "seed": params.evaluate.seed}

@@ -15,20 +15,20 @@ import csv
 import json
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats import MedianBeat, NoBeat, combine, find_beats, window
 from ecg.dataset import SYNTHETIC, data_kind
+from ecg.description import read_description
 from ecg.measure import has_pacing_spikes
-from ecg.model import Ensemble, choose_device, load_model, probabilities
 from ecg.scores import ischemia_score
 from ecg.script import in_parallel, printable, replacing, run
 from ecg.sources import SUFFIXES, Found, find_recordings
@@ -80,8 +80,10 @@ def read_batch(batch: list[Found], extract: dict, keep: bool) -> list[Seen]:
     return [one if keep and one.beat.reason else one._replace(samples=None) for one in seen]
 
 
-def score(seen: list[Seen], names: list[str], model: Ensemble, description: dict) -> list[dict]:
+def score(seen: list[Seen], names: list[str], model, description: dict) -> list[dict]:
     """Return what is said of each recording, as in --json."""
+    from ecg.model import probabilities
+
     beats = [one.beat.beat for one in seen if one.beat.beat is not None]
     scored = iter(probabilities(model, np.stack(beats)) if beats else [])
     rows = []
@@ -101,14 +103,24 @@ def score(seen: list[Seen], names: list[str], model: Ensemble, description: dict
 
 
 @cache
-def model_of(path: Path, written: int) -> tuple[Ensemble, dict]:
-    """Load a model once for each time that its file was written (ns)."""
+def model_of(path: Path, written: int) -> tuple:
+    """Load a model and its description once for each time that its file was written (ns)."""
+    from ecg.model import choose_device, load_model
+
     model, description = load_model(path)
     return model.to(choose_device()), description
 
 
-def current_model(path: Path) -> tuple[Ensemble, dict]:
+def current_model(path: Path) -> tuple:
     return model_of(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+def load_for_one_thread(path: Path):
+    """Load the model for the command: the cores are for the median beats, and threads would wait for one another."""
+    import torch
+
+    torch.set_num_threads(1)
+    return current_model(path)[0]
 
 
 def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model: Path = MODEL) -> dict:
@@ -175,7 +187,7 @@ def verdict(row: dict, threshold: float) -> list[str]:
     return [found, f"{row['n_used']} beats at {row['heart_rate']:.0f}/min", *row["flags"], trained_on]
 
 
-def draw(folder: Path, seen: list[Seen], rows: list[dict], model: Ensemble, description: dict) -> None:
+def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: dict) -> None:
     """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
     from ecg.explain import activation_maps, lead_contributions
     from ecg.figures import plot_ecg, save_figure
@@ -215,9 +227,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
     options = parser.parse_args()
     found = find(parser, options.records)
-    # The cores are for the median beats; threads that wait for one another there take ten times as long.
-    torch.set_num_threads(1)
-    model, description = current_model(options.model)
+    description = read_description(options.model).model_dump()
     trained_on = data_kind(description["sources"])
     if trained_on == SYNTHETIC:
         print(f"predict: trained on {trained_on}: not for any use", file=sys.stderr)
@@ -234,7 +244,10 @@ def main() -> None:
         progress = stack.enter_context(tqdm(total=len(found), desc="recordings", disable=None))
         batches = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
         calls = [(batch, description["extract"], bool(options.plot)) for batch in batches]
-        for batch, seen in zip(batches, in_parallel(read_batch, calls), strict=True):
+        # Torch loads here while other processes load NeuroKit, each for a second and more.
+        loading = stack.enter_context(ThreadPoolExecutor()).submit(load_for_one_thread, options.model)
+        for batch, seen in zip(batches, in_parallel(read_batch, calls, at_least=2), strict=True):
+            model = loading.result()
             rows = score(seen, [one.record for one in batch], model, description)
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1

@@ -23,12 +23,12 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib import pyplot as plt
 from plotly.offline import get_plotlyjs
-from safetensors import safe_open
 from threadpoolctl import threadpool_info
 
 from ecg import charts, summary
 from ecg.beats import window
 from ecg.dataset import QUALITY, SPLIT, SYNTHETIC, data_kind, load_split
+from ecg.description import read_description
 from ecg.figures import TITLES, plot_ecg
 from ecg.labels import CLASSES
 from ecg.params import read_params
@@ -119,8 +119,7 @@ def main() -> None:
         "evaluate": params.evaluate,
         "audit": params.audit,
     }
-    with safe_open(MODEL, framework="numpy") as file:
-        description = json.loads(file.metadata()["description"])
+    description = read_description(MODEL).model_dump()
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
     scores = pd.read_csv(SCORES).set_index("measure").to_dict("index")
     roc, precision_recall, bins = pd.read_csv(ROC), pd.read_csv(PRECISION_RECALL), pd.read_csv(RELIABILITY)

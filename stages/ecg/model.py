@@ -2,22 +2,16 @@
 
 import json
 import os
-import textwrap
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from ecg.beats import window
-from ecg.labels import CLASSES
-from ecg.params import Architecture, Extract, Fraction, Positive, Section, explain
+from ecg.description import Description, no_model, read_description
 from ecg.script import UsageError
-from ecg.wfdb_io import LEADS
 
 
 class Dropout(nn.Module):
@@ -128,51 +122,15 @@ def save_model(path: Path, model: nn.Module, description: dict) -> None:
     path.write_bytes(save(state, metadata={"description": json.dumps(description, sort_keys=True)}))
 
 
-class Description(Section, extra="ignore"):
-    """What a model file says of itself: a model for the ECGs of this project, or ValidationError."""
-
-    architecture: Architecture
-    members: Positive
-    classes: list[Literal[CLASSES]]
-    leads: list[str]
-    samples: Positive
-    unit: Literal["mV"]
-    extract: Extract
-    sources: list[str]
-    specificity: Annotated[float, Field(gt=0, lt=1)]
-    threshold: Fraction
-
-    @model_validator(mode="after")
-    def fits_the_beats(self):
-        if not {"normal", "ischemia"} <= set(self.classes) or len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"classes {self.classes} must differ and hold normal and ischemia")
-        if self.leads != list(LEADS):
-            raise ValueError(f"leads {self.leads} must be {list(LEADS)}")
-        expected = len(window(self.extract.window_start, self.extract.window_end, self.extract.sampling_rate))
-        if self.samples != expected:
-            raise ValueError(f"samples {self.samples} must be {expected}, by its window and sampling rate")
-        return self
-
-
 def load_model(path: Path) -> tuple[Ensemble, dict]:
     """Read a model that `save_model` wrote, and its description, both checked; UsageError says what is wrong."""
-    if not path.is_file():
-        raise UsageError(f"no model at {path}; `dvc repro` trains one")
+    described = read_description(path)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-        if "description" not in metadata:
-            raise ValueError("it has no description")
-        described = Description.model_validate(json.loads(metadata["description"]), strict=True)
-        model = build(described, state)
-    except ValidationError as error:
-        reason = "; ".join(explain(e).removeprefix(": ") for e in error.errors())
+        return build(described, state), described.model_dump()
     except (SafetensorError, ValueError, RuntimeError) as error:
-        reason = str(error)
-    else:
-        return model, described.model_dump()
-    raise UsageError(f"{path} is no model of this project: {textwrap.shorten(reason, 300)}")
+        raise no_model(path, str(error)) from None
 
 
 def build(described: Description, state: dict[str, torch.Tensor]) -> Ensemble:

@@ -1,13 +1,14 @@
-"""How good a score is, and how far to believe it: ROC AUC, rates, calibration, intervals. Arrays in, numbers out."""
+"""How good a score is, and how far to believe it: ROC AUC, rates, calibration, intervals. Arrays in, numbers out.
+
+scipy.optimize and scipy.stats, half a second to import, are imported where they are used: predict needs neither.
+"""
 
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, log_softmax, logit
-from scipy.stats import norm, rankdata
 
 # The three questions: which classes ischemia is told from.
 QUESTIONS = {
@@ -103,6 +104,8 @@ def delong(positive: np.ndarray, score: np.ndarray, other: np.ndarray) -> tuple[
     By midranks, O(n log n) (Sun & Xu 2014). Takes records as independent: with several a patient, p is too small.
     p is NaN where the two scores rank alike, or fewer than two records are of a class.
     """
+    from scipy.stats import norm, rankdata
+
     m, n = int(positive.sum()), int((~positive).sum())
     v10, v01, aucs = [], [], []
     for values in (score, other):
@@ -144,6 +147,8 @@ def fit_temperature(logits: np.ndarray, log_shares: np.ndarray, target: np.ndarr
     Between 0.25 and 20: where the classes are told apart without a fault, ever colder would be ever better.
     """
 
+    from scipy.optimize import minimize_scalar
+
     def loss(exponent):
         return -log_softmax(logits / np.exp(exponent) + log_shares, axis=1)[np.arange(len(target)), target].mean()
 
@@ -156,6 +161,8 @@ def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[flo
     The slope is that of a logistic regression on the log odds, the intercept that of one whose slope is held at 1. NaN
     where positives and negatives do not overlap: no line fits.
     """
+    from scipy.optimize import brentq
+
     odds = logit(np.clip(probability, 1e-12, 1 - 1e-12))
     intercept = brentq(lambda shift: (expit(odds + shift) - positive).sum(), -100, 100)
     if odds[positive].min() >= odds[~positive].max() or odds[positive].max() <= odds[~positive].min():

@@ -168,11 +168,12 @@ def read_table(path: Path) -> pd.DataFrame:
     )
 
 
-def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
+def in_parallel(function: Callable, batches: list[tuple], at_least: int = 1) -> Iterator:
     """Yield `function(*batch)` of each batch, in order, from as many processes as the machine has cores.
 
-    The environment variable WORKERS sets another number of processes, DASK_SCHEDULER_ADDRESS a Dask cluster to run on;
-    neither can change a result. Batches name files by absolute paths and return little: workers share the file system.
+    No more than there are batches, but `at_least` so many: with one, this process does the work. The environment
+    variable WORKERS sets another number, DASK_SCHEDULER_ADDRESS a Dask cluster to run on; neither can change a result.
+    Batches name files by absolute paths and return little: workers share the file system.
     """
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if address:
@@ -181,7 +182,7 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     given = os.environ.get("WORKERS", "")
     if given and not (given.isdigit() and int(given) > 0):
         raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
-    workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
+    workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), at_least))
     # A stage that fails says why; not also that joblib drops what is under way.
     warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
     # Workers start deaf to Ctrl-C, which a terminal sends to them too: this process ends them. Python's tracker of

@@ -1,0 +1,62 @@
+"""What a model file says of itself; read without loading torch."""
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
+
+from ecg.beats import window
+from ecg.labels import CLASSES
+from ecg.params import Architecture, Extract, Fraction, Positive, Section, explain
+from ecg.script import UsageError
+from ecg.wfdb_io import LEADS
+
+
+class Description(Section, extra="ignore"):
+    """What a model file says of itself: a model for the ECGs of this project, or ValidationError."""
+
+    architecture: Architecture
+    members: Positive
+    classes: list[Literal[CLASSES]]
+    leads: list[str]
+    samples: Positive
+    unit: Literal["mV"]
+    extract: Extract
+    sources: list[str]
+    specificity: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Fraction
+
+    @model_validator(mode="after")
+    def fits_the_beats(self):
+        if not {"normal", "ischemia"} <= set(self.classes) or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes {self.classes} must differ and hold normal and ischemia")
+        if self.leads != list(LEADS):
+            raise ValueError(f"leads {self.leads} must be {list(LEADS)}")
+        expected = len(window(self.extract.window_start, self.extract.window_end, self.extract.sampling_rate))
+        if self.samples != expected:
+            raise ValueError(f"samples {self.samples} must be {expected}, by its window and sampling rate")
+        return self
+
+
+def no_model(path: Path, reason: str) -> UsageError:
+    return UsageError(f"{path} is no model of this project: {textwrap.shorten(reason, 300)}")
+
+
+def read_description(path: Path) -> Description:
+    """Read and check the description in a model file; UsageError says what is wrong."""
+    if not path.is_file():
+        raise UsageError(f"no model at {path}; `dvc repro` trains one")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+        if "description" not in metadata:
+            raise ValueError("it has no description")
+        return Description.model_validate(json.loads(metadata["description"]), strict=True)
+    except ValidationError as error:
+        reason = "; ".join(explain(e).removeprefix(": ") for e in error.errors())
+    except (SafetensorError, ValueError, RecursionError) as error:
+        reason = str(error)
+    raise no_model(path, reason)
