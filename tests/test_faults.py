@@ -10,7 +10,7 @@ from conftest import ROOT
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [("faults.py", "kills", "orphans", "disk", "--kills", "4"), ("clones.py", "folder name")],
+    [("faults.py", "kills", "orphans", "disk", "--kills", "2"), ("clones.py", "folder name")],
     ids=lambda command: command[0],
 )
 def test_the_same_bytes_in_the_end(command):

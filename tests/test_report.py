@@ -186,6 +186,8 @@ def test_evidence_in_st_t():
     assert (told["share"], told["window"], told["peak"]) == (0.75, 0.4, 100)
     assert told["table"]["rows"][1] == ["ischemia", "−0.800", "0.000", "0.600"]
     assert evidence({"ischemia": -np.ones(5)}, times)["share"] is None
+    # As much for each moment of QRS as of ST–T is not ST–T first.
+    assert not evidence({"ischemia": np.ones(5)}, times)["st_t"]
 
 
 def test_the_same_bytes_in_another_folder(finished, tmp_path):

@@ -86,16 +86,21 @@ def count_recordings(index: pd.DataFrame, quality: pd.DataFrame, split: pd.DataF
 def evidence(maps: dict[str, np.ndarray], times: np.ndarray) -> dict:
     """Return when each class's mean activation map (log odds, over times in ms) speaks for ischemia.
 
-    `share` is that of the positive part of ischemia's map that lies in ST–T, `window` how much of the beat ST–T is.
+    `share` is that of the positive part of ischemia's map that lies in ST–T, `window` how much of the beat ST–T is;
+    `qrs_share` and `qrs_window` are the same of QRS. ST–T is what is seen where it holds the more for its length.
     """
     late, early = times > ST_FROM, times < -ST_FROM
     # The mean of a map over its steps is what it adds to the log odds.
     parts = [(early, "before QRS"), (~early & ~late, "QRS"), (late, "ST–T")]
     rows = [[name, *(number(values[part].sum() / len(times)) for part, _ in parts)] for name, values in maps.items()]
-    ischemic = maps["ischemia"].clip(min=0)
+    ischemic, qrs = maps["ischemia"].clip(min=0), ~early & ~late
+    share, qrs_share = (float(ischemic[part].sum() / max(ischemic.sum(), 1e-12)) for part in (late, qrs))
     return {
-        "share": float(ischemic[late].sum() / ischemic.sum()) if ischemic.any() else None,
+        "share": share if ischemic.any() else None,
         "window": float(late.mean()),
+        "qrs_share": qrs_share,
+        "qrs_window": float(qrs.mean()),
+        "st_t": share * qrs.mean() > qrs_share * late.mean(),
         "peak": float(times[maps["ischemia"].argmax()]),
         "table": {"head": ["mean map, log odds", *(title for _, title in parts)], "rows": rows},
     }
