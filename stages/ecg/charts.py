@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
-from scipy.stats import binomtest
 
 from ecg.figures import AUDIT_NAMES, TITLES
-from ecg.scores import ask
+from ecg.scores import ask, wilson
 
 # Matplotlib's C0, C3, C2, purple and a darker orange: each stands out from white and from near black by 3 : 1.
 CLASS_COLORS = {"normal": "#1f77b4", "ischemia": "#d62728", "other": "#2ca02c"}
@@ -94,15 +93,6 @@ def precision_recall_chart(points: pd.DataFrame, test: pd.DataFrame) -> go.Figur
             )
     axes = {"xaxis": {"title": "recall (sensitivity)", "range": [-0.02, 1.02]}}
     return finish(figure, 440, **axes, yaxis={"title": "precision", "range": [-0.02, 1.04]})
-
-
-def wilson(bins: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of metrics/reliability.csv with the 95% Wilson interval (low, high) of each share."""
-    hits = (bins.observed * bins.n).round().astype(int)
-    ranges = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(hits, bins.n, strict=True)]
-    # Rounding can put an edge of the interval a hair on the wrong side of the share.
-    low, high = np.minimum([r.low for r in ranges], bins.observed), np.maximum([r.high for r in ranges], bins.observed)
-    return bins.assign(low=low, high=high)
 
 
 def reliability_chart(bins: pd.DataFrame) -> go.Figure:

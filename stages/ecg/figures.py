@@ -8,10 +8,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import binomtest
 
 from ecg.labels import CLASSES
-from ecg.scores import ask
+from ecg.scores import ask, wilson
 from ecg.script import replacing
 from ecg.wfdb_io import LEADS
 
@@ -80,12 +79,9 @@ def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, what: str) -> plt
     figure, (axes, counts) = plt.subplots(
         2, 1, figsize=(5.5, 6.6), height_ratios=[4, 1], sharex=True, layout="constrained"
     )
-    hits = (bins.observed * bins.n).round().astype(int)
-    ranges = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(hits, bins.n, strict=True)]
-    low, high = np.array([(r.low, r.high) for r in ranges]).T
+    bins = wilson(bins)
     axes.plot([0, 1], [0, 1], ":", color="grey")
-    # Rounding can put an edge of the interval a hair on the wrong side of the share.
-    spread = np.maximum([bins.observed - low, high - bins.observed], 0)
+    spread = np.array([bins.observed - bins.low, bins.high - bins.observed])
     axes.errorbar(bins.probability, bins.observed, spread, fmt="o", color="C0", capsize=3)
     value = scores.set_index("measure").value
     text = "\n".join(

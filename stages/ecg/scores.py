@@ -181,6 +181,17 @@ def reliability(positive: np.ndarray, probability: np.ndarray, bins: int = 10) -
     return table.reset_index()
 
 
+def wilson(bins: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `reliability` with the 95% Wilson interval (low, high) of each share (Wilson 1927)."""
+    from scipy.stats import binomtest
+
+    hits = (bins.observed * bins.n).round().astype(int)
+    ranges = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(hits, bins.n, strict=True)]
+    # Rounding can put an edge of the interval a hair on the wrong side of the share.
+    low, high = np.minimum([r.low for r in ranges], bins.observed), np.maximum([r.high for r in ranges], bins.observed)
+    return bins.assign(low=low, high=high)
+
+
 def expected_calibration_error(table: pd.DataFrame) -> float:
     """Return the mean distance of probability and share over the rows of `reliability` (Guo et al. 2017)."""
     return float(((table.probability - table.observed).abs() * table.n).sum() / table.n.sum())

@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from ecg.charts import group_name, wilson
+from ecg.charts import group_name
 from ecg.dataset import SYNTHETIC, data_kind
 from ecg.figures import AUDIT_NAMES, TITLES
+from ecg.scores import wilson
 from ecg.wfdb_io import CHALLENGE_SOURCES
 
 ST_FROM = 60  # ms from the R peak: the QRS complex is over
