@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def start(folder: Path, *command: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, *command],
         cwd=folder,
-        env=environment(WORKERS="2"),
+        # A shell that stays between dvc and the stage, if it is let; others give way by themselves.
+        env=environment(WORKERS="2", SHELL="/bin/sh"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -168,10 +170,19 @@ def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]
     return rows
 
 
-def wait_for_lock(folder: Path, stage: str) -> None:
-    """Wait until a stage is at work."""
-    while not (folder / "data/.lock").read_text().startswith(stage):
-        time.sleep(0.02)
+@contextmanager
+def halted(folder: Path, dvc: subprocess.Popen, ready: Callable[[], bool]):
+    """Halt the training that a running `dvc repro` has started, for a while, once it is `ready`; give its process."""
+    while not ready():
+        if dvc.poll() is not None:
+            raise SystemExit("faults: train was done before it could be halted")
+        time.sleep(0.01)
+    training = processes(dvc)["stage"][-1]
+    training.suspend()
+    try:
+        yield training
+    finally:
+        training.resume()
 
 
 def check_orphans(folder: Path, wanted: dict) -> list[dict]:
@@ -181,26 +192,28 @@ def check_orphans(folder: Path, wanted: dict) -> list[dict]:
         rows.append({"check": check, "stage": "train", "problem": problem})
 
     first = start(folder, *FRESH, "--force", "--single-item", "train")
-    wait_for_lock(folder, "train")
-    status, error = run_stage(folder, "audit")
-    note("a second stage is refused", "" if status == 1 and "train (process" in error else error)
-    second = repro(folder, "--no-run-cache", "--force", "--single-item", "train")
-    refused = "is busy, it is being blocked by" in second.stdout or "is at work in" in second.stdout
-    note("a second dvc repro is refused", "" if second.returncode and refused else second.stdout)
+    with halted(folder, first, lambda: (folder / "data/.lock").read_text().startswith("train")):
+        status, error = run_stage(folder, "audit")
+        note("a second stage is refused", "" if status == 1 and "train (process" in error else error)
+        second = repro(folder, "--no-run-cache", "--force", "--single-item", "train")
+        refused = "is busy, it is being blocked by" in second.stdout or "is at work in" in second.stdout
+        note("a second dvc repro is refused", "" if second.returncode and refused else second.stdout)
     first.wait()
     note("the first is not disturbed", compare(contents(folder), wanted))
 
     params = folder / "params.yaml"
     text = params.read_text()
-    params.write_text(text.replace("epochs: 1\n", "epochs: 2\n"))
+    params.write_text(text.replace("epochs: 1\n", "epochs: 50\n"))
+    shutil.rmtree(folder / ".cache", ignore_errors=True)
     first = start(folder, *FRESH)
-    wait_for_lock(folder, "train")
-    orphans = processes(first)["stage"]
-    first.kill()
-    first.wait()
-    params.write_text(text)
-    done, _ = heal(folder)
-    psutil.wait_procs(orphans, timeout=60)
+    # A checkpoint: it has read these params.
+    with halted(folder, first, lambda: bool(list(folder.glob(".cache/train/*/member-1")))) as orphan:
+        first.kill()
+        first.wait()
+        params.write_text(text)
+        # It restores from the cache what the orphan is at work on.
+        done = repro(folder, "--no-run-cache")
+    psutil.wait_procs([orphan], timeout=60)
     note(
         "an orphan with other params",
         compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:],

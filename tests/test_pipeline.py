@@ -121,7 +121,7 @@ def test_data_deps_are_the_paths_in_the_code(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_and_script_share_a_name(stage):
     declared = PIPELINE["stages"][stage]
-    assert declared["cmd"] == f"python stages/{stage}.py"
+    assert declared["cmd"] == f"exec python stages/{stage}.py"
     assert declared["desc"]
 
 
