@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardSca
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats import window
+from ecg.beats import window_times
 from ecg.dataset import QUALITY, data_kind, load_split
 from ecg.figures import plot_audit, save_figure
 from ecg.measure import measure_beats
@@ -172,7 +172,7 @@ def main() -> None:
     asked = table.loc[test, ["record", "patient", "source", "label"]].reset_index(drop=True)
 
     extract = params.extract
-    times = window(extract.window_start, extract.window_end, extract.sampling_rate) * (1000 / extract.sampling_rate)
+    times = window_times(extract.window_start, extract.window_end, extract.sampling_rate)
     linear = compress(beats, train, components=audit.components, seed=audit.seed)
     scored = {"fcn": asked.assign(**{column: fcn[column] for column in fcn if column.startswith("p_")})}
     # How far one gets by telling what is not normal, ischemic or not.

@@ -14,7 +14,6 @@ Writes  FILE.json  the keys of metrics/evaluate.json over the pooled predictions
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +26,7 @@ from tqdm import tqdm
 
 from ecg.params import read_params
 from ecg.scores import QUESTIONS, ask, bootstrap_intervals, roc_auc
-from ecg.script import UsageError, fingerprint, read_table, replacing, run, write_json
+from ecg.script import UsageError, cache_folder, read_table, replacing, run, write_json
 
 INPUTS = (Path("data/recordings.csv"), Path("data/beats.csv"), Path("data/beats.npy"))
 CODE = Path("stages")
@@ -118,7 +117,7 @@ def main() -> None:
     checked = read_params()
     params = checked.model_dump()
     sources = sorted(set(read_table(INPUTS[0]).source))
-    root = Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".cache/cross_validate" / fingerprint(params, INPUTS)
+    root = cache_folder("cross_validate", params, INPUTS)
     jobs = [(name, change, seed) for seed in seeds for name, change in held_out(options.over, params, sources).items()]
 
     rows, predictions, linear = [], {seed: [] for seed in seeds}, []

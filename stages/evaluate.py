@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from ecg.beats import window
+from ecg.beats import window_times
 from ecg.dataset import QUALITY, data_kind, load_split
 from ecg.explain import activation_maps, lead_contributions
 from ecg.figures import (
@@ -274,11 +274,9 @@ def main() -> None:
     save_figure(plot_subgroups(groups, what), SUBGROUPS_PNG)
     save_figure(plot_learning_curve(pd.read_csv(HISTORY), kind), LEARNING_CURVE_PNG)
     extract, beats = description["extract"], np.concatenate([beats for beats, _ in splits])
-    times = window(extract["window_start"], extract["window_end"], extract["sampling_rate"])
-    times = times * (1000 / extract["sampling_rate"])
+    times = window_times(extract["window_start"], extract["window_end"], extract["sampling_rate"])
     save_figure(plot_beats(beats, table.label.to_numpy(), times, kind), BEATS_PNG)
-    asked = np.flatnonzero(test.label.isin(["ischemia", "normal"]))
-    surest = asked[np.argmax(np.where(positive, score, -1))]
+    surest = np.flatnonzero(test.label == "ischemia")[score[positive].argmax()]
     beat = splits[-1][0][surest]
     why = {"activation": activation[surest], "contributions": lead_contributions(model, classes, beat[None])[0]}
     notes = [f"labelled ischemia, probability {score[positive].max():.3f}, threshold {threshold:.3f}"]

@@ -25,7 +25,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats import MedianBeat, NoBeat, combine, find_beats, window
+from ecg.beats import MedianBeat, NoBeat, combine, find_beats, window_times
 from ecg.dataset import SYNTHETIC, data_kind
 from ecg.description import read_description
 from ecg.measure import has_pacing_spikes
@@ -138,8 +138,7 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
         columns = find_leads(list(leads))
         microvolts = np.clip(np.rint(1000 * signal), -32767, 32767)
         microvolts = np.where(np.isnan(signal), MISSING, microvolts).astype(np.int16)
-        samples, derived = derive_leads({lead: microvolts[:, column] for lead, column in columns.items()})
-        flags = [f"derived lead: {', '.join(derived)}"] if derived else []
+        samples, flags = derive_leads({lead: microvolts[:, column] for lead, column in columns.items()})
         with threadpool_limits(limits=1):
             seen = see(samples, sampling_rate, flags, description["extract"])
     except BadRecording as error:
@@ -197,12 +196,12 @@ def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: d
     maps = iter(activation_maps(model, classes, np.stack(beats))[0] if beats else [])
     contributions = iter(lead_contributions(model, classes, np.stack(beats)) if beats else [])
     extract = description["extract"]
-    times = window(extract["window_start"], extract["window_end"], extract["sampling_rate"])
+    times = window_times(extract["window_start"], extract["window_end"], extract["sampling_rate"])
     for one, row in zip(seen, rows, strict=True):
         notes = verdict(row, description["threshold"])
         if one.beat.beat is not None:
             why = {"activation": next(maps), "contributions": next(contributions)}
-            figure = plot_ecg(one.beat.beat, times * 1000 / extract["sampling_rate"], row["record"], notes, **why)
+            figure = plot_ecg(one.beat.beat, times, row["record"], notes, **why)
         else:
             shown = np.zeros((12, 0)) if one.samples is None else one.samples[: int(SHOWN * one.sampling_rate)].T
             millivolts = np.where(shown == MISSING, np.nan, shown / 1000)

@@ -26,13 +26,13 @@ from plotly.offline import get_plotlyjs
 from threadpoolctl import threadpool_info
 
 from ecg import charts, summary
-from ecg.beats import window
+from ecg.beats import window_times
 from ecg.dataset import QUALITY, SPLIT, SYNTHETIC, data_kind, load_split
 from ecg.description import read_description
 from ecg.figures import TITLES, plot_ecg
 from ecg.labels import CLASSES
 from ecg.params import read_params
-from ecg.scores import ischemia_score
+from ecg.scores import ischemia_score, kept_epochs, wilson
 from ecg.script import read_table, replacing, run_stage, write_json
 
 TEMPLATES = Path("stages/templates")
@@ -122,31 +122,39 @@ def main() -> None:
     description = read_description(MODEL).model_dump()
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
     scores = pd.read_csv(SCORES).set_index("measure").to_dict("index")
-    roc, precision_recall, bins = pd.read_csv(ROC), pd.read_csv(PRECISION_RECALL), pd.read_csv(RELIABILITY)
+    roc, precision_recall, bins = pd.read_csv(ROC), pd.read_csv(PRECISION_RECALL), wilson(pd.read_csv(RELIABILITY))
     groups, audit, history = pd.read_csv(SUBGROUPS), pd.read_csv(AUDIT), pd.read_csv(HISTORY)
+    kept = kept_epochs(history)
     beats, rows = load_split("test")
     activation, test = np.load(ACTIVATION), read_table(PREDICTIONS).set_index("record").loc[rows.record].reset_index()
     test["score"] = ischemia_score({name: test[f"p_{name}"].to_numpy() for name in description["classes"]}, "roc_auc")
     counts, reasons = summary.count_recordings(read_table(INDEX), read_table(QUALITY), read_table(SPLIT))
 
     extract, pool = description["extract"], description["architecture"]["pool"]
-    period = 1000 / extract["sampling_rate"]
-    times = window(extract["window_start"], extract["window_end"], extract["sampling_rate"]) * period
+    times = window_times(extract["window_start"], extract["window_end"], extract["sampling_rate"])
+    reach = pool * (1 + sum(kernel - 1 for kernel in description["architecture"]["kernels"]))
     steps = times[: pool * activation.shape[1]].reshape(-1, pool).mean(axis=1)
     members = {name: (test.label == name).to_numpy() for name in CLASSES if (test.label == name).any()}
     maps = {name: activation[chosen].mean(axis=0, dtype=np.float64) for name, chosen in members.items()}
     # Text of the data stands beside the pictures, never in them: matplotlib would take a $ for a formula.
     means = [
-        {"label": name, "n": int(chosen.sum())}
-        | {"picture": draw(beats[chosen].mean(axis=0, dtype=np.float64), times, f"Mean beat, {name}", maps[name])}
+        {
+            "label": name,
+            "n": int(chosen.sum()),
+            "picture": draw(beats[chosen].mean(axis=0, dtype=np.float64), times, f"Mean beat, {name}", maps[name]),
+        }
         for name, chosen in members.items()
     ]
     errors = [
-        {"kind": kind, "record": row.record, "label": row.label, "source": row.source, "score": row.score}
-        | {
+        {
+            "kind": kind,
+            "record": row.record,
+            "label": row.label,
+            "source": row.source,
+            "score": row.score,
             "picture": draw(
                 beats[row.Index], times, f"{kind}, score {summary.number(row.score)}", activation[row.Index]
-            )
+            ),
         }
         for kind, found in summary.confident_errors(test, numbers["threshold"], ERRORS).items()
         for row in found.itertuples()
@@ -158,7 +166,7 @@ def main() -> None:
         "audit": charts.audit_chart(audit),
         "subgroups": charts.subgroups_chart(groups),
         "evidence": charts.evidence_chart(steps, maps, summary.ST_FROM),
-        "learning": charts.learning_chart(history, summary.kept_epochs(history)),
+        "learning": charts.learning_chart(history, kept),
     }
     values = {
         "synthetic": data_kind(description["sources"]) == SYNTHETIC,
@@ -179,10 +187,10 @@ def main() -> None:
             "reliability": summary.reliability_table(bins),
             "audit": summary.audit_table(audit),
             "subgroups": summary.subgroups_table(groups),
-            "learning": summary.learning_table(history),
+            "learning": summary.learning_table(kept),
         },
         "evidence": summary.evidence(maps, steps),
-        "reach": round((1 + sum(k - 1 for k in description["architecture"]["kernels"])) * pool * period),
+        "reach": round(reach * 1000 / extract["sampling_rate"]),
         "means": means,
         "errors": errors,
         "counts": counts.to_dict("split"),

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ecg.checkpoint import checkpoint_folder, read_checkpoint, write_checkpoint
+from ecg.checkpoint import read_checkpoint, write_checkpoint
 from ecg.dataset import BEATS, QUALITY, SPLIT, load_split
 from ecg.labels import CLASSES
 from ecg.model import FCN, Ensemble, choose_device, logits, probabilities, save_model
 from ecg.params import read_params
 from ecg.scores import fit_temperature, roc_auc, threshold_for
-from ecg.script import replacing, run_stage, write_json
+from ecg.script import cache_folder, replacing, run_stage, write_json
 from ecg.training import choose_precision, fit, headline_scores, standardise
 from ecg.wfdb_io import LEADS
 
@@ -50,7 +50,7 @@ def main() -> None:
         "precision": precision,
     }
     inputs = {"train": params.train.model_dump(), "extract": params.extract.model_dump(), "machine": machine}
-    checkpoints = checkpoint_folder(inputs, (BEATS, QUALITY, SPLIT))
+    checkpoints = cache_folder("train", inputs, (BEATS, QUALITY, SPLIT))
     networks, history = [], []
     for number in range(1, members + 1):
         own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])

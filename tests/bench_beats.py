@@ -23,12 +23,10 @@ from reference import CONDITIONS, SETTINGS, beat_at, known_beats, recording
 from scipy.signal import resample
 from tqdm import tqdm
 
-from ecg.beats import find_beats, window
+from ecg.beats import find_beats, window_times
 from ecg.wfdb_io import LEADS
 
-TIMES = window(SETTINGS["window_start"], SETTINGS["window_end"], SETTINGS["sampling_rate"]) * (
-    1000 / SETTINGS["sampling_rate"]
-)
+TIMES = window_times(SETTINGS["window_start"], SETTINGS["window_end"], SETTINGS["sampling_rate"])
 RATE = 500
 ST = 100  # ms from R: 60 ms after a J point at 40 ms
 KNOBS = {key: value for key, value in SETTINGS.items() if key not in ("min_beats", "min_share")}

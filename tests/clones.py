@@ -69,16 +69,32 @@ def environment(**changes: str) -> dict[str, str]:
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | changes
 
 
-def repro(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
-    """Run `dvc repro` in `folder`; the output holds both streams."""
+def run_stage(folder: Path, stage: str, **changes: str) -> subprocess.CompletedProcess:
+    """Run a stage's script in `folder`, without DVC."""
+    command = [sys.executable, f"stages/{stage}.py"]
+    return subprocess.run(command, cwd=folder, env=environment(**changes), capture_output=True, text=True)
+
+
+def run_dvc(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
+    """Run a command of DVC in `folder`; the output holds both streams."""
     return subprocess.run(
-        [sys.executable, "-m", "dvc", "repro", *arguments],
+        [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
         env=environment(**changes),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def repro(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
+    return run_dvc(folder, "repro", *arguments, **changes)
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """The bytes of each file in data/ and metrics/, by path."""
+    paths = [path for name in ("data", "metrics") for path in (folder / name).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def outcome(folder: Path) -> dict[str, str]:
@@ -90,7 +106,8 @@ def outcome(folder: Path) -> dict[str, str]:
     return found
 
 
-def differences(one: dict[str, str], other: dict[str, str]) -> list[str]:
+def differences(one: dict, other: dict) -> list[str]:
+    """The keys whose values are not the same in both, or that one of them lacks."""
     return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
 
 

@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from clones import ROOT, STAGES, shrink
+from clones import ROOT, STAGES, run_stage, shrink
 
 from ecg.synthetic import healthy_heart, leads
 from ecg.wfdb_io import LEADS
@@ -68,16 +66,6 @@ def write_challenge(
     lines += [f"{mark}Age: 60", f"{mark}Sex: Male"] + ([f"{mark}Dx: {dx}"] if dx is not None else [])
     (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
     return folder / f"{name}.hea"
-
-
-def run_stage(folder, stage, **environment):
-    return subprocess.run(
-        [sys.executable, f"stages/{stage}.py"],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="session")

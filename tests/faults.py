@@ -28,7 +28,7 @@ from pathlib import Path
 
 import psutil
 import yaml
-from clones import STAGES, clone, environment, repro
+from clones import STAGES, clone, differences, environment, outputs, repro, run_dvc, run_stage
 
 VICTIMS = ("group", "dvc", "stage", "worker")
 # Without the run-cache: DVC would restore what is to be made anew.
@@ -40,16 +40,24 @@ VERIFY = r"find .dvc/cache/files/md5 -type f | sed -E 's|.*/(..)/([^.]*)(\.dir)?
 
 def contents(folder: Path) -> dict[str, bytes | dict]:
     """dvc.lock, and the bytes of each file in data/ and metrics/; leftovers of a killed stage are among them."""
-    files = [path for name in ("data", "metrics") for path in (folder / name).rglob("*") if path.is_file()]
-    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    found = outputs(folder)
     found.pop("data/.lock", None)
     return found | {"dvc.lock": yaml.safe_load((folder / "dvc.lock").read_text())}
 
 
-def compare(found: dict, wanted: dict) -> str:
+def compare(folder: Path, wanted: dict) -> str:
     """Say how a project differs from the undisturbed one; '' where it does not."""
-    differ = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+    differ = differences(contents(folder), wanted)
     return f"{len(differ)} differ: {', '.join(differ[:5])}" if differ else ""
+
+
+def wrong_after(done: subprocess.CompletedProcess, folder: Path, wanted: dict) -> str:
+    """Say what is wrong after `dvc repro`; '' where all is as in the undisturbed project."""
+    return f"dvc repro failed: {done.stdout[-500:]}" if done.returncode else compare(folder, wanted)
+
+
+def row(check: str, stage: str, problem: str) -> dict:
+    return {"check": check, "stage": stage, "problem": problem}
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen:
@@ -164,9 +172,8 @@ def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]
                 process.kill()
         if not died:
             continue  # it was done before its moment came
-        what = compare(contents(folder), wanted) if done.returncode == 0 else f"dvc repro failed: {done.stdout[-500:]}"
-        rows.append({"check": f"kill {victim}", "stage": stage, "after": round(after, 2)} | count)
-        rows[-1]["problem"] = what
+        rows.append(row(f"kill {victim}", stage, wrong_after(done, folder, wanted)))
+        rows[-1] |= {"after": round(after, 2)} | count
     return rows
 
 
@@ -187,19 +194,17 @@ def halted(folder: Path, dvc: subprocess.Popen, ready: Callable[[], bool]):
 
 def check_orphans(folder: Path, wanted: dict) -> list[dict]:
     rows = []
-
-    def note(check: str, problem: str) -> None:
-        rows.append({"check": check, "stage": "train", "problem": problem})
-
     first = start(folder, *FRESH, "--force", "--single-item", "train")
     with halted(folder, first, lambda: (folder / "data/.lock").read_text().startswith("train")):
-        status, error = run_stage(folder, "audit")
-        note("a second stage is refused", "" if status == 1 and "train (process" in error else error)
+        second = run_stage(folder, "audit")
+        refused = second.returncode == 1 and "train (process" in second.stderr
+        rows.append(row("a second stage is refused", "train", "" if refused else second.stderr))
         second = repro(folder, "--no-run-cache", "--force", "--single-item", "train")
         refused = "is busy, it is being blocked by" in second.stdout or "is at work in" in second.stdout
-        note("a second dvc repro is refused", "" if second.returncode and refused else second.stdout)
+        problem = "" if second.returncode and refused else second.stdout
+        rows.append(row("a second dvc repro is refused", "train", problem))
     first.wait()
-    note("the first is not disturbed", compare(contents(folder), wanted))
+    rows.append(row("the first is not disturbed", "train", compare(folder, wanted)))
 
     params = folder / "params.yaml"
     text = params.read_text()
@@ -214,11 +219,7 @@ def check_orphans(folder: Path, wanted: dict) -> list[dict]:
         # It restores from the cache what the orphan is at work on.
         done = repro(folder, "--no-run-cache")
     psutil.wait_procs([orphan], timeout=60)
-    note(
-        "an orphan with other params",
-        compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:],
-    )
-    return rows
+    return [*rows, row("an orphan with other params", "train", wrong_after(done, folder, wanted))]
 
 
 @contextmanager
@@ -231,18 +232,12 @@ def mounted(*arguments: str | Path):
         subprocess.run(["umount", "--lazy", arguments[-1]], check=True)
 
 
-def run_stage(folder: Path, stage: str) -> tuple[int, str]:
-    command = [sys.executable, "-B", f"stages/{stage}.py"]
-    done = subprocess.run(command, cwd=folder, env=environment(WORKERS="2"), capture_output=True, text=True)
-    return done.returncode, done.stderr
-
-
-def judge(status: int, error: str, folder: Path, wanted: dict, told: str) -> str:
+def judge(done: subprocess.CompletedProcess, folder: Path, wanted: dict, told: str) -> str:
     """Say what is wrong with how a stage ended on a disk that it could not write to; '' where nothing is."""
-    if status == 0:
-        return compare(contents(folder), wanted)
-    if status != 1 or error.count("\n") != 1 or told not in error.lower():
-        return f"exit status {status}, not one clear line: {error[-500:]}"
+    if done.returncode == 0:
+        return compare(folder, wanted)
+    if done.returncode != 1 or done.stderr.count("\n") != 1 or told not in done.stderr.lower():
+        return f"exit status {done.returncode}, not one clear line: {done.stderr[-500:]}"
     found = contents(folder)
     wrong = [name for name, content in found.items() if content != wanted.get(name)]
     return f"half written: {', '.join(wrong)}" if wrong else ""
@@ -250,10 +245,8 @@ def judge(status: int, error: str, folder: Path, wanted: dict, told: str) -> str
 
 def check_disk(folder: Path, wanted: dict) -> list[dict]:
     rows = []
-
-    def note(check: str, stage: str, problem: str) -> None:
-        rows.append({"check": check, "stage": stage, "problem": problem})
-
+    # Python's caches of the code would take from the room that is left.
+    alone = {"WORKERS": "2", "PYTHONDONTWRITEBYTECODE": "1"}
     disk = folder.with_name("disk")
     disk.mkdir()
     try:
@@ -268,46 +261,32 @@ def check_disk(folder: Path, wanted: dict) -> list[dict]:
                         path = copy / out["path"]
                         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                     filler.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - room)))
-                    note("disk full", stage, judge(*run_stage(copy, stage), copy, wanted, "no space left on device"))
+                    problem = judge(run_stage(copy, stage, **alone), copy, wanted, "no space left on device")
+                    rows.append(row("disk full", stage, problem))
                     filler.unlink()
-                    status, error = run_stage(copy, stage)
-                    note("space again", stage, error if status else compare(contents(copy), wanted))
+                    done = run_stage(copy, stage, **alone)
+                    rows.append(row("space again", stage, done.stderr if done.returncode else compare(copy, wanted)))
             for stage in STAGES:
                 with mounted("--bind", "-o", "ro", copy / "data", copy / "data"):
-                    ended = run_stage(copy, stage)
-                note("data/ read-only", stage, judge(*ended, copy, wanted, "read-only file system"))
+                    done = run_stage(copy, stage, **alone)
+                rows.append(row("data/ read-only", stage, judge(done, copy, wanted, "read-only file system")))
     except subprocess.CalledProcessError as error:
-        return [{"check": "disk", "stage": "", "problem": "", "skipped": error.stderr.decode().strip()}]
+        return [row("disk", "", "") | {"skipped": error.stderr.decode().strip()}]
     with mounted("--bind", "-o", "ro", folder / "data", folder / "data"):
         done = repro(folder, "--no-run-cache", "--force", "split")
     clear = "Traceback" not in done.stdout and "Read-only file system" in done.stdout
-    note("data/ read-only", "dvc repro", "" if done.returncode and clear else done.stdout[-500:])
+    rows.append(row("data/ read-only", "dvc repro", "" if done.returncode and clear else done.stdout[-500:]))
     done, _ = heal(folder)
-    note("writable again", "dvc repro", compare(contents(folder), wanted) if done.returncode == 0 else done.stdout)
-    return rows
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
-    return done.stdout + done.stderr
+    return [*rows, row("writable again", "dvc repro", wrong_after(done, folder, wanted))]
 
 
 def check_files(folder: Path, wanted: dict) -> list[dict]:
     rows = []
-
-    def note(check: str, problem: str) -> None:
-        rows.append({"check": check, "stage": "", "problem": problem})
-
-    def rebuilt(check: str) -> None:
-        done = repro(folder)
-        note(check, compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:])
-
     split, lock = folder / "data/split.csv", folder / "dvc.lock"
     split.write_text(split.read_text().replace("train", "test", 1))
-    said = dvc(folder, "status")
-    note("edited file: dvc status names it", "" if "data/split.csv" in said else said)
-    rebuilt("edited file: dvc repro rebuilds it")
+    said = run_dvc(folder, "status").stdout
+    rows.append(row("edited file: dvc status names it", "", "" if "data/split.csv" in said else said))
+    rows.append(row("edited file: dvc repro rebuilds it", "", wrong_after(repro(folder), folder, wanted)))
 
     # DVC believes an object that is read-only, as it makes them.
     md5 = yaml.safe_load(lock.read_text())["stages"]["split"]["outs"][0]["md5"]
@@ -316,20 +295,18 @@ def check_files(folder: Path, wanted: dict) -> list[dict]:
     cached.write_bytes(cached.read_bytes().replace(b"train", b"trayn", 1))
     cached.chmod(0o444)
     said = subprocess.run(VERIFY, shell=True, cwd=folder, capture_output=True, text=True).stdout
-    note("damaged cache object: md5sum names it", "" if said.split(":")[0].endswith(md5[2:]) else said)
+    named = said.split(":")[0].endswith(md5[2:])
+    rows.append(row("damaged cache object: md5sum names it", "", "" if named else said))
     cached.unlink()
     split.unlink()
-    rebuilt("damaged cache object, removed: dvc repro makes it anew")
+    problem = wrong_after(repro(folder), folder, wanted)
+    rows.append(row("damaged cache object, removed: dvc repro makes it anew", "", problem))
 
     whole = lock.read_text()
     for share in (0, 1 / 3, 2 / 3):
         lock.write_text(whole[: int(share * len(whole))])
         done, count = heal(folder)
-        note(
-            f"dvc.lock cut off at {share:.0%}",
-            compare(contents(folder), wanted) if done.returncode == 0 else done.stdout[-500:],
-        )
-        rows[-1] |= count
+        rows.append(row(f"dvc.lock cut off at {share:.0%}", "", wrong_after(done, folder, wanted)) | count)
     return rows
 
 

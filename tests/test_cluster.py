@@ -8,6 +8,7 @@ import time
 
 import clones
 import pytest
+from clones import outputs
 
 distributed = pytest.importorskip("distributed", reason="the cluster tests need requirements-dev.txt")
 
@@ -33,10 +34,6 @@ def start_stage(folder, stage, **environment):
 def finish(process):
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 0, error
-
-
-def outputs(folder):
-    return {path.name: path.read_bytes() for path in sorted((folder / "data").rglob("*")) if path.is_file()}
 
 
 def test_same_bytes_on_a_cluster_also_when_a_worker_is_killed(cluster, finished, project):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from clones import differences, outputs
 from conftest import STAGES, run_stage
 from safetensors import safe_open
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
@@ -164,11 +165,6 @@ def test_model_describes_itself(finished):
     assert all(source.startswith("synthetic-") for source in description["sources"])
 
 
-def outputs(folder):
-    paths = [path for name in ("data", "metrics") for path in (folder / name).rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-
-
 def test_the_same_bytes_somewhere_else(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "Länge läuft")
     elsewhere = {"WORKERS": "1", "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
@@ -178,8 +174,7 @@ def test_the_same_bytes_somewhere_else(finished, tmp_path):
     for stage in STAGES:
         done = run_stage(copy, stage, **elsewhere)
         assert done.returncode == 0, done.stderr
-        after = outputs(copy)
-        assert [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)] == []
+        assert differences(before, outputs(copy)) == []
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -71,6 +71,11 @@ def window(start: float, end: float, sampling_rate: float) -> np.ndarray:
     return np.arange(int(first), int(last) + 1)
 
 
+def window_times(start: float, end: float, sampling_rate: float) -> np.ndarray:
+    """Return the times (ms from the R peak) of the samples of `window`."""
+    return window(start, end, sampling_rate) * (1000 / sampling_rate)
+
+
 def check_leads(leads: np.ndarray) -> None:
     """NoBeat where a lead (12 x samples, int16, uV) is missing or saturated."""
     low, high = leads.min(axis=1), leads.max(axis=1)

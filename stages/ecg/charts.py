@@ -10,7 +10,7 @@ from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from ecg.figures import AUDIT_NAMES, TITLES
-from ecg.scores import ask, wilson
+from ecg.scores import ask
 
 # Matplotlib's C0, C3, C2, purple and a darker orange: each stands out from white and from near black by 3 : 1.
 CLASS_COLORS = {"normal": "#1f77b4", "ischemia": "#d62728", "other": "#2ca02c"}
@@ -96,7 +96,7 @@ def precision_recall_chart(points: pd.DataFrame, test: pd.DataFrame) -> go.Figur
 
 
 def reliability_chart(bins: pd.DataFrame) -> go.Figure:
-    bins = wilson(bins)
+    """Draw the rows of `wilson`."""
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.05)
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": GREY, "dash": "dot", "width": 1}, hoverinfo="skip"
@@ -155,7 +155,9 @@ def learning_chart(history: pd.DataFrame, kept: pd.DataFrame) -> go.Figure:
     return finish(figure, 460)
 
 
-def forest(figure: go.Figure, rows: pd.DataFrame, at: np.ndarray, names: list[str], color: str, **trace) -> None:
+def forest(
+    figure: go.Figure, rows: pd.DataFrame, at: np.ndarray, names: list[str], color: str, symbol: str = "circle", **trace
+) -> None:
     """Add the ROC AUC of each row with its interval, a point a line."""
     figure.add_scatter(
         x=rows.roc_auc,
@@ -167,7 +169,7 @@ def forest(figure: go.Figure, rows: pd.DataFrame, at: np.ndarray, names: list[st
             "width": 0,
         },
         mode="markers",
-        marker={"size": 9, "color": color, "symbol": trace.pop("symbol", "circle")},
+        marker={"size": 9, "color": color, "symbol": symbol},
         customdata=np.column_stack([names, rows.low, rows.high]).tolist(),
         hovertemplate="%{customdata[0]}<br>%{x:.3f} (%{customdata[1]:.3f} – %{customdata[2]:.3f})<extra></extra>",
         **trace,
@@ -220,7 +222,7 @@ def audit_chart(summary: pd.DataFrame) -> go.Figure:
     for place, question in enumerate([*TITLES, "source"]):
         rows = summary[(summary.question == question) & summary.roc_auc.notna()]
         shift = 0 if question == "source" else 0.25 * (place - 1)
-        title = f"against {'one another' if question == 'source' else TITLES[question].removeprefix('against ')}"
+        title = TITLES.get(question, "against one another")
         forest(
             figure,
             rows,

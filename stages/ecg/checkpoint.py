@@ -1,4 +1,4 @@
-"""Checkpoints: what a training that was killed goes on from. Below $DVC_ROOT/.cache/train, apart from all outputs."""
+"""Checkpoints: what a training that was killed goes on from."""
 
 import contextlib
 import hashlib
@@ -8,12 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ecg.script import fingerprint, warn
-
-
-def checkpoint_folder(inputs: dict, files: tuple[Path, ...]) -> Path:
-    """Return the folder of the runs that have these inputs (JSON values) and files, and this code."""
-    return Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".cache/train" / fingerprint(inputs, files)
+from ecg.script import warn
 
 
 def seal(path: Path, content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
 from ecg.labels import CLASSES
-from ecg.scores import ask, wilson
+from ecg.scores import ask, kept_epochs, wilson
 from ecg.script import replacing
 from ecg.wfdb_io import LEADS
 
@@ -170,13 +170,13 @@ def plot_audit(summary: pd.DataFrame, what: str) -> plt.Figure:
 
 def plot_learning_curve(history: pd.DataFrame, what: str) -> plt.Figure:
     figure, (loss, auc) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    kept = kept_epochs(history).set_index("member")
     for member, epochs in history.groupby("member"):
         first = member == 1
         loss.plot(epochs.epoch, epochs.train_loss, color="C0", alpha=0.7, label="train" if first else None)
         loss.plot(epochs.epoch, epochs.val_loss, color="C1", alpha=0.7, label="val" if first else None)
-        best = epochs.sort_values(["val_roc_auc", "val_loss"], ascending=[False, True]).iloc[0]
         auc.plot(epochs.epoch, epochs.val_roc_auc, color="C1", alpha=0.7)
-        auc.plot(best.epoch, best.val_roc_auc, "o", color="C1", label="kept" if first else None)
+        auc.plot(kept.epoch[member], kept.val_roc_auc[member], "o", color="C1", label="kept" if first else None)
     loss.set(xlabel="epoch", ylabel="weighted cross-entropy")
     loss.legend()
     auc.set(xlabel="epoch", ylabel="val ROC AUC against normal")

@@ -192,6 +192,12 @@ def wilson(bins: pd.DataFrame) -> pd.DataFrame:
     return bins.assign(low=low, high=high)
 
 
+def kept_epochs(history: pd.DataFrame) -> pd.DataFrame:
+    """Return of each network the row of data/history.csv that was kept, with the number of epochs."""
+    best = history.sort_values(["val_roc_auc", "val_loss"], ascending=[False, True]).groupby("member").head(1)
+    return best.sort_values("member").assign(epochs=history.groupby("member").epoch.max().to_numpy())
+
+
 def expected_calibration_error(table: pd.DataFrame) -> float:
     """Return the mean distance of probability and share over the rows of `reliability` (Guo et al. 2017)."""
     return float(((table.probability - table.observed).abs() * table.n).sum() / table.n.sum())

@@ -22,7 +22,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 DATA = Path("data")
-PARENT = os.getppid()
+PARENT = os.getppid()  # of a stage, dvc: its command in dvc.yaml begins with exec
 # Apostrophes count, so that none comes before what has one already and makes two texts one.
 FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
 
@@ -147,8 +147,8 @@ def write_json(path: Path, values: dict) -> None:
         temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def fingerprint(inputs: dict, files: Iterable[Path]) -> str:
-    """Return a hash of inputs (JSON values), files and the project's code: what is kept in .cache/ stays good for."""
+def cache_folder(what: str, inputs: dict, files: Iterable[Path]) -> Path:
+    """Return the folder of $DVC_ROOT/.cache/ whose content is good for these inputs (JSON values), files and code."""
     code = Path(__file__).parent.parent
     named = [(str(path), path) for path in files]
     named += [(str(path.relative_to(code)), path) for path in sorted(code.rglob("*.py"))]
@@ -156,7 +156,7 @@ def fingerprint(inputs: dict, files: Iterable[Path]) -> str:
     for name, path in named:
         with path.open("rb") as file:
             digest.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()[:16]
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".cache" / what / digest.hexdigest()[:16]
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -6,7 +6,6 @@ import pandas as pd
 from ecg.charts import group_name
 from ecg.dataset import SYNTHETIC, data_kind
 from ecg.figures import AUDIT_NAMES, TITLES
-from ecg.scores import wilson
 from ecg.wfdb_io import CHALLENGE_SOURCES
 
 ST_FROM = 60  # ms from the R peak: the QRS complex is over
@@ -90,11 +89,11 @@ def evidence(maps: dict[str, np.ndarray], times: np.ndarray) -> dict:
     `share` is that of the positive part of ischemia's map that lies in ST–T, `window` how much of the beat ST–T is;
     `qrs_share` and `qrs_window` are the same of QRS. ST–T is what is seen where it holds the more for its length.
     """
-    late, early = times > ST_FROM, times < -ST_FROM
+    early, qrs, late = times < -ST_FROM, np.abs(times) <= ST_FROM, times > ST_FROM
     # The mean of a map over its steps is what it adds to the log odds.
-    parts = [(early, "before QRS"), (~early & ~late, "QRS"), (late, "ST–T")]
+    parts = [(early, "before QRS"), (qrs, "QRS"), (late, "ST–T")]
     rows = [[name, *(number(values[part].sum() / len(times)) for part, _ in parts)] for name, values in maps.items()]
-    ischemic, qrs = maps["ischemia"].clip(min=0), ~early & ~late
+    ischemic = maps["ischemia"].clip(min=0)
     share, qrs_share = (float(ischemic[part].sum() / max(ischemic.sum(), 1e-12)) for part in (late, qrs))
     return {
         "share": share if ischemic.any() else None,
@@ -146,23 +145,19 @@ def confusion_table(pairs: pd.DataFrame, classes: list[str]) -> dict:
 
 
 def reliability_table(bins: pd.DataFrame) -> dict:
+    """Return the rows of `wilson` as text."""
     rows = []
-    for row in wilson(bins).to_dict("records"):
+    for row in bins.to_dict("records"):
         low = row["bin"] / 10
         rows.append([f"{low:.1f} – {low + 0.1:.1f}", row["n"], number(row["probability"]), interval(row, "observed")])
     return {"head": ["probability", "recordings", "mean probability", "share ischemic (95% interval)"], "rows": rows}
 
 
-def kept_epochs(history: pd.DataFrame) -> pd.DataFrame:
-    """Return of each network the row of data/history.csv that was kept, with the number of epochs."""
-    best = history.sort_values(["val_roc_auc", "val_loss"], ascending=[False, True]).groupby("member").head(1)
-    return best.sort_values("member").assign(epochs=history.groupby("member").epoch.max().to_numpy())
-
-
-def learning_table(history: pd.DataFrame) -> dict:
+def learning_table(kept: pd.DataFrame) -> dict:
+    """Return the rows of `kept_epochs` as text."""
     rows = [
         [row.member, f"{row.epoch} of {row.epochs}", *map(number, (row.val_roc_auc, row.val_loss, row.train_loss))]
-        for row in kept_epochs(history).itertuples()
+        for row in kept.itertuples()
     ]
     return {"head": ["network", "kept epoch", "ROC AUC on val", "loss on val", "loss on train"], "rows": rows}
 

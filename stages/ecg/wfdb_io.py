@@ -243,8 +243,7 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
     if clipped:
         flags.append("clipped: beyond 32.767 mV")
     samples, derived = derive_leads(dict(zip(columns, microvolts.T, strict=True)))
-    if derived:
-        flags.append(f"derived lead: {', '.join(derived)}")
+    flags += derived
     if not (samples != samples[0]).any():
         raise BadRecording("flat")
     return samples, flags
@@ -404,7 +403,7 @@ def to_microvolts(digital: np.ndarray, missing: np.ndarray, signals: list[Signal
 
 
 def derive_leads(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
-    """Put the leads (int16, uV) in order, samples x 12; derive absent limb leads from two of I, II and III.
+    """Put the leads (int16, uV) in order, samples x 12; derive absent limb leads from two of I, II and III. Also flags.
 
     Einthoven's law and Goldberger's definitions: III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2.
     """
@@ -431,4 +430,4 @@ def derive_leads(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
         for lead in absent:
             value = np.clip(np.rint(formulas[lead]), -32767, 32767)
             leads[lead] = np.where(np.isnan(value), MISSING, value).astype(np.int16)
-    return np.column_stack([leads[lead] for lead in LEADS]), absent
+    return np.column_stack([leads[lead] for lead in LEADS]), [f"derived lead: {', '.join(absent)}"] if absent else []
