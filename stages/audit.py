@@ -20,13 +20,16 @@ from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardSca
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats import window_times
-from ecg.dataset import QUALITY, data_kind, load_split
-from ecg.figures import plot_audit, save_figure
-from ecg.measure import measure_beats
+from ecg.beats.measurements import measure_beats
+from ecg.beats.median import window_times
+from ecg.evaluation.names import data_kind
+from ecg.evaluation.scores import QUESTIONS, ask, auc_interval, bootstrap_intervals, delong, roc_auc
 from ecg.params import read_params
-from ecg.scores import QUESTIONS, ask, auc_interval, bootstrap_intervals, delong, roc_auc
-from ecg.script import read_table, replacing, run_stage, warn, write_json
+from ecg.reporting.figures import plot_audit, save_figure
+from ecg.stage.files import replacing, write_json
+from ecg.stage.paths import BEATS_TABLE as QUALITY
+from ecg.stage.script import run_stage, warn
+from ecg.stage.tables import load_split, read_table
 
 PREDICTIONS = Path("data/predictions.csv")
 INDEX = Path("data/recordings.csv")

@@ -24,9 +24,11 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
+from ecg.evaluation.scores import QUESTIONS, ask, bootstrap_intervals, roc_auc
 from ecg.params import read_params
-from ecg.scores import QUESTIONS, ask, bootstrap_intervals, roc_auc
-from ecg.script import UsageError, cache_folder, read_table, replacing, run, write_json
+from ecg.stage.files import cache_folder, replacing, write_json
+from ecg.stage.script import UsageError, run
+from ecg.stage.tables import read_table
 
 INPUTS = (Path("data/recordings.csv"), Path("data/beats.csv"), Path("data/beats.npy"))
 CODE = Path("stages")

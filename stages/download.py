@@ -18,13 +18,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from ecg.labels import label
+from ecg.leads import BadRecording
 from ecg.params import read_params
-from ecg.script import UsageError, in_parallel, printable, replacing, run_stage, scratch, warn
-from ecg.sources import NO_PATIENT, NOT_IN_TABLE, Found, from_directory, from_kaggle
-from ecg.store import PART_BYTES, write_rows
-from ecg.synthetic import write_recordings
-from ecg.wfdb_io import BadRecording, read_header, read_samples
+from ecg.recordings.codes import label
+from ecg.recordings.sources import NO_PATIENT, NOT_IN_TABLE, Found, from_directory, from_kaggle
+from ecg.recordings.synthetic import write_recordings
+from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.stage.files import replacing, scratch
+from ecg.stage.parallel import in_parallel
+from ecg.stage.script import UsageError, run_stage, warn
+from ecg.stage.store import PART_BYTES, write_rows
+from ecg.stage.text import printable
 
 RECORDINGS = Path("data/recordings")
 INDEX = Path("data/recordings.csv")

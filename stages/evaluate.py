@@ -18,24 +18,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from ecg.beats import window_times
-from ecg.dataset import QUALITY, data_kind, load_split
-from ecg.explain import activation_maps, lead_contributions
-from ecg.figures import (
-    TITLES,
-    plot_beats,
-    plot_confusion,
-    plot_ecg,
-    plot_learning_curve,
-    plot_precision_recall,
-    plot_reliability,
-    plot_roc,
-    plot_subgroups,
-    save_figure,
-)
-from ecg.model import choose_device, load_model, probabilities
-from ecg.params import read_params
-from ecg.scores import (
+from ecg.beats.median import window_times
+from ecg.evaluation.names import data_kind
+from ecg.evaluation.scores import (
     QUESTIONS,
     ask,
     auc_interval,
@@ -47,7 +32,25 @@ from ecg.scores import (
     reliability,
     roc_auc,
 )
-from ecg.script import read_table, replacing, run_stage, write_json
+from ecg.network.evidence import activation_maps, lead_contributions
+from ecg.network.fcn import choose_device, load_model, probabilities
+from ecg.params import read_params
+from ecg.reporting.figures import (
+    TITLES,
+    plot_beats,
+    plot_confusion,
+    plot_ecg,
+    plot_learning_curve,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+    plot_subgroups,
+    save_figure,
+)
+from ecg.stage.files import replacing, write_json
+from ecg.stage.paths import BEATS_TABLE as QUALITY
+from ecg.stage.script import run_stage
+from ecg.stage.tables import load_split, read_table
 
 INDEX = Path("data/recordings.csv")
 MODEL = Path("data/model.safetensors")

@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ecg.dataset import data_kind
-from ecg.model import Ensemble, load_model
-from ecg.script import UsageError, replacing, run
+from ecg.evaluation.names import data_kind
+from ecg.network.fcn import Ensemble, load_model
+from ecg.stage.files import replacing
+from ecg.stage.script import UsageError, run
 
 MODEL = Path("data/model.safetensors")
 ONNX = Path("data/model.onnx")

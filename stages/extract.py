@@ -13,10 +13,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats import MedianBeat, median_beat, window
+from ecg.beats.median import MedianBeat, median_beat, window
 from ecg.params import read_params
-from ecg.script import UsageError, in_parallel, read_table, replacing, run_stage
-from ecg.store import open_part, write_rows
+from ecg.stage.files import replacing
+from ecg.stage.parallel import in_parallel
+from ecg.stage.script import UsageError, run_stage
+from ecg.stage.store import open_part, write_rows
+from ecg.stage.tables import read_table
 
 RECORDINGS = Path("data/recordings")
 INDEX = Path("data/recordings.csv")

@@ -25,14 +25,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats import MedianBeat, NoBeat, combine, find_beats, window_times
-from ecg.dataset import SYNTHETIC, data_kind
-from ecg.description import read_description
-from ecg.measure import has_pacing_spikes
-from ecg.scores import ischemia_score
-from ecg.script import in_parallel, printable, replacing, run
-from ecg.sources import SUFFIXES, Found, find_recordings
-from ecg.wfdb_io import MISSING, BadRecording, derive_leads, find_leads, read_header, read_samples
+from ecg.beats.measurements import has_pacing_spikes
+from ecg.beats.median import MedianBeat, combine, find_beats, window_times
+from ecg.evaluation.names import SYNTHETIC, data_kind
+from ecg.evaluation.scores import ischemia_score
+from ecg.leads import MISSING, BadRecording, derive_leads, find_leads
+from ecg.network.description import read_description
+from ecg.recordings.sources import SUFFIXES, Found, find_recordings
+from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.stage.files import replacing
+from ecg.stage.parallel import in_parallel
+from ecg.stage.script import run
+from ecg.stage.text import printable
 
 MODEL = Path("data/model.safetensors")
 BATCH = 20  # recordings
@@ -57,7 +61,7 @@ def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: di
         beat = combine(found, **limits)
         if has_pacing_spikes(samples, sampling_rate, found.r_peaks):
             beat = beat._replace(beat=None, reason="paced: a pacemaker's spike before most beats")
-    except NoBeat as error:
+    except BadRecording as error:
         beat = MedianBeat(None, reason=str(error))
     return Seen(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
 
@@ -82,7 +86,7 @@ def read_batch(batch: list[Found], extract: dict, keep: bool) -> list[Seen]:
 
 def score(seen: list[Seen], names: list[str], model, description: dict) -> list[dict]:
     """Return what is said of each recording, as in --json."""
-    from ecg.model import probabilities
+    from ecg.network.fcn import probabilities
 
     beats = [one.beat.beat for one in seen if one.beat.beat is not None]
     scored = iter(probabilities(model, np.stack(beats)) if beats else [])
@@ -105,7 +109,7 @@ def score(seen: list[Seen], names: list[str], model, description: dict) -> list[
 @cache
 def model_of(path: Path, written: int) -> tuple:
     """Load a model and its description once for each time that its file was written (ns)."""
-    from ecg.model import choose_device, load_model
+    from ecg.network.fcn import choose_device, load_model
 
     model, description = load_model(path)
     return model.to(choose_device()), description
@@ -188,8 +192,8 @@ def verdict(row: dict, threshold: float) -> list[str]:
 
 def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: dict) -> None:
     """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
-    from ecg.explain import activation_maps, lead_contributions
-    from ecg.figures import plot_ecg, save_figure
+    from ecg.network.evidence import activation_maps, lead_contributions
+    from ecg.reporting.figures import plot_ecg, save_figure
 
     beats = [one.beat.beat for one in seen if one.beat.beat is not None]
     classes = description["classes"]

@@ -25,15 +25,18 @@ from matplotlib import pyplot as plt
 from plotly.offline import get_plotlyjs
 from threadpoolctl import threadpool_info
 
-from ecg import charts, summary
-from ecg.beats import window_times
-from ecg.dataset import QUALITY, SPLIT, SYNTHETIC, data_kind, load_split
-from ecg.description import read_description
-from ecg.figures import TITLES, plot_ecg
-from ecg.labels import CLASSES
+from ecg.beats.median import window_times
+from ecg.evaluation.names import SYNTHETIC, data_kind
+from ecg.evaluation.scores import ischemia_score, kept_epochs, wilson
+from ecg.network.description import read_description
 from ecg.params import read_params
-from ecg.scores import ischemia_score, kept_epochs, wilson
-from ecg.script import read_table, replacing, run_stage, write_json
+from ecg.reporting import charts, summary
+from ecg.reporting.figures import TITLES, plot_ecg
+from ecg.stage.files import replacing, write_json
+from ecg.stage.paths import BEATS_TABLE as QUALITY
+from ecg.stage.paths import SPLIT
+from ecg.stage.script import run_stage
+from ecg.stage.tables import CLASSES, load_split, read_table
 
 TEMPLATES = Path("stages/templates")
 REQUIREMENTS = Path("requirements.txt")

@@ -12,7 +12,9 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ecg.params import read_params
-from ecg.script import UsageError, read_table, replacing, run_stage
+from ecg.stage.files import replacing
+from ecg.stage.script import UsageError, run_stage
+from ecg.stage.tables import read_table
 
 INDEX = Path("data/recordings.csv")
 QUALITY = Path("data/beats.csv")

@@ -8,8 +8,8 @@ They are those of download.source=synthetic, one folder a hospital, with diagnos
 import argparse
 from pathlib import Path
 
-from ecg.script import run
-from ecg.synthetic import write_recordings
+from ecg.recordings.synthetic import write_recordings
+from ecg.stage.script import run
 
 
 def main() -> None:

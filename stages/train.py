@@ -16,15 +16,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ecg.checkpoint import read_checkpoint, write_checkpoint
-from ecg.dataset import BEATS, QUALITY, SPLIT, load_split
-from ecg.labels import CLASSES
-from ecg.model import FCN, Ensemble, choose_device, logits, probabilities, save_model
+from ecg.evaluation.scores import fit_temperature, roc_auc, threshold_for
+from ecg.leads import LEADS
+from ecg.network.checkpoint import read_checkpoint, write_checkpoint
+from ecg.network.fcn import FCN, Ensemble, choose_device, logits, probabilities, save_model
+from ecg.network.training import choose_precision, fit, headline_scores, standardise
 from ecg.params import read_params
-from ecg.scores import fit_temperature, roc_auc, threshold_for
-from ecg.script import cache_folder, replacing, run_stage, write_json
-from ecg.training import choose_precision, fit, headline_scores, standardise
-from ecg.wfdb_io import LEADS
+from ecg.stage.files import cache_folder, replacing, write_json
+from ecg.stage.paths import BEATS, SPLIT
+from ecg.stage.paths import BEATS_TABLE as QUALITY
+from ecg.stage.script import run_stage
+from ecg.stage.tables import CLASSES, load_split
 
 MODEL = Path("data/model.safetensors")
 HISTORY = Path("data/history.csv")

@@ -23,8 +23,8 @@ from reference import CONDITIONS, SETTINGS, beat_at, known_beats, recording
 from scipy.signal import resample
 from tqdm import tqdm
 
-from ecg.beats import find_beats, window_times
-from ecg.wfdb_io import LEADS
+from ecg.beats.median import find_beats, window_times
+from ecg.leads import LEADS
 
 TIMES = window_times(SETTINGS["window_start"], SETTINGS["window_end"], SETTINGS["sampling_rate"])
 RATE = 500

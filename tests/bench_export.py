@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT / "stages")]
 import numpy as np
 import onnxruntime
 
-from ecg.model import load_model, probabilities
+from ecg.network.fcn import load_model, probabilities
 
 N, REPEATS = 1000, 15
 

@@ -34,10 +34,10 @@ from extract import extract_batch
 from reference import CONDITIONS, SETTINGS, known_beats, recording
 from scipy import fft
 
-from ecg.beats import median_beat
-from ecg.script import in_parallel
-from ecg.store import write_rows
-from ecg.wfdb_io import read_header, read_samples
+from ecg.beats.median import median_beat
+from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.stage.parallel import in_parallel
+from ecg.stage.store import write_rows
 
 RATE, LENGTH = 500, 5000
 FILES = 100

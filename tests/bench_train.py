@@ -27,10 +27,10 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ecg.beats import window
-from ecg.model import FCN, choose_device
+from ecg.beats.median import window
+from ecg.network.fcn import FCN, choose_device
+from ecg.network.training import choose_precision, fit, prepare, standardise, train_epoch
 from ecg.params import read_params
-from ecg.training import choose_precision, fit, prepare, standardise, train_epoch
 
 LEADS, CLASSES = 12, ["normal", "ischemia", "other"]
 STEPS = 4

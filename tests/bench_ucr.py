@@ -23,9 +23,9 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg.model import FCN, choose_device, probabilities
-from ecg.script import UsageError, run
-from ecg.training import choose_precision, standardise, train_epoch
+from ecg.network.fcn import FCN, choose_device, probabilities
+from ecg.network.training import choose_precision, standardise, train_epoch
+from ecg.stage.script import UsageError, run
 
 PUBLISHED = {
     "Coffee": 1.000,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from clones import ROOT, STAGES, run_stage, shrink
 
-from ecg.synthetic import healthy_heart, leads
-from ecg.wfdb_io import LEADS
+from ecg.leads import LEADS
+from ecg.recordings.synthetic import healthy_heart, leads
 
 
 @pytest.fixture(scope="session")

@@ -31,9 +31,10 @@ import wfdb
 from conftest import ecg_signal, write_challenge
 from download import COLUMNS, read_recording
 
-from ecg.labels import CLASSES
-from ecg.sources import Found
-from ecg.wfdb_io import LEADS, read_header
+from ecg.leads import LEADS
+from ecg.recordings.sources import Found
+from ecg.recordings.wfdb_io import read_header
+from ecg.stage.tables import CLASSES
 
 SECONDS, BYTES = 2, 2**30
 

@@ -9,7 +9,7 @@ import pytest
 from bench_ucr import find_data_sets, read_split
 from conftest import ROOT
 
-from ecg.script import UsageError
+from ecg.stage.script import UsageError
 
 
 def bench(name, *arguments):

@@ -8,8 +8,8 @@ import requests
 from conftest import ecg_signal, write_challenge
 
 from ecg import sources, web
-from ecg.script import UsageError
-from ecg.store import open_part
+from ecg.stage.script import UsageError
+from ecg.stage.store import open_part
 
 SAMPLES = ecg_signal(5)
 

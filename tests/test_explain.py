@@ -3,9 +3,9 @@ import pytest
 import torch
 from test_model import small_model
 
-from ecg.explain import activation_maps, lead_contributions
-from ecg.model import logits, probabilities
-from ecg.scores import ischemia_score
+from ecg.evaluation.scores import ischemia_score
+from ecg.network.evidence import activation_maps, lead_contributions
+from ecg.network.fcn import logits, probabilities
 
 CLASSES = ["normal", "ischemia", "other"]
 BEATS = np.random.default_rng(1).normal(size=(5, 3, 51)).astype(np.float32)

@@ -9,9 +9,9 @@ import pytest
 from conftest import ROOT
 from reference import SETTINGS
 
-from ecg.beats import median_beat
-from ecg.model import load_model, probabilities
-from ecg.wfdb_io import read_header, read_samples
+from ecg.beats.median import median_beat
+from ecg.network.fcn import load_model, probabilities
+from ecg.recordings.wfdb_io import read_header, read_samples
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
 pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")

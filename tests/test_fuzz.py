@@ -12,7 +12,7 @@ from fuzz_reader import FORMATS, NAMES, NUMBERS, judge
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecg.wfdb_io import LEADS
+from ecg.leads import LEADS
 
 numbers = st.one_of(st.sampled_from(NUMBERS), st.integers().map(str), st.floats().map(str))
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

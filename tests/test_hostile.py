@@ -12,8 +12,9 @@ import wfdb
 from conftest import ecg_signal, write_challenge
 from fuzz_reader import fuzz, limited
 
-from ecg.sources import find_headers
-from ecg.wfdb_io import LEADS, MAX_HEADER, MAX_VALUES, BadRecording, read_header, read_samples
+from ecg.leads import LEADS, BadRecording
+from ecg.recordings.sources import find_headers
+from ecg.recordings.wfdb_io import MAX_HEADER, MAX_VALUES, read_header, read_samples
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")
 

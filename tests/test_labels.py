@@ -1,6 +1,6 @@
 import pytest
 
-from ecg.labels import label
+from ecg.recordings.codes import label
 
 
 @pytest.mark.parametrize(

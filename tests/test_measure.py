@@ -4,9 +4,10 @@ import pytest
 from conftest import ecg_signal
 from reference import SETTINGS
 
-from ecg.beats import INDEPENDENT, find_beats
-from ecg.measure import has_pacing_spikes, measure_beats
-from ecg.wfdb_io import read_header, read_samples
+from ecg.beats.measurements import has_pacing_spikes, measure_beats
+from ecg.beats.median import find_beats
+from ecg.leads import INDEPENDENT
+from ecg.recordings.wfdb_io import read_header, read_samples
 
 
 def beat(step: float, *, onset: float, j: float, st: float, t: float) -> tuple[np.ndarray, np.ndarray]:

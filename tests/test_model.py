@@ -9,10 +9,10 @@ from conftest import ROOT
 from safetensors.torch import save_file
 from torch import nn
 
-from ecg.model import FCN, Dropout, Ensemble, choose_device, load_model, probabilities, save_model
+from ecg.leads import LEADS
+from ecg.network.fcn import FCN, Dropout, Ensemble, choose_device, load_model, probabilities, save_model
 from ecg.params import read_params
-from ecg.script import UsageError
-from ecg.wfdb_io import LEADS
+from ecg.stage.script import UsageError
 
 ARCHITECTURE = {"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "pool": 2}
 DESCRIPTION = {

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ecg.params import Params, read_params
-from ecg.script import UsageError
+from ecg.stage.script import UsageError
 
 TEXT = (Path(__file__).parent.parent / "params.yaml").read_text()
 

@@ -11,8 +11,8 @@ from conftest import ecg_signal, write_challenge
 from predict import main, predict
 
 from ecg import script
-from ecg.synthetic import write_recordings
-from ecg.wfdb_io import LEADS
+from ecg.leads import LEADS
+from ecg.recordings.synthetic import write_recordings
 
 KEYS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
 SAMPLES = ecg_signal(10)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import run_stage
 
-from ecg.summary import cite_data, evidence
+from ecg.reporting.summary import cite_data, evidence
 
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")

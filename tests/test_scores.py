@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from ecg.scores import (
+from ecg.evaluation.scores import (
     auc_interval,
     bootstrap_intervals,
     calibration_line,

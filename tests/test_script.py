@@ -10,7 +10,11 @@ import pytest
 from conftest import ROOT
 
 from ecg import script
-from ecg.script import UsageError, in_parallel, printable, read_table, replacing, write_json
+from ecg.stage.files import replacing, write_json
+from ecg.stage.parallel import in_parallel
+from ecg.stage.script import UsageError
+from ecg.stage.tables import read_table
+from ecg.stage.text import printable
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from split import assign, check_classes, deal
 
-from ecg.script import UsageError
+from ecg.stage.script import UsageError
 
 
 def records(n=600, seed=0):

@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 
-from ecg.checkpoint import read_checkpoint, write_checkpoint
-from ecg.model import FCN, probabilities
-from ecg.scores import roc_auc
-from ecg.script import UsageError
-from ecg.training import choose_precision, class_weights, fit, headline_scores, standardise
+from ecg.evaluation.scores import roc_auc
+from ecg.network.checkpoint import read_checkpoint, write_checkpoint
+from ecg.network.fcn import FCN, probabilities
+from ecg.network.training import choose_precision, class_weights, fit, headline_scores, standardise
+from ecg.stage.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
 SETTINGS = {

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 from ecg import sources, web
-from ecg.script import UsageError
+from ecg.stage.script import UsageError
 
 CONTENT = b"ecg_id,patient_id,strat_fold\n" + b"".join(b"%d,%d.0,3\n" % (i, i + 7) for i in range(20_000))
 HANDLE = "owner/data/versions/1"

@@ -3,7 +3,8 @@ import pytest
 import wfdb
 from conftest import ecg_signal, write_challenge
 
-from ecg.wfdb_io import LEADS, MISSING, BadRecording, read_header, read_samples
+from ecg.leads import LEADS, MISSING, BadRecording
+from ecg.recordings.wfdb_io import read_header, read_samples
 
 SAMPLES = ecg_signal(2)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ecg.model import Ensemble, logits
+from ecg.network.fcn import Ensemble, logits
 
 
 @torch.no_grad()

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ecg.beats import INDEPENDENT, window
+from ecg.beats.median import window
+from ecg.leads import INDEPENDENT
 
 QUIET = 0.05  # share of the QRS complex's steepest slope; a slope below it is no part of the complex
 QUIET_FOR = 16  # ms

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from ecg.description import Description, no_model, read_description
-from ecg.script import UsageError
+from ecg.network.description import Description, no_model, read_description
+from ecg.stage.script import UsageError
 
 
 class Dropout(nn.Module):

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-CLASSES = ("normal", "ischemia", "other")
-
 SINUS_RHYTHM = "426783006"
 ISCHEMIA = {
     # SNOMED CT: myocardial ischemia; anterior, inferior, lateral; chronic, acute.

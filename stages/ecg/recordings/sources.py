@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ecg.script import UsageError, warn
-from ecg.web import download_data_set, fetch, published_checksum
-from ecg.wfdb_io import MAX_HEADER, BadRecording, file_size
+from ecg.leads import BadRecording
+from ecg.recordings.web import download_data_set, fetch, published_checksum
+from ecg.recordings.wfdb_io import MAX_HEADER, file_size
+from ecg.stage.script import UsageError, warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
 NO_PATIENT = "no patient id"

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from ecg.beats import window
-from ecg.labels import CLASSES
+from ecg.beats.median import window
+from ecg.leads import LEADS
 from ecg.params import Architecture, Extract, Fraction, Positive, Section, explain
-from ecg.script import UsageError
-from ecg.wfdb_io import LEADS
+from ecg.stage.script import UsageError
+from ecg.stage.tables import CLASSES
 
 
 class Description(Section, extra="ignore"):

@@ -6,14 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft
 
-from ecg.wfdb_io import LEADS, MAX_RATE, MISSING
-
-# The other four limb leads are sums of these.
-INDEPENDENT = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
+from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, RAIL, BadRecording
 
 MIN_DURATION = 4.0  # s
 FLAT = 0.01  # mV, peak to peak of a lead of the median beat
-RAIL = 32767  # uV
 MAX_SATURATED = 0.01  # of a lead's samples
 PADDING = 1.0  # s
 DECISION_LOW_PASS = 20.0  # Hz
@@ -25,10 +21,6 @@ MIN_R = 0.05  # mV, RMS over leads: what is lower is no QRS complex
 FEW_OTHERS = 0.75  # of the beats alike: the others then hardly move the median
 MIN_KIND = 3  # beats that look alike, to be a kind of beat
 MIN_SPREAD = 0.3  # of the median residual: beats that differ by less are equally good
-
-
-class NoBeat(ValueError):
-    """Why a recording gives no median beat: a category, or `category: detail`."""
 
 
 class Beats(NamedTuple):
@@ -77,14 +69,14 @@ def window_times(start: float, end: float, sampling_rate: float) -> np.ndarray:
 
 
 def check_leads(leads: np.ndarray) -> None:
-    """NoBeat where a lead (12 x samples, int16, uV) is missing or saturated."""
+    """BadRecording where a lead (12 x samples, int16, uV) is missing or saturated."""
     low, high = leads.min(axis=1), leads.max(axis=1)
     missing, saturated = high == MISSING, np.zeros(len(leads), dtype=bool)
     for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
         saturated[lead] = np.isin(leads[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED
     for what, bad in (("missing", missing), ("saturated", saturated)):
         if bad.any():
-            raise NoBeat(f"{what} lead: {', '.join(np.array(LEADS)[bad])}")
+            raise BadRecording(f"{what} lead: {', '.join(np.array(LEADS)[bad])}")
 
 
 def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -158,7 +150,7 @@ def find_r_peaks(qrs_band: np.ndarray, smooth: np.ndarray, sampling_rate: int, d
     try:
         found = neurokit2.ecg_findpeaks(rms(qrs_band, 0), sampling_rate=sampling_rate, method=detector)
     except Exception as error:  # whatever a detector stumbles over is the reason
-        raise NoBeat(f"detector {detector}: {type(error).__name__}: {error}") from error
+        raise BadRecording(f"detector {detector}: {type(error).__name__}: {error}") from error
     near, energy = window(-50, 50, sampling_rate), rms(smooth, 0)
     around = np.clip(np.asarray(found["ECG_R_Peaks"], dtype=int)[:, None] + near, 0, len(energy) - 1)
     peaks = np.unique(np.take_along_axis(around, energy[around].argmax(axis=1)[:, None], axis=1))
@@ -251,12 +243,12 @@ def find_beats(
 ) -> Beats:
     """Find the beats of a recording (samples x 12, int16, uV, at `recorded_rate` Hz), and which of them are alike.
 
-    Knobs as in params.yaml's section extract: filters in Hz, times in ms. NoBeat says what makes it impossible.
+    Knobs as in params.yaml's section extract: filters in Hz, times in ms. BadRecording says what makes it impossible.
     """
     if not 2 * low_pass <= recorded_rate <= MAX_RATE:
-        raise NoBeat(f"sampling rate: {recorded_rate:g} Hz; allowed: {2 * low_pass:g} to {MAX_RATE:g} Hz")
+        raise BadRecording(f"sampling rate: {recorded_rate:g} Hz; allowed: {2 * low_pass:g} to {MAX_RATE:g} Hz")
     if len(samples) / recorded_rate < MIN_DURATION:
-        raise NoBeat(f"too short: {len(samples) / recorded_rate:.1f} s, at least {MIN_DURATION:g} s")
+        raise BadRecording(f"too short: {len(samples) / recorded_rate:.1f} s, at least {MIN_DURATION:g} s")
     leads = np.ascontiguousarray(samples.T)
     check_leads(leads)
 
@@ -277,7 +269,7 @@ def find_beats(
         gone = np.interp(np.arange(ecg.shape[1]) / float(ratio), np.arange(len(missing)), missing) > 0
         peaks = peaks[~gone[peaks[:, None] + offsets].any(axis=1)]
     if not len(peaks):
-        raise NoBeat("too few beats: 0")
+        raise BadRecording("too few beats: 0")
 
     qrs = window(*QRS, sampling_rate)
     found, peaks = peaks, align(smooth, peaks, qrs, reach)
@@ -306,7 +298,7 @@ def median_beat(
     """Reduce a recording (samples x 12, int16, uV, at `recorded_rate` Hz) to its median beat; knobs of `find_beats`."""
     try:
         found = find_beats(samples, recorded_rate, **knobs)
-    except NoBeat as error:
+    except BadRecording as error:
         return MedianBeat(None, reason=str(error))
     return combine(found, min_beats=min_beats, min_share=min_share, max_noise=max_noise)
 

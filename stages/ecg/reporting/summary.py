@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from ecg.charts import group_name
-from ecg.dataset import SYNTHETIC, data_kind
-from ecg.figures import AUDIT_NAMES, TITLES
-from ecg.wfdb_io import CHALLENGE_SOURCES
+from ecg.evaluation.names import SYNTHETIC, data_kind
+from ecg.recordings.wfdb_io import CHALLENGE_SOURCES
+from ecg.reporting.charts import group_name
+from ecg.reporting.figures import AUDIT_NAMES, TITLES
 
 ST_FROM = 60  # ms from the R peak: the QRS complex is over
 RATES = {

@@ -16,13 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ecg.leads import MAX_RATE, MISSING, BadRecording, derive_leads, find_leads
+
 MAX_HEADER = 2**20  # bytes
 MAX_SIGNALS = 1000
-MAX_RATE = 100_000  # Hz
 MAX_VALUES = 22_000_000  # stored samples of all signals: 12 leads of 1000 Hz for half an hour
-
-LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
-MISSING = -32768
 
 MICROVOLTS = {"uv": 1, "µv": 1, "μv": 1, "mv": 1000, "v": 1_000_000}
 
@@ -42,13 +40,6 @@ SIGNAL_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 FORMATS = ("8", "16", "24", "32", "61", "80", "160", "212", "310", "311")
 MATLAB_TYPES = {"16": 30, "32": 20, "80": 50}
 GAIN = re.compile(r"([^(/]*)(?:\(([^)]*)\))?(?:/(.*))?")
-
-
-class BadRecording(ValueError):
-    """Why a recording cannot be used: a category, or `category: detail`; of what a file says, the first words."""
-
-    def __init__(self, reason: str):
-        super().__init__(reason if len(reason) <= 200 else reason[:200] + "…")
 
 
 class Signal(NamedTuple):
@@ -249,23 +240,6 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
     return samples, flags
 
 
-def find_leads(names: list[str]) -> dict[str, int]:
-    """Map each standard lead to its column, by name whatever its case; BadRecording where one is there twice."""
-    columns = {}
-    for lead in LEADS:
-        found = [i for i, name in enumerate(names) if name.strip().lower() == lead.lower()]
-        if len(found) > 1:
-            raise BadRecording(f"duplicate lead: {lead}")
-        if found:
-            columns[lead] = found[0]
-    absent = [lead for lead in LEADS[6:] if lead not in columns]
-    if sum(lead in columns for lead in ("I", "II", "III")) < 2:
-        absent = [lead for lead in ("I", "II", "III") if lead not in columns] + absent
-    if absent:
-        raise BadRecording(f"missing lead: {', '.join(absent)}")
-    return columns
-
-
 def signal_size(header: Header, signal: Signal) -> tuple[Path, int]:
     """Return the path of a signal's file and how many bytes of it are samples; BadRecording where it has none."""
     path = header.path.parent / signal.file
@@ -400,34 +374,3 @@ def to_microvolts(digital: np.ndarray, missing: np.ndarray, signals: list[Signal
         microvolts[rows] = np.clip(np.rint(exact, out=exact), -32767, 32767, out=exact)
     microvolts[missing] = MISSING
     return microvolts, clipped
-
-
-def derive_leads(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
-    """Put the leads (int16, uV) in order, samples x 12; derive absent limb leads from two of I, II and III. Also flags.
-
-    Einthoven's law and Goldberger's definitions: III = II - I, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2.
-    """
-    absent = [lead for lead in LEADS if lead not in leads]
-    if absent:
-        limb = {
-            lead: np.where(leads[lead] == MISSING, np.float32(np.nan), leads[lead])
-            for lead in ("I", "II", "III")
-            if lead in leads
-        }
-        if "I" not in limb:
-            limb["I"] = limb["II"] - limb["III"]
-        if "II" not in limb:
-            limb["II"] = limb["I"] + limb["III"]
-        one, two = limb["I"], limb["II"]
-        formulas = {
-            "I": one,
-            "II": two,
-            "III": two - one,
-            "aVR": -(one + two) / 2,
-            "aVL": one - two / 2,
-            "aVF": two - one / 2,
-        }
-        for lead in absent:
-            value = np.clip(np.rint(formulas[lead]), -32767, 32767)
-            leads[lead] = np.where(np.isnan(value), MISSING, value).astype(np.int16)
-    return np.column_stack([leads[lead] for lead in LEADS]), [f"derived lead: {', '.join(absent)}"] if absent else []

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urljoin, urlsplit
 
-from ecg.script import UsageError, warn
+from ecg.stage.script import UsageError, warn
 
 RETRY_AFTER = (1, 2, 4, 8)  # s
 LONGEST_WAIT = 60  # s

@@ -10,9 +10,9 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ecg.model import FCN, logits
-from ecg.scores import QUESTIONS, ischemia_score, roc_auc
-from ecg.script import UsageError
+from ecg.evaluation.scores import QUESTIONS, ischemia_score, roc_auc
+from ecg.network.fcn import FCN, logits
+from ecg.stage.script import UsageError
 
 
 def standardise(model: FCN, beats: np.ndarray) -> None:

@@ -9,10 +9,10 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from ecg.labels import CLASSES
-from ecg.scores import ask, kept_epochs, wilson
-from ecg.script import replacing
-from ecg.wfdb_io import LEADS
+from ecg.evaluation.scores import ask, kept_epochs, wilson
+from ecg.leads import LEADS
+from ecg.stage.files import replacing
+from ecg.stage.tables import CLASSES
 
 matplotlib.use("agg")
 

@@ -9,8 +9,8 @@ import pandas as pd
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
-from ecg.figures import AUDIT_NAMES, TITLES
-from ecg.scores import ask
+from ecg.evaluation.scores import ask
+from ecg.reporting.figures import AUDIT_NAMES, TITLES
 
 # Matplotlib's C0, C3, C2, purple and a darker orange: each stands out from white and from near black by 3 : 1.
 CLASS_COLORS = {"normal": "#1f77b4", "ischemia": "#d62728", "other": "#2ca02c"}

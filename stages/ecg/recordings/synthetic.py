@@ -12,7 +12,7 @@ import wfdb
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from ecg.wfdb_io import LEADS
+from ecg.leads import LEADS
 
 DOWER = {
     "I": (0.632, -0.235, 0.059),

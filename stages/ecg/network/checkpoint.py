@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ecg.script import warn
+from ecg.stage.script import warn
 
 
 def seal(path: Path, content: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""A recording to its median beat: filters, R peaks, alignment, rejection, median, measurements."""

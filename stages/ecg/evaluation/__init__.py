@@ -1,0 +1,1 @@
+"""Three questions, ROC AUC and intervals, threshold, calibration, simple models."""

@@ -1,0 +1,1 @@
+"""Sources of recordings, WFDB files, diagnosis codes, synthetic hearts, downloads."""

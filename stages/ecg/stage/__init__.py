@@ -1,0 +1,1 @@
+"""How a script starts and ends, its lock, files that appear whole, tables, paths, parallel work."""

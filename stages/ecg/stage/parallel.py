@@ -1,0 +1,64 @@
+"""The same work on many batches, by worker processes or a cluster."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from ecg.stage.script import UsageError
+
+
+def in_parallel(function: Callable, batches: list[tuple], at_least: int = 1) -> Iterator:
+    """Yield `function(*batch)` of each batch, in order, from as many processes as the machine has cores.
+
+    No more than there are batches, but `at_least` so many: with one, this process does the work. The environment
+    variable WORKERS sets another number, DASK_SCHEDULER_ADDRESS a Dask cluster to run on; neither can change a result.
+    Batches name files by absolute paths and return little: workers share the file system.
+    """
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if address:
+        yield from on_cluster(function, batches, address)
+        return
+    given = os.environ.get("WORKERS", "")
+    if given and not (given.isdigit() and int(given) > 0):
+        raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
+    workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), at_least))
+    # A stage that fails says why; not also that joblib drops what is under way.
+    warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
+    # Workers start deaf to Ctrl-C, which a terminal sends to them too: this process ends them. Python's tracker of
+    # resources, when it starts, makes the process hear again.
+    resource_tracker.ensure_running()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        results = joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(function)(*b) for b in batches)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield from results
+    except TerminatedWorkerError:
+        raise UsageError(
+            "a worker process was killed; where memory ran out, the environment variable WORKERS sets fewer of them"
+        ) from None
+
+
+def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterator:
+    """Yield `function(*batch)` of each batch, in order, from the workers of a Dask scheduler."""
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UsageError(
+            "DASK_SCHEDULER_ADDRESS is set, which needs the package distributed: pip install distributed"
+        ) from None
+    import cloudpickle
+
+    # Workers run the code of this script, whatever code they find where they were started.
+    cloudpickle.register_pickle_by_value(sys.modules["ecg"])
+    try:
+        client = Client(address, timeout=20)
+    except ValueError as error:
+        raise UsageError(f"DASK_SCHEDULER_ADDRESS is {address!r}: {error}; allowed: as tcp://HOST:PORT") from None
+    with client, joblib.parallel_config("dask"):
+        yield from joblib.Parallel(return_as="generator")(joblib.delayed(function)(*batch) for batch in batches)

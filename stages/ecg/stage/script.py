@@ -1,0 +1,80 @@
+"""How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C."""
+
+import fcntl  # Linux and macOS only
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ecg.stage.text import printable
+
+LOCK = Path("data/.lock")
+
+
+class UsageError(Exception):
+    """A mistake that the user can mend: what was wrong, what was given, what is allowed."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run `main`; end with one line and status 1 on a user's mistake, with 130 on Ctrl-C."""
+    # A terminal may know no "–".
+    sys.stdout.reconfigure(errors="replace")
+    try:
+        main()
+    except (UsageError, OSError) as error:
+        # NumPy says no more than "61680 requested and 0 written".
+        full = "no space left on device: " if str(error).endswith(" written") else ""
+        print(f"{Path(sys.argv[0]).stem}: {full}{printable(str(error), cell=False)}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing."""
+
+    def locked() -> None:
+        # The kernel lets go of the lock when the process ends, however it ends; worker processes do not inherit it.
+        with LOCK.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read() or "another stage"
+                raise UsageError(f"{holder} is at work in {LOCK.parent.absolute()}; wait for it or end it") from None
+            file.truncate(0)
+            file.write(f"{Path(sys.argv[0]).stem} (process {os.getpid()})")
+            file.flush()
+            try:
+                main()
+            except Exception:
+                # Compiled code may turn a KeyboardInterrupt into an error of its own.
+                if interrupted:
+                    raise KeyboardInterrupt from None
+                raise
+            finally:
+                file.truncate(0)
+
+    interrupted = []
+
+    def interrupt(number: int, frame: object) -> None:
+        interrupted.append(number)
+        raise KeyboardInterrupt
+
+    # A KeyboardInterrupt that is raised inside a callback is only printed: let it come again.
+    for number in (signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, interrupt)
+    sys.unraisablehook = lambda lost: (
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        if lost.exc_type is KeyboardInterrupt
+        else sys.__unraisablehook__(lost)
+    )
+    run(locked)
+
+
+def warn(message: str) -> None:
+    """Print one line to stderr that names the script."""
+    tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {printable(message, cell=False)}", file=sys.stderr)
