@@ -4,7 +4,7 @@ Reads   data/predictions.csv, data/beats.npy, data/beats.csv, data/recordings.cs
 Writes  data/audit.csv      each model's probabilities on the test split
         metrics/audit.json  the ROC AUC against normal of each model
         metrics/audit.csv   each model and question: ROC AUC, interval, difference from the FCN with DeLong's test
-        metrics/audit.png   the same as one bar chart
+        metrics/audit.png   the same as a forest plot
 """
 
 from pathlib import Path
@@ -25,7 +25,8 @@ from ecg.beats.median import window_times
 from ecg.evaluation.names import data_kind
 from ecg.evaluation.scores import QUESTIONS, ask, auc_interval, bootstrap_intervals, delong, roc_auc
 from ecg.params import read_params
-from ecg.reporting.figures import plot_audit, save_figure
+from ecg.reporting.figures import save_figure
+from ecg.reporting.forest import plot_audit
 from ecg.stage.files import replacing, write_json
 from ecg.stage.paths import BEATS_TABLE as QUALITY
 from ecg.stage.script import run_stage, warn

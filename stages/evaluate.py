@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.beats.median import window_times
-from ecg.evaluation.names import data_kind
+from ecg.evaluation.names import QUESTION_TITLES, data_kind
 from ecg.evaluation.scores import (
     QUESTIONS,
     ask,
@@ -35,18 +35,16 @@ from ecg.evaluation.scores import (
 from ecg.network.evidence import activation_maps, lead_contributions
 from ecg.network.fcn import choose_device, load_model, probabilities
 from ecg.params import read_params
-from ecg.reporting.figures import (
-    TITLES,
-    plot_beats,
+from ecg.reporting.curves import (
     plot_confusion,
-    plot_ecg,
     plot_learning_curve,
     plot_precision_recall,
     plot_reliability,
     plot_roc,
-    plot_subgroups,
-    save_figure,
 )
+from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
+from ecg.reporting.figures import save_figure
+from ecg.reporting.forest import plot_subgroups
 from ecg.stage.files import replacing, write_json
 from ecg.stage.paths import BEATS_TABLE as QUALITY
 from ecg.stage.script import run_stage
@@ -199,7 +197,7 @@ def bands(values: pd.Series, edges: list[float], names: list[str]) -> pd.Series:
 def curves(test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the points of the ROC and the precision-recall curve of each question that the test split answers."""
     roc, precision_recall = [], []
-    for question, title in TITLES.items():
+    for question, title in QUESTION_TITLES.items():
         positive, score, _ = ask(test, question)
         if positive.all():
             continue
@@ -271,7 +269,7 @@ def main() -> None:
         with replacing(path) as temporary:
             values.round(9).to_csv(temporary, index=False)
     save_figure(plot_roc(roc, numbers, what), ROC_PNG)
-    save_figure(plot_precision_recall(precision_recall, test, what), PRECISION_RECALL_PNG)
+    save_figure(plot_precision_recall(precision_recall, what), PRECISION_RECALL_PNG)
     save_figure(plot_confusion(pairs, classes, what), CONFUSION_PNG)
     save_figure(plot_reliability(bins, scores, what), RELIABILITY_PNG)
     save_figure(plot_subgroups(groups, what), SUBGROUPS_PNG)
@@ -281,10 +279,10 @@ def main() -> None:
     save_figure(plot_beats(beats, table.label.to_numpy(), times, kind), BEATS_PNG)
     surest = np.flatnonzero(test.label == "ischemia")[score[positive].argmax()]
     beat = splits[-1][0][surest]
-    why = {"activation": activation[surest], "contributions": lead_contributions(model, classes, beat[None])[0]}
+    explanation = Explanation(activation[surest], lead_contributions(model, classes, beat[None])[0])
     notes = [f"labelled ischemia, probability {score[positive].max():.3f}, threshold {threshold:.3f}"]
     notes.append(f"one of the {what}; model trained on {data_kind(description['sources'])}")
-    save_figure(plot_ecg(beat, times, test.record.iloc[surest], notes, **why), EXAMPLE_PNG)
+    save_figure(plot_ecg(beat, times, test.record.iloc[surest], notes, explanation), EXAMPLE_PNG)
     interval = f"{numbers['roc_auc_low']:.3f} – {numbers['roc_auc_high']:.3f}"
     print(f"ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
 

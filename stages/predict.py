@@ -193,7 +193,8 @@ def verdict(row: dict, threshold: float) -> list[str]:
 def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: dict) -> None:
     """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
     from ecg.network.evidence import activation_maps, lead_contributions
-    from ecg.reporting.figures import plot_ecg, save_figure
+    from ecg.reporting.ecg_paper import Explanation, plot_ecg
+    from ecg.reporting.figures import save_figure
 
     beats = [one.beat.beat for one in seen if one.beat.beat is not None]
     classes = description["classes"]
@@ -204,8 +205,8 @@ def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: d
     for one, row in zip(seen, rows, strict=True):
         notes = verdict(row, description["threshold"])
         if one.beat.beat is not None:
-            why = {"activation": next(maps), "contributions": next(contributions)}
-            figure = plot_ecg(one.beat.beat, times, row["record"], notes, **why)
+            explanation = Explanation(next(maps), next(contributions))
+            figure = plot_ecg(one.beat.beat, times, row["record"], notes, explanation)
         else:
             shown = np.zeros((12, 0)) if one.samples is None else one.samples[: int(SHOWN * one.sampling_rate)].T
             millivolts = np.where(shown == MISSING, np.nan, shown / 1000)

@@ -1,0 +1,145 @@
+"""What the page and the model card say in tables: tables of the other stages in, tables of text out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_interval, group_name
+from ecg.evaluation.scores import kept_epochs, wilson
+from ecg.reporting.ecg_paper import QRS_END
+
+RATES = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "specificity_other": "abnormal, not ischemic recordings below the threshold",
+    "ppv": "positive predictive value, ischemia as frequent as here",
+    "npv": "negative predictive value, ischemia as frequent as here",
+    "ppv_at_10": "positive predictive value, where 10% are ischemic",
+    "npv_at_10": "negative predictive value, where 10% are ischemic",
+    "ppv_at_2": "positive predictive value, where 2% are ischemic",
+    "npv_at_2": "negative predictive value, where 2% are ischemic",
+}
+CALIBRATION = {
+    "brier": "Brier score",
+    "calibration_slope": "calibration slope (ideal: 1)",
+    "calibration_intercept": "calibration intercept (ideal: 0)",
+    "expected_calibration_error": "expected calibration error",
+}
+
+
+def intervals(table: pd.DataFrame, value: str) -> list[str]:
+    return [format_interval(row, value) for row in table.to_dict("records")]
+
+
+def roc_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return each question's sensitivity at given specificities."""
+    levels = (0.99, 0.95, 0.9, 0.8, 0.7, 0.5)
+    best = {f"{x:.2f}": curves[curves.fpr <= 1 - x + 1e-9].groupby("question", sort=False).tpr.max() for x in levels}
+    return pd.DataFrame(best).rename_axis("sensitivity where specificity is").reset_index()
+
+
+def precision_recall_table(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return each question's best precision at given recalls or above."""
+    levels = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+    best = {
+        f"{x:.2f}": curves[curves.recall >= x - 1e-9].groupby("question", sort=False).precision.max() for x in levels
+    }
+    return pd.DataFrame(best).rename_axis("precision where recall is at least").reset_index()
+
+
+def measure_table(scores: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
+    """Return rows of metrics/evaluate.csv, by measure, under other names."""
+    rows = scores.set_index("measure").loc[list(titles)]
+    return pd.DataFrame({"measure": titles.values(), "value (95% interval)": intervals(rows, "value")})
+
+
+def confusion_table(pairs: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Return how many recordings of each class (rows) were taken for which (columns)."""
+    counts = pd.crosstab(pairs.actual, pairs.predicted).reindex(index=classes, columns=classes, fill_value=0)
+    return counts.rename_axis("label \\ most probable class").reset_index()
+
+
+def reliability_table(bins: pd.DataFrame) -> pd.DataFrame:
+    ranges, shares = [f"{low / 10:.1f} – {(low + 1) / 10:.1f}" for low in bins.bin], intervals(wilson(bins), "observed")
+    table = bins.assign(range=ranges, share=shares)[["range", "n", "probability", "share"]]
+    return table.set_axis(["probability", "recordings", "mean probability", "share ischemic (95% interval)"], axis=1)
+
+
+def audit_table(audit: pd.DataFrame) -> pd.DataFrame:
+    audit = audit.sort_values("model", key=lambda models: models.map(list(MODEL_TITLES).index), kind="stable")
+    table = audit.assign(
+        model=audit.model.map(MODEL_TITLES),
+        question=audit.question.map(QUESTION_TITLES).fillna("each source"),
+        auc=intervals(audit, "roc_auc"),
+        p=["< 0.001" if p < 0.001 else p for p in audit.p_delong],
+    )[["model", "question", "auc", "fcn_minus_model", "p"]]
+    return table.set_axis(["who", "ischemia", "ROC AUC (95% interval)", "FCN minus this", "p"], axis=1)
+
+
+def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
+    names = [group_name(row.grouping, row.group) for row in groups.itertuples()]
+    table = groups.assign(name=names, auc=intervals(groups, "roc_auc"))[["name", "n_ischemia", "n_normal", "auc"]]
+    return table.set_axis(["group", "ischemic", "normal", "ROC AUC (95% interval)"], axis=1)
+
+
+def learning_table(history: pd.DataFrame) -> pd.DataFrame:
+    table = kept_epochs(history)[["member", "epoch", "epochs", "val_roc_auc", "val_loss", "train_loss"]]
+    return table.set_axis(["network", "kept epoch", "of", "ROC AUC on val", "loss on val", "loss on train"], axis=1)
+
+
+def beat_segments(times: np.ndarray) -> dict[str, np.ndarray]:
+    """Return which times (ms from the R peak) lie in each part of the beat."""
+    return {"before QRS": times < -QRS_END, "QRS": np.abs(times) <= QRS_END, "ST–T": times > QRS_END}
+
+
+def activation_table(maps: dict[str, np.ndarray], times: np.ndarray) -> pd.DataFrame:
+    """Return what each part of the beat adds to the log odds: a map's mean over its steps, of each class's mean map."""
+    parts = beat_segments(times).items()
+    rows = [{part: values[steps].sum() / len(values) for part, steps in parts} for values in maps.values()]
+    return pd.DataFrame(rows, pd.Index(maps, name="mean map, log odds")).reset_index()
+
+
+def evidence_shares(activation: np.ndarray, times: np.ndarray) -> dict[str, tuple[float, float]] | None:
+    """Return of each part of the beat its share of the evidence for ischemia, the map's positive part, and of the time.
+
+    None where nothing speaks for ischemia.
+    """
+    evidence = activation.clip(min=0)
+    if not evidence.any():
+        return None
+    parts = beat_segments(times).items()
+    return {name: (float(evidence[part].sum() / evidence.sum()), float(part.mean())) for name, part in parts}
+
+
+def confident_errors(test: pd.DataFrame, threshold: float, most: int) -> pd.DataFrame:
+    """Return the `most` false alarms and misses whose score against normal lies furthest from the threshold."""
+    ordered = test.sort_values("score", kind="stable")
+    misses = ordered[(ordered.label == "ischemia") & (ordered.score < threshold)].assign(kind="miss")
+    alarms = ordered[(ordered.label == "normal") & (ordered.score >= threshold)].assign(kind="false alarm")
+    return pd.concat([alarms[::-1][:most], misses[:most]])
+
+
+def count_recordings(index: pd.DataFrame, quality: pd.DataFrame, split: pd.DataFrame) -> tuple:
+    """Return what became of every recording, by source and class with a last row of sums; and the refused by reason."""
+    table = index[["record", "source", "label", "reason"]].rename(columns={"reason": "download", "label": "class"})
+    table = table.merge(quality[["record", "reason"]].rename(columns={"reason": "extract"}), "left", on="record")
+    table = table.merge(split[["record", "split"]], "left", on="record").fillna("")
+    table[["source", "class"]] = table[["source", "class"]].replace("", "unknown")
+    outcome = table.split.where(table.split != "", "refused")
+    counts = pd.crosstab([table.source, table["class"]], outcome)
+    counts = counts.reindex(columns=["train", "val", "test", "refused"], fill_value=0)
+    counts.insert(0, "found", counts.sum(axis=1))
+    counts.loc[("all", ""), :] = counts.sum()
+    refused = table.melt(["source", "class"], ["download", "extract"], "stage", "reason").query("reason != ''")
+    refused = refused.assign(reason=refused.reason.str.split(":").str[0])
+    reasons = refused.groupby(["reason", "stage", "source", "class"]).size().reset_index(name="recordings")
+    return counts.astype(int).reset_index(), reasons
+
+
+def values_table(name: str, values: Mapping[str, object]) -> pd.DataFrame:
+    """Return names and values, of a list its items."""
+    texts = [
+        ", ".join(map(str, v)) if isinstance(v, list) else "none" if v is None else str(v) for v in values.values()
+    ]
+    return pd.DataFrame({name: list(values), "value": texts})
