@@ -25,20 +25,22 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats.measurements import has_pacing_spikes
-from ecg.beats.median import MedianBeat, combine, find_beats, window_times
+from ecg.beats.median import MedianBeat, combine, find_beats
+from ecg.beats.pacing import has_pacing_spikes
+from ecg.beats.windows import beat_times
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.evaluation.scores import ischemia_score
+from ecg.evaluation.questions import ischemia_score
 from ecg.leads import MISSING, BadRecording, derive_leads, find_leads
-from ecg.network.description import read_description
+from ecg.network.description import Description, read_description
+from ecg.params import Extract
 from ecg.recordings.sources import SUFFIXES, Found, find_recordings
 from ecg.recordings.wfdb_io import read_header, read_samples
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
+from ecg.stage.paths import MODEL
 from ecg.stage.script import run
 from ecg.stage.text import printable
 
-MODEL = Path("data/model.safetensors")
 BATCH = 20  # recordings
 COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
 SHOWN = 2.5  # s of a refused recording in its picture
@@ -53,20 +55,19 @@ class Seen(NamedTuple):
     sampling_rate: float = 0.0
 
 
-def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: dict) -> Seen:
+def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: Extract) -> Seen:
     """Reduce samples (samples x 12, int16, uV) to the median beat, or to the reason why there is none."""
-    limits = {key: extract[key] for key in ("min_beats", "min_share", "max_noise")}
     try:
-        found = find_beats(samples, sampling_rate, **{k: v for k, v in extract.items() if k not in limits})
-        beat = combine(found, **limits)
-        if has_pacing_spikes(samples, sampling_rate, found.r_peaks):
+        beats = find_beats(samples, sampling_rate, extract)
+        beat = combine(beats, extract)
+        if has_pacing_spikes(samples, sampling_rate, beats.r_peaks):
             beat = beat._replace(beat=None, reason="paced: a pacemaker's spike before most beats")
     except BadRecording as error:
         beat = MedianBeat(None, reason=str(error))
     return Seen(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
 
 
-def read(found: Found, extract: dict) -> Seen:
+def read(found: Found, extract: Extract) -> Seen:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
         header = read_header(found.header, found.root)
@@ -76,7 +77,7 @@ def read(found: Found, extract: dict) -> Seen:
     return see(samples, header.sampling_rate, flags, extract)
 
 
-def read_batch(batch: list[Found], extract: dict, keep: bool) -> list[Seen]:
+def read_batch(batch: list[Found], extract: Extract, keep: bool) -> list[Seen]:
     """Read recordings; keep the samples only of refused ones that are to be drawn."""
     # As in extract: sums must not depend on how many threads there are.
     with threadpool_limits(limits=1):
@@ -84,7 +85,7 @@ def read_batch(batch: list[Found], extract: dict, keep: bool) -> list[Seen]:
     return [one if keep and one.beat.reason else one._replace(samples=None) for one in seen]
 
 
-def score(seen: list[Seen], names: list[str], model, description: dict) -> list[dict]:
+def score(seen: list[Seen], names: list[str], model, description: Description) -> list[dict]:
     """Return what is said of each recording, as in --json."""
     from ecg.network.fcn import probabilities
 
@@ -95,11 +96,11 @@ def score(seen: list[Seen], names: list[str], model, description: dict) -> list[
         rate, flags = one.beat.heart_rate, [printable(flag) for flag in one.flags]
         row = {"record": name, "probability": None, "ischemia": None, "n_used": one.beat.n_used}
         row |= {"heart_rate": rate if rate is None else round(rate, 1), "flags": flags}
-        row |= {"reason": printable(one.beat.reason) or None, "trained_on": data_kind(description["sources"])}
+        row |= {"reason": printable(one.beat.reason) or None, "trained_on": data_kind(description.sources)}
         if one.beat.beat is not None:
-            by_class = dict(zip(description["classes"], next(scored), strict=True))
+            by_class = dict(zip(description.classes, next(scored), strict=True))
             probability = float(ischemia_score(by_class, "roc_auc"))
-            row |= {"probability": round(probability, 6), "ischemia": probability >= description["threshold"]}
+            row |= {"probability": round(probability, 6), "ischemia": probability >= description.threshold}
             if max(by_class, key=by_class.get) == "other":
                 row["flags"].append("most probable class: other")
         rows.append(row)
@@ -109,7 +110,8 @@ def score(seen: list[Seen], names: list[str], model, description: dict) -> list[
 @cache
 def model_of(path: Path, written: int) -> tuple:
     """Load a model and its description once for each time that its file was written (ns)."""
-    from ecg.network.fcn import choose_device, load_model
+    from ecg.network.device import choose_device
+    from ecg.network.model_file import load_model
 
     model, description = load_model(path)
     return model.to(choose_device()), description
@@ -144,7 +146,7 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
         microvolts = np.where(np.isnan(signal), MISSING, microvolts).astype(np.int16)
         samples, flags = derive_leads({lead: microvolts[:, column] for lead, column in columns.items()})
         with threadpool_limits(limits=1):
-            seen = see(samples, sampling_rate, flags, description["extract"])
+            seen = see(samples, sampling_rate, flags, description.extract)
     except BadRecording as error:
         seen = Seen(MedianBeat(None, reason=str(error)), [])
     (row,) = score([seen], [""], network, description)
@@ -190,19 +192,18 @@ def verdict(row: dict, threshold: float) -> list[str]:
     return [found, f"{row['n_used']} beats at {row['heart_rate']:.0f}/min", *row["flags"], trained_on]
 
 
-def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: dict) -> None:
+def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: Description) -> None:
     """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
     from ecg.network.evidence import activation_maps, lead_contributions
     from ecg.reporting.figures import plot_ecg, save_figure
 
     beats = [one.beat.beat for one in seen if one.beat.beat is not None]
-    classes = description["classes"]
+    classes = description.classes
     maps = iter(activation_maps(model, classes, np.stack(beats))[0] if beats else [])
     contributions = iter(lead_contributions(model, classes, np.stack(beats)) if beats else [])
-    extract = description["extract"]
-    times = window_times(extract["window_start"], extract["window_end"], extract["sampling_rate"])
+    times = beat_times(description.extract)
     for one, row in zip(seen, rows, strict=True):
-        notes = verdict(row, description["threshold"])
+        notes = verdict(row, description.threshold)
         if one.beat.beat is not None:
             why = {"activation": next(maps), "contributions": next(contributions)}
             figure = plot_ecg(one.beat.beat, times, row["record"], notes, **why)
@@ -230,8 +231,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
     options = parser.parse_args()
     found = find(parser, options.records)
-    description = read_description(options.model).model_dump()
-    trained_on = data_kind(description["sources"])
+    description = read_description(options.model)
+    trained_on = data_kind(description.sources)
     if trained_on == SYNTHETIC:
         print(f"predict: trained on {trained_on}: not for any use", file=sys.stderr)
     if options.plot:
@@ -246,7 +247,7 @@ def main() -> None:
             table.writeheader()
         progress = stack.enter_context(tqdm(total=len(found), desc="recordings", disable=None))
         batches = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
-        calls = [(batch, description["extract"], bool(options.plot)) for batch in batches]
+        calls = [(batch, description.extract, bool(options.plot)) for batch in batches]
         # Torch loads here while other processes load NeuroKit, each for a second and more.
         loading = stack.enter_context(ThreadPoolExecutor()).submit(load_for_one_thread, options.model)
         for batch, seen in zip(batches, in_parallel(read_batch, calls, at_least=2), strict=True):
