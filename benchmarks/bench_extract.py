@@ -1,9 +1,9 @@
 """How long a median beat takes: the notebook's route, ours from WFDB files, ours from the store; on one core.
 
-    python tests/bench_extract.py [--json]
-    python tests/bench_extract.py --scale       # the whole stage on 500 … 20,000 recordings; needs 4 GB of disk
+    python benchmarks/bench_extract.py [--json]
+    python benchmarks/bench_extract.py --scale       # the whole stage on 500 … 20,000 recordings; needs 4 GB of disk
 
-On recordings of 10 s, 500 Hz, 12 leads, made here of known beats (tests/reference.py). The notebook's route: rdrecord,
+On recordings of 10 s, 500 Hz, 12 leads, made of the known beats of reference.py. The notebook's route: rdrecord,
 NeuroKit's ecg_clean and, on lead II, ecg_findpeaks; per lead ecg_segment, each segment resampled to 250, the median.
 """
 
@@ -19,7 +19,7 @@ import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "stages")]
+sys.path[:0] = [str(ROOT / "stages"), str(ROOT / "tests"), str(ROOT / "tools")]
 # One core: this must stand before numpy is imported.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 

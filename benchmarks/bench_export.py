@@ -1,6 +1,6 @@
 """How fast 1,000 median beats are scored by ONNX Runtime and by torch, in one run, on all cores.
 
-    python tests/bench_export.py [--json]
+    python benchmarks/bench_export.py [--json]
 
 With the model and the beats that `dvc repro` left in data/, repeated to 1,000.
 """

@@ -13,7 +13,7 @@ from ecg.stage.script import UsageError
 
 
 def bench(name, *arguments):
-    command = [sys.executable, f"tests/{name}.py", *map(str, arguments)]
+    command = [sys.executable, f"benchmarks/{name}.py", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
