@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
-from reference import SETTINGS
 
 from ecg.beats.median import median_beat
 from ecg.network.fcn import load_model, probabilities
+from ecg.params import read_params
 from ecg.recordings.wfdb_io import read_header, read_samples
+
+EXTRACT = read_params(ROOT / "params.yaml").extract
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
 pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")
@@ -51,7 +53,7 @@ def test_the_same_probabilities_as_torch_on_real_beats(written, real_data):
     found = []
     for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea"))[:100]:
         header = read_header(path)
-        found.append(median_beat(read_samples(header)[0], header.sampling_rate, **SETTINGS).beat)
+        found.append(median_beat(read_samples(header)[0], header.sampling_rate, **EXTRACT.model_dump()).beat)
     score_alike(written, np.stack(found))
 
 

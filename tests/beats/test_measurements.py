@@ -1,13 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ecg_signal
-from reference import SETTINGS
+from conftest import ROOT, ecg_signal
 
 from ecg.beats.measurements import has_pacing_spikes, measure_beats
 from ecg.beats.median import find_beats
 from ecg.leads import INDEPENDENT
+from ecg.params import read_params
 from ecg.recordings.wfdb_io import read_header, read_samples
+
+EXTRACT = read_params(ROOT / "params.yaml").extract
 
 
 def beat(step: float, *, onset: float, j: float, st: float, t: float) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +60,7 @@ def test_a_pacemakers_spike_is_seen_before_the_complex(height, leads, found):
 
 def test_real_pacemakers(real_data):
     table = pd.read_csv(real_data / "ptb-xl/ptbxl_database.csv").set_index("ecg_id")
-    knobs = {key: value for key, value in SETTINGS.items() if key not in ("min_beats", "min_share", "max_noise")}
+    knobs = EXTRACT.model_dump(exclude={"min_beats", "min_share", "max_noise"})
     seen = set()
     for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea")):
         samples, _ = read_samples(read_header(path))

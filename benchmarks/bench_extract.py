@@ -1,9 +1,9 @@
 """How long a median beat takes: the notebook's route, ours from WFDB files, ours from the store; on one core.
 
-    python tests/bench_extract.py [--json]
-    python tests/bench_extract.py --scale       # the whole stage on 500 … 20,000 recordings; needs 4 GB of disk
+    python benchmarks/bench_extract.py [--recordings N] [--json]
+    python benchmarks/bench_extract.py --scale       # the whole stage on 500 … 20,000 recordings; needs 4 GB of disk
 
-On recordings of 10 s, 500 Hz, 12 leads, made here of known beats (tests/reference.py). The notebook's route: rdrecord,
+On recordings of 10 s, 500 Hz, 12 leads, made of the known beats of reference.py. The notebook's route: rdrecord,
 NeuroKit's ecg_clean and, on lead II, ecg_findpeaks; per lead ecg_segment, each segment resampled to 250, the median.
 """
 
@@ -29,18 +29,18 @@ import pandas as pd
 import psutil
 import wfdb
 from bench_beats import notebook
-from conftest import write_challenge
 from extract import extract_batch
-from reference import CONDITIONS, SETTINGS, known_beats, recording
+from reference import CONDITIONS, EXTRACT, known_beats, recording
 from scipy import fft
 
 from ecg.beats.median import median_beat
+from ecg.leads import LEADS
 from ecg.recordings.wfdb_io import read_header, read_samples
 from ecg.stage.parallel import in_parallel
 from ecg.stage.store import write_rows
 
 RATE, LENGTH = 500, 5000
-FILES = 100
+SETTINGS = EXTRACT.model_dump()
 
 
 def made(n):
@@ -75,29 +75,34 @@ def transforms_and_detector(samples):
     leads = np.ascontiguousarray(samples.T, dtype=np.float32)
     back = fft.irfft(fft.rfft(leads, axis=1)[:, : LENGTH // 4 + 1], LENGTH // 2, axis=1)
     energy = np.sqrt(np.mean(np.square(back), axis=0))
-    neurokit2.ecg_findpeaks(energy, sampling_rate=SETTINGS["sampling_rate"], method=SETTINGS["detector"])
+    neurokit2.ecg_findpeaks(energy, sampling_rate=EXTRACT.sampling_rate, method=EXTRACT.detector)
 
 
-def bench(folder):
-    recordings = made(FILES)
+def write_wfdb(folder, name, samples):
+    form = {"fmt": ["16"] * 12, "units": ["mV"] * 12, "adc_gain": [1000.0] * 12, "baseline": [0] * 12}
+    wfdb.wrsamp(name, RATE, sig_name=list(LEADS), d_signal=samples, write_dir=str(folder), **form)
+
+
+def bench(folder, n):
+    recordings = made(n)
     for i, samples in enumerate(recordings):
-        write_challenge(folder, f"r{i:04d}", samples)
+        write_wfdb(folder, f"r{i:04d}", samples)
     headers = sorted(folder.glob("*.hea"))
     part = folder / "part.npy"
     write_rows(part, recordings, dtype="<i2", row_shape=(12,))
-    places = [(i * LENGTH, LENGTH, float(RATE)) for i in range(FILES)]
+    places = [(i * LENGTH, LENGTH, float(RATE)) for i in range(n)]
 
     result = {
         "notebook_ms": milliseconds(notebook_route, headers[:10], repeats=3),
         "files_ms": milliseconds(lambda path: median_beat(read(path), RATE, **SETTINGS), headers),
-        "store_ms": milliseconds(lambda _: extract_batch(part, places, SETTINGS), [None]) / FILES,
+        "store_ms": milliseconds(lambda _: extract_batch(part, places, SETTINGS), [None]) / n,
         "read_ms": milliseconds(read, headers),
         "fft_and_detector_ms": milliseconds(transforms_and_detector, recordings),
     }
     result["ratio"] = result["notebook_ms"] / result["files_ms"]
     result["store_over_fft_and_detector"] = result["store_ms"] / result["fft_and_detector_ms"]
 
-    calls = [(part, places[:50], SETTINGS)] * 100
+    calls = [(part, places[:50], SETTINGS)] * n
     seconds = {}
     for workers in ("1", "2"):
         os.environ["WORKERS"] = workers
@@ -149,6 +154,7 @@ def scale(folder, n):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", type=int, default=100, metavar="N")
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     parser.add_argument("--scale", action="store_true", help="time and memory of the whole stage")
     arguments = parser.parse_args()
@@ -174,7 +180,7 @@ def main():
                 return print(json.dumps(rows))
             print(pd.DataFrame(rows).to_string(index=False))
             return None
-        result = bench(Path(temporary))
+        result = bench(Path(temporary), arguments.recordings)
     if arguments.json:
         return print(json.dumps(result))
     labels = {

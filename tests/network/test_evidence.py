@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from test_model import small_model
+from test_fcn import small_model
 
 from ecg.evaluation.scores import ischemia_score
 from ecg.network.evidence import activation_maps, lead_contributions

@@ -1,8 +1,8 @@
 """How fast 1,000 median beats are scored by ONNX Runtime and by torch, in one run, on all cores.
 
-    python tests/bench_export.py [--json]
+    python benchmarks/bench_export.py [--repeats N] [--json]
 
-With the model and the beats that `dvc repro` left in data/, repeated to 1,000.
+In a project's folder, with the model and the beats that `dvc repro` left in data/, repeated to 1,000.
 """
 
 import argparse
@@ -13,28 +13,29 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "stages")]
+sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 
 import numpy as np
 import onnxruntime
 
 from ecg.network.fcn import load_model, probabilities
+from ecg.stage.paths import BEATS, MODEL
 
-N, REPEATS = 1000, 15
+N = 1000
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=15, metavar="N")
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
-    beats = np.load(ROOT / "data/beats.npy")
+    beats = np.load(BEATS)
     beats = np.resize(beats, (N, *beats.shape[1:]))
-    model, _ = load_model(ROOT / "data/model.safetensors")
+    model, _ = load_model(MODEL)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         command = [sys.executable, "stages/export.py", "--out", str(path)]
-        subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         session = onnxruntime.InferenceSession(path)
     ways = {
         "torch": lambda: probabilities(model, beats),
@@ -43,7 +44,7 @@ def main():
     difference = float(np.abs(ways["torch"]() - ways["onnxruntime"]()).max())
     # In turn, so that both see the machine as it is.
     seconds = {name: [] for name in ways}
-    for _ in range(REPEATS):
+    for _ in range(arguments.repeats):
         for name, score in ways.items():
             start = time.perf_counter()
             score()

@@ -16,7 +16,7 @@ from conftest import ROOT
 def test_the_same_bytes_in_the_end(command):
     script, *arguments = command
     done = subprocess.run(
-        [sys.executable, ROOT / "tests" / script, *arguments],
+        [sys.executable, ROOT / "tools" / script, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 
-import clones
+import projects
 import pytest
-from clones import outputs
+from projects import outputs
 
 distributed = pytest.importorskip("distributed", reason="the cluster tests need requirements-dev.txt")
 
@@ -16,7 +16,7 @@ distributed = pytest.importorskip("distributed", reason="the cluster tests need 
 @pytest.fixture
 def cluster(tmp_path):
     """A scheduler's address and two workers, started elsewhere than in the project."""
-    with clones.cluster(tmp_path) as started:
+    with projects.cluster(tmp_path) as started:
         yield started
 
 

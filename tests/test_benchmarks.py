@@ -1,6 +1,7 @@
-"""The benchmarks of the training run, and say what is missing."""
+"""Each benchmark, once, at its smallest size: it runs, counts right, and says what is missing."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -12,15 +13,46 @@ from conftest import ROOT
 from ecg.stage.script import UsageError
 
 
-def bench(name, *arguments):
-    command = [sys.executable, f"tests/{name}.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+def bench(name, *arguments, folder=ROOT):
+    command = [sys.executable, ROOT / f"benchmarks/{name}.py", *map(str, arguments)]
+    # Real recordings take longer.
+    made_here = {key: value for key, value in os.environ.items() if key != "ECG_REAL_DATA"}
+    return subprocess.run(command, cwd=folder, env=made_here, capture_output=True, text=True)
+
+
+def result_of(name, *arguments, **knobs):
+    done = bench(name, *arguments, "--json", **knobs)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_known_beats_are_found_by_four_methods():
+    rows = result_of("bench_beats", "--recordings", 1)
+    assert len(rows) == 6 * len({row["method"] for row in rows}) == 24
+    rmse = {(row["condition"], row["method"]): row["rmse_uv"] for row in rows}
+    for row in rows:
+        ratio = row["rmse_uv"] / rmse[row["condition"], "notebook"]
+        assert row["rmse_over_notebook"] == pytest.approx(ratio, abs=0.001)
+        assert row["method"] != "ours" or ratio < 0.7
+
+
+def test_extraction_is_set_beside_the_notebooks_route():
+    result = result_of("bench_extract", "--recordings", 2)
+    assert result["ratio"] == pytest.approx(result["notebook_ms"] / result["files_ms"], rel=0.01)
+    assert 0 < result["read_ms"] < result["files_ms"] < result["notebook_ms"]
+    assert result["two_workers_speedup"] > 0
+
+
+def test_onnx_is_set_beside_torch(finished):
+    pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
+    pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")
+    result = result_of("bench_export", "--repeats", 1, folder=finished)
+    assert result["torch_over_onnxruntime"] == pytest.approx(result["torch_s"] / result["onnxruntime_s"], rel=0.2)
+    assert result["largest_difference"] < 1e-5
 
 
 def test_a_training_step_is_set_beside_a_matrix_multiplication():
-    done = bench("bench_train", "--repeats", 2, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    result = json.loads(done.stdout)
+    result = result_of("bench_train", "--repeats", 2)
     assert result["fraction"] == pytest.approx(result["gflops"] / result["matmul_gflops"], abs=0.002)
     # Far below, the convolutions fell back to slow ones; above, FLOPs are counted that are not done.
     assert 0.1 < result["fraction"] < 1.5
@@ -42,9 +74,7 @@ def test_data_sets_of_the_ucr_archive_can_be_learnt(tmp_path):
     for split, n, seed in (("TRAIN", 43, 0), ("TEST", 60, 1)):
         write_ucr(tmp_path / f"ECG200/ECG200_{split}.tsv", n, seed)
         write_ucr(tmp_path / f"Shapes_{split}.tsv", n, seed, labels=(2, 7))
-    done = bench("bench_ucr", "--ucr", tmp_path, "--epochs", 12, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = json.loads(done.stdout)
+    rows = result_of("bench_ucr", "--ucr", tmp_path, "--epochs", 12)
     assert [(row["dataset"], row["published"]) for row in rows] == [("ECG200", 0.9), ("Shapes", None)]
     assert all(row["accuracy"] > 0.9 for row in rows)
     assert rows[0]["accuracy"] == rows[1]["accuracy"]  # what the labels are called does not matter

@@ -1,6 +1,6 @@
 """Faults, and what `dvc repro` makes of them: in the end the same bytes as without.
 
-    python tests/faults.py [kills] [orphans] [disk] [files] [--kills 30] [--seed 1] [--json]
+    python tools/faults.py [kills] [orphans] [disk] [files] [--kills 30] [--seed 1] [--json]
 
 kills: SIGKILL at random moments of `dvc repro`: to the whole process group, to dvc alone (its stage lives on), to the
 stage alone, to a worker process; then `dvc repro`, again while an orphan is at work. orphans: two at once, and a stage
@@ -28,7 +28,7 @@ from pathlib import Path
 
 import psutil
 import yaml
-from clones import STAGES, clone, differences, environment, outputs, repro, run_dvc, run_stage
+from projects import STAGES, clone, differences, environment, outputs, repro, run_dvc, run_stage
 
 VICTIMS = ("group", "dvc", "stage", "worker")
 # Without the run-cache: DVC would restore what is to be made anew.

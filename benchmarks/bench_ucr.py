@@ -1,6 +1,6 @@
 """The FCN and its training on data sets of the UCR archive, beside the accuracy that Wang et al. (2017) published.
 
-    python tests/bench_ucr.py --ucr DIR [--epochs N] [--seed N] [--json]
+    python benchmarks/bench_ucr.py --ucr DIR [--epochs N] [--seed N] [--json]
 
 DIR holds NAME/NAME_TRAIN.tsv and NAME/NAME_TEST.tsv, or both without the folder NAME, as in the archive of 2018: a
 series a row, its label first. Every data set found is used; where none was published, the table has a blank. The series

@@ -1,6 +1,6 @@
 """How near a training step of the default FCN comes to the machine's rate of float32 matrix multiplication.
 
-    python tests/bench_train.py [--repeats N] [--json]
+    python benchmarks/bench_train.py [--repeats N] [--json]
 
 The step is the stage's own: params.yaml's section train, batches of 12 leads x 188 samples. It is timed in turn with a
 multiplication of two square matrices and with a plain loop (DataLoader, Conv1d, nn.Dropout, AdamW, no average of the
