@@ -100,6 +100,13 @@ def test_numbers_are_those_of_the_metrics():
     ) in " ".join(README.split())
 
 
+def test_licences_of_all_dependencies_are_told():
+    files = [path.read_text() for path in ROOT.glob("requirements*.txt")]
+    packages = {name for text in files for name in re.findall(r"^([\w.-]+)==", text, re.M)}
+    rows = re.findall(r"^\| .+ \| (.+) \|$", PAGES["docs/reliability.md"].split("## Licences")[1], re.M)
+    assert packages == set(re.findall(r"[\w.-]+", re.sub(r"\(.*?\)", "", " ".join(rows)))) - {"packages"}
+
+
 def test_readme_can_be_read_at_a_glance():
     assert len(README.splitlines()) <= 150
 
