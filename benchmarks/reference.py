@@ -43,10 +43,10 @@ def known_beats(n: int) -> list[CubicSpline]:
     times = np.arange(START, END + 1, 1000 / RATE)
     folder = os.environ.get("ECG_REAL_DATA")
     if folder:
-        found, settings = [], EXTRACT.model_copy(update={"sampling_rate": RATE, "low_pass": 40.0}).model_dump()
+        found, settings = [], EXTRACT.model_copy(update={"sampling_rate": RATE, "low_pass": 40.0})
         for path in sorted((Path(folder) / "ptb-xl" / "records500").rglob("*.hea")):
             samples, _ = read_samples(read_header(path))
-            beat = median_beat(samples, 500, **settings)
+            beat = median_beat(samples, 500, settings)
             if beat.beat is not None and beat.n_used >= 8:
                 found.append((beat.noise_uv, beat.beat.T))
         shapes = [shape for _, shape in sorted(found, key=lambda pair: pair[0])[:n]]

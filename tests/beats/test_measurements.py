@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT, ecg_signal
 
-from ecg.beats.measurements import has_pacing_spikes, measure_beats
+from ecg.beats.measurements import measure_beats
 from ecg.beats.median import find_beats
+from ecg.beats.pacing import has_pacing_spikes
 from ecg.leads import INDEPENDENT
 from ecg.params import read_params
 from ecg.recordings.wfdb_io import read_header, read_samples
