@@ -9,8 +9,9 @@ import yaml
 from scipy.interpolate import CubicSpline
 
 from ecg.beats.median import median_beat
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import abnormal, healthy_heart, ischemic, leads
-from ecg.recordings.wfdb_io import read_header, read_samples
 
 SETTINGS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())["extract"]
 START, END = -250, 500  # ms

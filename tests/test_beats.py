@@ -7,8 +7,9 @@ from conftest import ROOT, ecg_signal
 from ecg.beats.median import median_beat, resample, window
 from ecg.leads import LEADS, MISSING
 from ecg.params import read_params
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import healthy_heart, leads
-from ecg.recordings.wfdb_io import read_header, read_samples
 
 SETTINGS = read_params(ROOT / "params.yaml").extract.model_dump()
 TIMES = window(-250, 500, 250) * 4.0

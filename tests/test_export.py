@@ -11,7 +11,8 @@ from reference import SETTINGS
 
 from ecg.beats.median import median_beat
 from ecg.network.fcn import load_model, probabilities
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
 pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")

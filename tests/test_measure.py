@@ -7,7 +7,8 @@ from reference import SETTINGS
 from ecg.beats.measurements import has_pacing_spikes, measure_beats
 from ecg.beats.median import find_beats
 from ecg.leads import INDEPENDENT
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 
 
 def beat(step: float, *, onset: float, j: float, st: float, t: float) -> tuple[np.ndarray, np.ndarray]:
