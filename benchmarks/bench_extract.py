@@ -35,7 +35,8 @@ from scipy import fft
 
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.stage.parallel import in_parallel
 from ecg.stage.store import write_rows
 

@@ -9,8 +9,9 @@ from scipy.interpolate import CubicSpline
 
 from ecg.beats.median import median_beat
 from ecg.params import read_params
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import abnormal, healthy_heart, ischemic, leads
-from ecg.recordings.wfdb_io import read_header, read_samples
 
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
 START, END = -250, 500  # ms

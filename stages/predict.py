@@ -33,8 +33,9 @@ from ecg.evaluation.questions import ischemia_score
 from ecg.leads import MISSING, BadRecording, derive_leads, find_leads
 from ecg.network.description import Description, read_description
 from ecg.params import Extract
-from ecg.recordings.sources import SUFFIXES, Found, find_recordings
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
+from ecg.recordings.sources import SUFFIXES, RecordingFile, find_recordings
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
 from ecg.stage.paths import MODEL
@@ -67,21 +68,21 @@ def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: Ex
     return Seen(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
 
 
-def read(found: Found, extract: Extract) -> Seen:
+def read(recording: RecordingFile, extract: Extract) -> Seen:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
-        header = read_header(found.header, found.root)
+        header = read_header(recording.header, recording.root)
         samples, flags = read_samples(header)
     except BadRecording as error:
         return Seen(MedianBeat(None, reason=str(error)), [])
     return see(samples, header.sampling_rate, flags, extract)
 
 
-def read_batch(batch: list[Found], extract: Extract, keep: bool) -> list[Seen]:
+def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list[Seen]:
     """Read recordings; keep the samples only of refused ones that are to be drawn."""
     # As in extract: sums must not depend on how many threads there are.
     with threadpool_limits(limits=1):
-        seen = [read(found, extract) for found in batch]
+        seen = [read(recording, extract) for recording in batch]
     return [one if keep and one.beat.reason else one._replace(samples=None) for one in seen]
 
 
@@ -153,7 +154,7 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
     return {key: value for key, value in row.items() if key != "record"}
 
 
-def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
+def find(parser: argparse.ArgumentParser, given: list[str]) -> list[RecordingFile]:
     """Find the recordings that the arguments name; wrong usage where there is none."""
     roots, headers = {}, []
     for text in given:
@@ -165,7 +166,7 @@ def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
             headers.append(header)
         else:
             parser.error(f"RECORD is {text}: no such record or folder")
-    found = [Found(header.stem, header, {}) for header in headers]
+    found = [RecordingFile(header.stem, header, {}) for header in headers]
     for text, root in roots.items():
         below, _ = find_recordings({"": root}, lambda header: {})
         if not below:

@@ -12,7 +12,8 @@ from ecg.beats.median import median_beat
 from ecg.network.fcn import probabilities
 from ecg.network.model_file import load_model
 from ecg.params import read_params
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 
 EXTRACT = read_params(ROOT / "params.yaml").extract
 

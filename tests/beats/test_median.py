@@ -9,8 +9,9 @@ from ecg.beats.median import median_beat
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS, MISSING
 from ecg.params import read_params
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import healthy_heart, leads
-from ecg.recordings.wfdb_io import read_header, read_samples
 
 EXTRACT = read_params(ROOT / "params.yaml").extract
 TIMES = beat_times(EXTRACT)
