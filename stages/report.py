@@ -11,12 +11,12 @@ import json
 import numpy as np
 import pandas as pd
 
-import ecg.reporting.tables as tables
-from ecg.beats.median import window_times
+from ecg.beats.windows import beat_times
 from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind, format_number
-from ecg.evaluation.scores import ischemia_score
+from ecg.evaluation.questions import ischemia_score
 from ecg.network.description import Description, read_description
 from ecg.params import read_params
+from ecg.reporting import tables
 from ecg.reporting.citations import cite_sources
 from ecg.reporting.curves import plot_learning_curve, plot_precision_recall, plot_reliability, plot_roc
 from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
@@ -24,27 +24,8 @@ from ecg.reporting.environment import describe_environment
 from ecg.reporting.figures import data_uri, inline_svg
 from ecg.reporting.forest import plot_audit, plot_subgroups
 from ecg.reporting.page import render
+from ecg.stage import paths
 from ecg.stage.files import replacing, write_json
-from ecg.stage.paths import (
-    ACTIVATION,
-    AUDIT_TABLE,
-    BEATS_TABLE,
-    CONFUSION,
-    ENVIRONMENT,
-    EVALUATE_METRICS,
-    EVALUATE_TABLE,
-    HISTORY,
-    MODEL,
-    MODEL_CARD,
-    PRECISION_RECALL,
-    PREDICTIONS,
-    RECORDINGS_TABLE,
-    RELIABILITY,
-    REPORT,
-    ROC,
-    SPLIT,
-    SUBGROUPS,
-)
 from ecg.stage.script import run_stage
 from ecg.stage.tables import CLASSES, load_split, read_table
 
@@ -53,8 +34,7 @@ ERRORS = 4  # of each kind, in the page
 
 def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
     """Return what activation maps (test records x steps) say, and beats coloured by them as pictures."""
-    extract, architecture = description.extract, description.architecture
-    times = window_times(extract.window_start, extract.window_end, extract.sampling_rate)
+    architecture, times = description.architecture, beat_times(description.extract)
     # A step of a map is as many samples as the network saw as one.
     steps = times[: architecture.pool * activation.shape[1]].reshape(-1, architecture.pool).mean(axis=1)
     reach = architecture.pool * (1 + sum(kernel - 1 for kernel in architecture.kernels))
@@ -69,29 +49,32 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
     for name, rows in members.items():
         mean = beats[rows].mean(axis=0, dtype=np.float64)
         means.append((name, rows.sum(), draw(mean, f"Mean beat, {name}", maps[name])))
-    for row in tables.confident_errors(test, description.threshold, ERRORS).itertuples():
-        title = f"{row.kind}, score {format_number(row.score)}"
-        errors.append((row, draw(beats[row.Index], title, activation[row.Index])))
+    for row in tables.confident_errors(test, description.threshold, ERRORS).reset_index(names="i").to_dict("records"):
+        title = f"{row['kind']}, score {format_number(row['score'])}"
+        errors.append((row, draw(beats[row["i"]], title, activation[row["i"]])))
     return {
         "maps": maps,
         "steps": steps,
         "shares": tables.evidence_shares(maps["ischemia"], steps),
         "peak": steps[maps["ischemia"].argmax()],
-        "reach": reach * 1000 / extract.sampling_rate,
+        "reach": reach * 1000 / description.extract.sampling_rate,
         "means": means,
         "errors": errors,
     }
 
 
 def main() -> None:
-    params, description = read_params(), read_description(MODEL)
-    metrics, scores = json.loads(EVALUATE_METRICS.read_text(encoding="utf-8")), pd.read_csv(EVALUATE_TABLE)
-    roc, precision_recall, bins = pd.read_csv(ROC), pd.read_csv(PRECISION_RECALL), pd.read_csv(RELIABILITY)
-    groups, audit, history = pd.read_csv(SUBGROUPS), pd.read_csv(AUDIT_TABLE), pd.read_csv(HISTORY)
-    (beats, rows), activation = load_split("test"), np.load(ACTIVATION)
-    test = read_table(PREDICTIONS).set_index("record").loc[rows.record].reset_index()
+    params, description = read_params(), read_description(paths.MODEL)
+    metrics = json.loads(paths.EVALUATE_METRICS.read_text(encoding="utf-8"))
+    evaluated = (paths.EVALUATE_TABLE, paths.ROC, paths.PRECISION_RECALL, paths.CONFUSION, paths.RELIABILITY)
+    scores, roc, precision_recall, confusion, bins = map(pd.read_csv, evaluated)
+    groups, audit, history = map(pd.read_csv, (paths.SUBGROUPS, paths.AUDIT_TABLE, paths.HISTORY))
+    (beats, rows), activation = load_split("test"), np.load(paths.ACTIVATION)
+    test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
     test["score"] = ischemia_score({name: test[f"p_{name}"].to_numpy() for name in description.classes}, "roc_auc")
-    counts, refused = tables.count_recordings(read_table(RECORDINGS_TABLE), read_table(BEATS_TABLE), read_table(SPLIT))
+    counts, refused = tables.count_recordings(
+        *map(read_table, (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.SPLIT))
+    )
 
     evidence, environment = draw_beats(test, beats, activation, description), describe_environment()
     recordings, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)
@@ -122,7 +105,7 @@ def main() -> None:
         "charts": {name: (inline_svg(figure, name), table) for name, (figure, table) in charts.items()},
         "rates": tables.measure_table(scores, tables.RATES),
         "calibration": tables.measure_table(scores, tables.CALIBRATION),
-        "confusion": tables.confusion_table(pd.read_csv(CONFUSION), description.classes),
+        "confusion": tables.confusion_table(confusion, description.classes),
         "evidence": evidence,
         "counts": counts,
         "totals": counts.iloc[-1].to_dict(),
@@ -133,11 +116,11 @@ def main() -> None:
         "citations": cite_sources(sources, kaggle=params.download.source == "kaggle"),
     }
     page, card = render("report.html", values), render("model_card.md", values)
-    for path, text in ((REPORT, page), (MODEL_CARD, card)):
+    for path, text in ((paths.REPORT, page), (paths.MODEL_CARD, card)):
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    write_json(ENVIRONMENT, environment)
-    print(f"{REPORT}: {len(page.encode()) / 1000:.0f} kB")
+    write_json(paths.ENVIRONMENT, environment)
+    print(f"{paths.REPORT}: {len(page.encode()) / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clones import ROOT, STAGES, run_stage, shrink
+from projects import ROOT, STAGES, run_stage, shrink
 
 from ecg.leads import LEADS
 from ecg.recordings.synthetic import healthy_heart, leads

@@ -1,7 +1,9 @@
-"""dvc.yaml held to the code: what it declares is what the scripts import, read and write."""
+"""dvc.yaml held to the code: what a stage imports, reads and writes; and which room of ecg may import which."""
 
 import ast
 import hashlib
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,78 +12,161 @@ import yaml
 from ecg.params import Params
 
 ROOT = Path(__file__).parent.parent
+CODE = ROOT / "stages"
+PATHS = CODE / "ecg/stage/paths.py"
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = list(PIPELINE["stages"])
+MODULES = sorted(path for path in (CODE / "ecg").rglob("*.py") if path.name != "__init__.py")
+# In the order in which data flow: a room imports those before it.
+ROOMS = ["recordings", "beats", "network", "evaluation", "reporting"]
+# What DVC may track; data/.lock is none of it.
+TRACKED = re.compile(r"(data|metrics)/\w|stages/templates$|requirements\.txt$")
+SPELLED = re.compile(r"\b(data|metrics)/\w")
 
 
+@cache
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def local_imports(path: Path) -> set[Path]:
-    """The modules of ecg that a file imports, anywhere in it, and those that they import."""
-    found = set()
+def module(name: str) -> Path | None:
+    """The file of a dotted name, where it is that of a module."""
+    path = CODE / (name.replace(".", "/") + ".py")
+    return path if path.exists() else None
+
+
+@cache
+def imports(path: Path) -> dict[str, tuple[Path, str | None]]:
+    """Of each name that a file imports from ecg, anywhere in it: the module, and its name there (None: the module)."""
+    found = {}
     for node in ast.walk(parse(path)):
-        names = []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module] if node.module != "ecg" else [f"ecg.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.ImportFrom) and (node.module or "ecg").split(".")[0] == "ecg":
+            for alias in node.names:
+                whole = module(f"{node.module}.{alias.name}")
+                home = whole or module(node.module)
+                assert home and not node.level, f"{path}:{node.lineno}: {ast.unparse(node)} is no module of ecg"
+                found[alias.asname or alias.name] = (home, None if whole else alias.name)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            if name.startswith("ecg"):
-                module = ROOT / "stages" / (name.replace(".", "/") + ".py")
-                found |= {module} | local_imports(module)
+            ours = [alias for alias in node.names if alias.name.split(".")[0] == "ecg"]
+            found |= {alias.asname or alias.name: (module(alias.name), None) for alias in ours}
     return found
+
+
+def local_imports(path: Path) -> set[Path]:
+    """The modules of ecg that a file imports, and those that they import."""
+    found, todo = set(), [path]
+    while todo:
+        new = {home for home, _ in imports(todo.pop()).values()} - found
+        found |= new
+        todo += new
+    return found
+
+
+@cache
+def definitions(path: Path) -> dict[str, ast.stmt]:
+    """The functions, classes and constants at the top of a file."""
+    found = {}
+    for node in parse(path).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        for target in node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]:
+            found |= {name.id: node for name in ast.walk(target) if isinstance(name, ast.Name)} if target else {}
+    return found
+
+
+def meaning(path: Path, node: ast.AST) -> tuple[Path, str] | None:
+    """What an expression of a file names: something at the top of it or of another module of ecg."""
+    if isinstance(node, ast.Name):
+        home, name = imports(path).get(node.id, (path, node.id))
+    elif isinstance(node, ast.Attribute) and imports(path).get(ast.unparse(node.value), (None, ""))[1] is None:
+        home, name = imports(path)[ast.unparse(node.value)][0], node.attr
+    else:
+        return None
+    return (home, name) if name in definitions(home) else None
+
+
+@cache
+def reached(stage: str) -> set[tuple[Path, str]]:
+    """All that a stage's script defines or uses, directly or by what it uses, as module and name."""
+    script = CODE / f"{stage}.py"
+    found = {(script, name) for name in definitions(script)}
+    todo = list(found)
+    while todo:
+        path, name = todo.pop()
+        new = {meaning(path, node) for node in ast.walk(definitions(path)[name])} - found - {None}
+        found |= new
+        todo += new
+    return found
+
+
+def tracked(path: Path, name: str) -> str | None:
+    """The path that a constant of the form NAME = Path("...") stands for, if DVC may track it."""
+    value = getattr(definitions(path)[name], "value", None)
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "Path" and TRACKED.match(value.args[0].value):
+        return value.args[0].value
+    return None
+
+
+def parameters(function: ast.FunctionDef) -> set[str]:
+    return {arg.arg for arg in ast.walk(function.args) if isinstance(arg, ast.arg)}
+
+
+def handed_over(path: Path, code: ast.AST, writers: set[tuple[Path, str]]) -> list[ast.expr]:
+    """The arguments of all calls of `writers` in a piece of code; in a loop over them, what it loops over."""
+    calls = [node for node in ast.walk(code) if isinstance(node, ast.Call) and meaning(path, node.func) in writers]
+    given = [arg for call in calls for arg in [*call.args, *[keyword.value for keyword in call.keywords]]]
+    names = {arg.id for arg in given if isinstance(arg, ast.Name)}
+    for loop in [node for node in ast.walk(code) if isinstance(node, ast.For)]:
+        if names & {name.id for name in ast.walk(loop.target) if isinstance(name, ast.Name)}:
+            given += ast.walk(loop.iter)
+    return given
+
+
+def written(stage: str) -> set[str]:
+    """The paths that a script hands to `replacing`, or to a function that hands them on to it."""
+    code = {(path, name): definitions(path)[name] for path, name in reached(stage)}
+    functions = {key: node for key, node in code.items() if isinstance(node, ast.FunctionDef)}
+    writers, more = set(), {(CODE / "ecg/stage/files.py", "replacing")}
+    while more:
+        writers |= more
+        more = {
+            (path, name)
+            for (path, name), node in functions.items()
+            if parameters(node) & {ast.unparse(arg) for arg in handed_over(path, node, writers)}
+        } - writers
+    given = {meaning(path, arg) for (path, _), node in functions.items() for arg in handed_over(path, node, writers)}
+    return {tracked(*constant) for constant in given - {None}} - {None}
 
 
 def paths(entries: list) -> set[str]:
     return {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
 
 
-def path_constants(path: Path) -> dict[str, str]:
-    """The module's constants of the form NAME = Path("...")."""
-    return {
-        node.targets[0].id: node.value.args[0].value
-        for node in parse(path).body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "Path"
-    }
-
-
-def constants_of(stage: str) -> dict[str, str]:
-    script = ROOT / f"stages/{stage}.py"
-    found = {}
-    for module in sorted(local_imports(script)):
-        found |= path_constants(module)
-    return found | path_constants(script)
-
-
-def written(stage: str) -> set[str]:
-    """The constants that a script hands to `replacing`, `write_json` or `save_figure`, alone or in a loop over them."""
-    constants = path_constants(ROOT / f"stages/{stage}.py")
-    found = set()
-    for node in ast.walk(parse(ROOT / f"stages/{stage}.py")):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("replacing", "write_json", "save_figure"):
-            found |= {arg.id for arg in node.args if isinstance(arg, ast.Name) and arg.id in constants}
-        if isinstance(node, ast.For) and "replacing(path)" in ast.unparse(node):
-            found |= {name.id for name in ast.walk(node.iter) if isinstance(name, ast.Name) and name.id in constants}
-    return {constants[name] for name in found}
+def assert_declared(stage: str, key: str, declared: set[str], found: set[str]) -> None:
+    """Fail with the lines that dvc.yaml lacks or has too many."""
+    lines = [f"    - {path}  # is missing" for path in sorted(found - declared)]
+    lines += [f"    - {path}  # is too many" for path in sorted(declared - found)]
+    assert not lines, "\n".join([f"dvc.yaml, {stage}, {key}:", *lines])
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_are_the_transitive_local_imports(stage):
-    script = ROOT / f"stages/{stage}.py"
+    script = CODE / f"{stage}.py"
     declared = {dep for dep in PIPELINE["stages"][stage]["deps"] if dep.endswith(".py")}
-    assert declared == {path.relative_to(ROOT).as_posix() for path in {script} | local_imports(script)}
+    found = {path.relative_to(ROOT).as_posix() for path in {script} | local_imports(script)}
+    assert_declared(stage, "deps", declared, found)
 
 
 def test_package_init_is_a_docstring():
     # It is imported by all, and declared by none.
-    assert [type(node) for node in parse(ROOT / "stages/ecg/__init__.py").body] == [ast.Expr]
+    packages = [path for path in (CODE / "ecg").rglob("*") if path.is_dir() and path.name != "__pycache__"]
+    for package in [CODE / "ecg", *packages]:
+        assert [type(node) for node in parse(package / "__init__.py").body] == [ast.Expr], package
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_declared_are_those_read(stage):
-    tree = parse(ROOT / f"stages/{stage}.py")
+    tree = parse(CODE / f"{stage}.py")
     read = {
         node.attr
         for node in ast.walk(tree)
@@ -89,33 +174,48 @@ def test_params_declared_are_those_read(stage):
         and node.attr in Params.model_fields
         and ast.unparse(node.value) in ("params", "read_params()")
     }
-    assert set(PIPELINE["stages"][stage].get("params", [])) == read
+    assert_declared(stage, "params", set(PIPELINE["stages"][stage].get("params", [])), read)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_param_of_a_section_is_used(stage):
     if stage not in Params.model_fields:
         return  # it has no knobs
-    tree = parse(ROOT / f"stages/{stage}.py")
-    if f"{stage}.model_dump()" in ast.unparse(tree):
-        return  # handed on whole, to keyword-only parameters that must match
-    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert set(Params.model_fields[stage].annotation.model_fields) <= used
+    used = set()
+    for path, name in reached(stage):
+        if path != CODE / "ecg/params.py":
+            nodes = list(ast.walk(definitions(path)[name]))
+            used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+            # As in model_dump(include={"filters"}).
+            used |= {node.value for node in nodes if isinstance(node, ast.Constant)}
+    assert set(Params.model_fields[stage].annotation.model_fields) - used == set()
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_outputs_are_those_the_script_writes(stage):
     declared = PIPELINE["stages"][stage]
-    assert paths(declared.get("outs", [])) | paths(declared.get("metrics", [])) == written(stage)
+    outputs = paths(declared.get("outs", [])) | paths(declared.get("metrics", []))
+    assert_declared(stage, "outs and metrics", outputs, written(stage))
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_data_deps_are_the_paths_in_the_code(stage):
-    declared = PIPELINE["stages"][stage]
-    data = {dep for dep in declared["deps"] if not dep.endswith(".py")}
-    read = ("data/", "metrics/", "stages/templates", "requirements.txt")
-    known = {path for path in constants_of(stage).values() if path.startswith(read)}
-    assert data == known - written(stage)
+    data = {dep for dep in PIPELINE["stages"][stage]["deps"] if not dep.endswith(".py")}
+    known = {tracked(*constant) for constant in reached(stage)} - {None}
+    assert_declared(stage, "deps", data, known - written(stage))
+
+
+def test_a_path_is_spelled_once():
+    spelled = []
+    for path in sorted(set(CODE.rglob("*.py")) - {PATHS}):
+        nodes = list(ast.walk(parse(path)))
+        # Of a function or a file, the docstring.
+        prose = [node.value for node in nodes if isinstance(node, ast.Expr)]
+        texts = [node for node in nodes if isinstance(node, ast.Constant) and node not in prose]
+        spelled += [f"{path}:{node.lineno} {node.value!r}" for node in texts if SPELLED.search(str(node.value))]
+    assert not spelled, f"these belong in {PATHS.relative_to(ROOT)}:\n" + "\n".join(spelled)
+    values = [tracked(PATHS, name) for name in definitions(PATHS)]
+    assert len(values) == len(set(values))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -156,14 +256,24 @@ def test_lock_is_fresh():
                 assert dep["md5"] == hashlib.md5(content).hexdigest(), f"{dep['path']} changed since `dvc repro`"
 
 
-def test_import_order_is_a_tree():
-    # A module of ecg imports no script, and the imports make no circle (the recursion would not end).
-    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    for module in (ROOT / "stages/ecg").glob("*.py"):
-        local_imports(module)
-        for node in ast.walk(parse(module)):
-            if isinstance(node, ast.ImportFrom):
-                assert node.module.split(".")[0] not in scripts
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(CODE / "ecg").as_posix())
+def test_a_room_imports_only_those_before_it(path):
+    room = path.relative_to(CODE / "ecg").parts[0].removesuffix(".py")
+    assert room in ("leads", "params", "stage", *ROOMS), f"{room} is no room"
+    allowed = {"leads": {"stage"}, "params": {"leads", "stage"}, "stage": {"stage"}}
+    earlier = {"leads", "params", "stage", *ROOMS[: ROOMS.index(room) + 1]} if room in ROOMS else allowed[room]
+    used = {home.relative_to(CODE / "ecg").parts[0].removesuffix(".py") for home, _ in imports(path).values()}
+    assert used <= earlier
+    assert path not in local_imports(path), "imports make a circle"
+    scripts = {script.stem for script in CODE.glob("*.py")}
+    nodes = [node for node in ast.walk(parse(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {getattr(node, "module", None) or node.names[0].name for node in nodes}
+    assert not scripts & names, "a module of ecg imports no script"
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "download"])
+def test_a_change_of_a_reader_reruns_download_only(stage):
+    assert [path.name for path in local_imports(CODE / f"{stage}.py") if path.parent.name == "recordings"] == []
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-cuda.lock"])

@@ -10,9 +10,9 @@ import pytest
 from conftest import ecg_signal, write_challenge
 from predict import main, predict
 
-from ecg import script
 from ecg.leads import LEADS
 from ecg.recordings.synthetic import write_recordings
+from ecg.stage.script import run as run_script
 
 KEYS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
 SAMPLES = ecg_signal(10)
@@ -39,7 +39,7 @@ def run(model, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["predict", "--model", str(model), *map(str, arguments)])
         status = 0
         try:
-            script.run(main)
+            run_script(main)
         except SystemExit as end:
             status = end.code
         return Done(status or 0, *capsys.readouterr())

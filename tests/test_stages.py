@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from clones import differences, outputs
-from conftest import STAGES, run_stage
+from projects import STAGES, differences, outputs, run_stage
 from safetensors import safe_open
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 

@@ -1,3 +1,5 @@
+"""The stage train, killed and run again."""
+
 import os
 import shutil
 import signal
@@ -5,148 +7,7 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-import pytest
-import torch
 import yaml
-
-from ecg.evaluation.scores import roc_auc
-from ecg.network.checkpoint import read_checkpoint, write_checkpoint
-from ecg.network.fcn import FCN, probabilities
-from ecg.network.training import choose_precision, class_weights, fit, headline_scores, standardise
-from ecg.stage.script import UsageError
-
-CLASSES = ["normal", "ischemia", "other"]
-SETTINGS = {
-    "epochs": 6,
-    "patience": 6,
-    "batch_size": 16,
-    "lr": 0.003,
-    "weight_decay": 0.01,
-    "average": 0.5,
-    "seed": 1,
-}
-
-
-def headline_auc(scores: np.ndarray, target: np.ndarray) -> float:
-    return float(roc_auc(*headline_scores(scores, target, CLASSES))[0])
-
-
-def beats(n: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Noise, with a bump in the leads that belong to the class."""
-    rng = np.random.default_rng(seed)
-    target = rng.permutation(np.arange(n) % 3)
-    x = rng.normal(0, 1, (n, 12, 60)).astype(np.float32)
-    for i, place in enumerate(target):
-        x[i, 4 * place : 4 * place + 4, 20:28] += signal
-    return x, target
-
-
-def trained(train, val, **changes):
-    torch.use_deterministic_algorithms(True)
-    torch.manual_seed(1)
-    model = FCN(leads=12, classes=3, filters=[16, 16], kernels=[8, 3], dropout=[0.1, 0.1])
-    standardise(model, train[0])
-    state, history, best = fit(model, train, val, CLASSES, **(SETTINGS | changes))
-    model.load_state_dict(state)
-    return model, history, best
-
-
-def test_it_learns_what_is_there_and_nothing_else():
-    model, history, _ = trained(beats(240, 0), beats(90, 1))
-    fresh, target = beats(300, 2)
-    assert headline_auc(probabilities(model, fresh), target) > 0.97
-    assert history[-1]["train_loss"] < history[0]["train_loss"]
-
-    x, target = beats(240, 0)
-    blind, _, _ = trained((x, np.random.default_rng(9).permutation(target)), beats(90, 1))
-    fresh, target = beats(600, 2, signal=0)
-    assert headline_auc(probabilities(blind, fresh), target) == pytest.approx(0.5, abs=0.1)
-
-
-def test_what_is_kept_is_the_best_epoch_on_val():
-    val = beats(90, 1, signal=0.3)
-    model, history, best = trained(beats(240, 0, signal=0.3), val)
-    assert best["val_roc_auc"] == max(row["val_roc_auc"] for row in history)
-    assert headline_auc(probabilities(model, val[0]), val[1]) == pytest.approx(best["val_roc_auc"], abs=1e-9)
-
-
-def test_patience_stops_early():
-    _, history, best = trained(beats(240, 0, signal=0.3), beats(90, 1, signal=0.3), epochs=40, patience=2)
-    assert len(history) < 40
-    assert len(history) - best["epoch"] == 2
-
-
-def test_divergence_is_said_in_one_line():
-    with pytest.raises(UsageError, match=r"diverged in epoch 1; train\.lr is 1e\+30"):
-        trained(beats(60, 0), beats(30, 1), lr=1e30)
-
-
-def test_same_seed_same_weights_other_seed_other_weights():
-    one, again, other = (trained(beats(60, 0), beats(30, 1), epochs=2, seed=seed)[0].state_dict() for seed in (1, 1, 2))
-    assert all(torch.equal(one[name], again[name]) for name in one)
-    assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
-
-
-def test_normalisation_comes_from_train():
-    x, _ = beats(50, 0)
-    model = FCN(leads=12, classes=3, filters=[4], kernels=[3], dropout=[0.0])
-    standardise(model, x)
-    np.testing.assert_allclose(model.mean[:, 0], x.mean(axis=(0, 2)), atol=1e-6)
-    np.testing.assert_allclose(model.std[:, 0], x.std(axis=(0, 2)), rtol=1e-5)
-
-
-def test_classes_count_alike():
-    target = torch.tensor([0] * 6 + [1] * 3 + [2])
-    weights = class_weights(target, 3)
-    sums = torch.stack([weights[target[target == c]].sum() for c in range(3)])
-    torch.testing.assert_close(sums, torch.full((3,), 10 / 3))
-
-
-def test_headline_auc_by_hand():
-    # p(i) / (p(i) + p(n)) is .75 and .4 in two ischemic, .5 and .2 in two normal; the fifth, other, does not count.
-    p = np.array([[0.1, 0.3, 0.6], [0.3, 0.2, 0.5], [0.5, 0.5, 0.0], [0.8, 0.2, 0.0], [0.0, 1.0, 0.0]])
-    assert headline_auc(p, np.array([1, 1, 0, 0, 2])) == pytest.approx(3 / 4)
-
-
-def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(tmp_path):
-    train, val, path = beats(60, 0), beats(30, 1), tmp_path / "run/member-1"
-    whole, history, best = trained(train, val, save=lambda state: None)
-
-    def stop_after_three(state):
-        write_checkpoint(path, state)
-        if len(state["history"]) == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(train, val, save=stop_after_three)
-    state = read_checkpoint(path)
-    torch.rand(7)  # the random numbers go on where they were, whatever was drawn since
-    again, same_history, same_best = trained(train, val, state=state, save=lambda state: write_checkpoint(path, state))
-    assert (same_history, same_best) == (history, best)
-    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in whole.state_dict().items())
-    # Finished already: nothing is left to do.
-    _, same_history, _ = trained(train, val, state=read_checkpoint(path), save=pytest.fail)
-    assert same_history == history
-
-
-def test_a_checkpoint_that_is_broken_or_of_another_run_is_discarded_in_one_line(tmp_path, capsys):
-    path = tmp_path / "run/member-1"
-    assert read_checkpoint(path) is None
-    write_checkpoint(path, {"weights": torch.ones(100), "history": [{"epoch": 1}]})
-    assert read_checkpoint(path)["history"] == [{"epoch": 1}]
-    assert [p.name for p in path.parent.iterdir()] == ["member-1"]
-    assert capsys.readouterr().err == ""
-    whole = path.read_bytes()
-    other = tmp_path / "other/member-1"
-    other.parent.mkdir()
-    other.write_bytes(whole)
-    assert read_checkpoint(other) is None
-    assert capsys.readouterr().err.count("\n") == 1
-    for content in (b"", whole[:10], whole[:-1], whole[:300] + b"?" + whole[301:]):
-        path.write_bytes(content)
-        assert read_checkpoint(path) is None
-        assert capsys.readouterr().err.count("\n") == 1
 
 
 def start(folder, root):
@@ -193,17 +54,3 @@ def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_
         expected = (undisturbed / name).read_bytes()
         assert (killed / name).read_bytes() == (twin / name).read_bytes() == expected
     assert list(tmp_path.glob(".cache/train/*")) == list(undisturbed.glob(".cache/train/*")) == []
-
-
-def test_precision_is_chosen_by_environment(monkeypatch):
-    monkeypatch.delenv("PRECISION", raising=False)
-    assert choose_precision() == "float32"
-    exact, _, _ = trained(beats(60, 0), beats(30, 1), epochs=2)
-    monkeypatch.setenv("PRECISION", "bf16")
-    coarse, history, _ = trained(beats(60, 0), beats(30, 1), epochs=2, precision=choose_precision())
-    near = [(a - b).abs().max() for a, b in zip(exact.parameters(), coarse.parameters(), strict=True)]
-    assert 0 < max(near) < 0.02
-    assert history[-1]["train_loss"] < 1.2
-    monkeypatch.setenv("PRECISION", "half")
-    with pytest.raises(UsageError, match="PRECISION is 'half'; allowed: float32, tf32, bf16"):
-        choose_precision()

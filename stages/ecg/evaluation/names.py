@@ -1,6 +1,6 @@
 """What questions, models, groups and data are called, and how a number is written: one way wherever it is shown."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ def format_number(value: float) -> str:
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
 
 
-def format_interval(row: Mapping[Hashable, float], value: str = "value") -> str:
+def format_interval(row: Mapping, value: str = "value") -> str:
     """Return a number of a table's row with its 95% interval, or the reason why there is none."""
     if pd.isna(row[value]):
         return f"none: {row['reason']}"

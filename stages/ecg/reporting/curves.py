@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
+from ecg.evaluation.calibration import wilson
+from ecg.evaluation.history import kept_epochs
 from ecg.evaluation.names import QUESTION_TITLES, format_interval, format_number
-from ecg.evaluation.scores import kept_epochs, wilson
 from ecg.reporting.figures import CLASS_COLORS, GREY, QUESTION_STYLES, WIDTH, create_figure
 
 UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
@@ -67,10 +68,10 @@ def plot_confusion(pairs: pd.DataFrame, classes: list[str], recordings: str) -> 
 
 def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) -> plt.Figure:
     """Draw metrics/reliability.csv: the share of ischemia among scores alike, with its 95% Wilson interval."""
+    names = {"calibration_slope": "slope", "calibration_intercept": "intercept", "brier": "Brier score"}
+    names |= {"expected_calibration_error": "calibration error"}
     value = scores.set_index("measure").value.map(format_number)
-    slope = value.calibration_slope.replace("–", "none (no overlap)")
-    title = f"Reliability, {recordings}: slope {slope}, intercept {value.calibration_intercept}, "
-    title += f"Brier score {value.brier}, calibration error {value.expected_calibration_error}"
+    title = f"Reliability, {recordings}: " + ", ".join(f"{name} {value[key]}" for key, name in names.items())
     figure, (axes, counts) = create_figure(title, 5.6, 2, 1, height_ratios=[4, 1], sharex=True)
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
     bins = wilson(bins)

@@ -89,7 +89,7 @@ def color_trace(axes: plt.Axes, x: np.ndarray, y: np.ndarray, colors: np.ndarray
     colors = np.repeat(colors, len(x) // len(colors), axis=0)[: len(x) - 1]
     points = np.column_stack([x, y])
     pieces = np.stack([points[:-1], points[1:]], axis=1)[: len(colors)]
-    axes.add_collection(LineCollection(pieces, colors=colors, lw=width, capstyle="round"))
+    axes.add_collection(LineCollection(list(pieces), colors=colors, lw=width, capstyle="round"))
 
 
 def draw_color_bar(figure: plt.Figure, mappable: ScalarMappable, place: tuple, font: float) -> None:

@@ -19,7 +19,7 @@ def cut(text: str, length: int) -> str:
 def draw_estimate(axes: plt.Axes, y: float, row: dict, question: str) -> None:
     """Draw roc_auc, low and high of a row as a point and a line, with the numbers beside; or the reason for none."""
     color, _, marker = QUESTION_STYLES.get(question, (GREY, "-", "X"))
-    beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
+    beside: dict = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
     if pd.isna(row["roc_auc"]):
         axes.text(0.02, y, cut(row["reason"], 46), color="#666666", **beside)
         return
@@ -40,7 +40,8 @@ def finish_forest(axes: plt.Axes, lows: pd.Series, lines: int) -> None:
 
 def plot_subgroups(groups: pd.DataFrame, recordings: str) -> plt.Figure:
     """Draw metrics/subgroups.csv, each grouping below its name."""
-    names, rows = [], []
+    names: list[str] = []
+    rows: list[dict | None] = []
     for grouping, members in groups.groupby("grouping", sort=False):
         if grouping != "all":
             names.append(grouping)

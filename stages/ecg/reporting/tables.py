@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ecg.evaluation.calibration import wilson
+from ecg.evaluation.history import kept_epochs
 from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_interval, group_name
-from ecg.evaluation.scores import kept_epochs, wilson
 from ecg.reporting.ecg_paper import QRS_END
 
 RATES = {
@@ -78,7 +79,7 @@ def audit_table(audit: pd.DataFrame) -> pd.DataFrame:
 
 
 def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
-    names = [group_name(row.grouping, row.group) for row in groups.itertuples()]
+    names = [group_name(*pair) for pair in zip(groups.grouping, groups.group, strict=True)]
     table = groups.assign(name=names, auc=intervals(groups, "roc_auc"))[["name", "n_ischemia", "n_normal", "auc"]]
     return table.set_axis(["group", "ischemic", "normal", "ROC AUC (95% interval)"], axis=1)
 

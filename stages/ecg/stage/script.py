@@ -21,7 +21,7 @@ class UsageError(Exception):
 def run(main: Callable[[], None]) -> None:
     """Run `main`; end with one line and status 1 on a user's mistake, with 130 on Ctrl-C."""
     # A terminal may know no "–".
-    sys.stdout.reconfigure(errors="replace")
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         main()
     except (UsageError, OSError) as error:

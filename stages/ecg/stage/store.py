@@ -21,7 +21,7 @@ def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shap
     with path.open("wb") as file:
         header(rows)
         for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype))
+            file.write(np.ascontiguousarray(block, dtype).data)
             rows += len(block)
         file.seek(0)
         header(rows)

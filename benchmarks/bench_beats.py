@@ -1,0 +1,160 @@
+"""How near the median beat comes to the known one, beside three other methods, under stated noise and ectopy.
+
+    python benchmarks/bench_beats.py [--recordings N] [--json]
+
+Prints for each condition and method the median RMSE of the beat (uV) and how many times the notebook's it is, the bias
+of ST at J + 60 ms (uV: of the 12 leads the one with the largest mean error), and the shares of normal beats kept and of
+ectopic beats rejected. Where a method finds no beat in some lead, that recording does not count in its RMSE. Known
+beats are real ones where ECG_REAL_DATA is set, else the dipole model's.
+"""
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
+
+import neurokit2
+import numpy as np
+from reference import CONDITIONS, EXTRACT, beat_at, known_beats, recording
+from scipy.signal import resample
+from tqdm import tqdm
+
+from ecg.beats.median import find_beats
+from ecg.beats.windows import beat_times
+from ecg.leads import LEADS
+
+TIMES = beat_times(EXTRACT)
+RATE = 500
+ST = 100  # ms from R: 60 ms after a J point at 40 ms
+
+
+def ours(samples):
+    found = find_beats(samples, RATE, EXTRACT)
+    return np.median(found.beats[found.used], axis=0).T, 1000 * found.r_peaks[found.used]
+
+
+def cleaned(samples):
+    return [neurokit2.ecg_clean(lead / 1000, sampling_rate=RATE) for lead in samples.T]
+
+
+def mean_beat(lead, peaks):
+    """The mean beat of one lead on TIMES, of the peaks (samples) whose window is inside."""
+    offsets = np.rint(TIMES * RATE / 1000).astype(int)
+    peaks = peaks[(peaks + offsets[0] >= 0) & (peaks + offsets[-1] < len(lead))]
+    return lead[peaks[:, None] + offsets].mean(axis=0), 1000 * peaks / RATE
+
+
+def find_peaks(lead):
+    return np.asarray(neurokit2.ecg_findpeaks(lead, sampling_rate=RATE)["ECG_R_Peaks"], dtype=int)
+
+
+def peaks_per_lead(samples):
+    beats = [mean_beat(lead, find_peaks(lead)) for lead in cleaned(samples)]
+    return np.column_stack([beat for beat, _ in beats]), beats[LEADS.index("II")][1]
+
+
+def common_peaks(samples):
+    signal = cleaned(samples)
+    peaks = find_peaks(np.sqrt(np.mean(np.square(signal), axis=0)))
+    return np.column_stack([mean_beat(lead, peaks)[0] for lead in signal]), mean_beat(signal[0], peaks)[1]
+
+
+def notebook(samples):
+    """Peaks in lead II, segments as long as the RR interval, each resampled to 250 samples, the median."""
+    signal = cleaned(samples)
+    peaks = find_peaks(signal[LEADS.index("II")])
+    columns = []
+    for lead in signal:
+        segments = neurokit2.ecg_segment(lead, peaks, sampling_rate=RATE)
+        times = 1000 * next(iter(segments.values())).index.to_numpy()
+        beats = [resample(np.nan_to_num(segment.Signal.to_numpy(float)), 250) for segment in segments.values()]
+        columns.append(np.interp(TIMES, np.linspace(times[0], times[-1], 250), np.median(beats, axis=0)))
+    return np.column_stack(columns), 1000 * peaks / RATE
+
+
+METHODS = {
+    "ours": ours,
+    "peaks per lead, mean": peaks_per_lead,
+    "common peaks, mean": common_peaks,
+    "notebook": notebook,
+}
+
+
+def isoelectric(beat):
+    return beat - np.median(beat[(TIMES >= -100) & (TIMES <= -60)], axis=0)
+
+
+def errors(found, known):
+    """The error (times x 12, uV) at the shift within 40 ms that fits best: where R is, is a matter of definition."""
+    shifts = np.arange(-40, 40.5, 1)
+    candidates = [isoelectric(found) - isoelectric(beat_at(known, TIMES + shift)) for shift in shifts]
+    best = min(range(len(shifts)), key=lambda i: np.mean(candidates[i] ** 2))
+    return 1000 * candidates[best], np.abs(TIMES + shifts[best] - ST).argmin()
+
+
+def share_found(peaks, used):
+    """The share of true peaks (ms), their windows inside the recording, that have a used one within 100 ms."""
+    inside = peaks[(peaks > 320) & (peaks < 9420)]
+    if not len(inside):
+        return np.nan
+    return np.mean(np.abs(inside[:, None] - used).min(axis=1, initial=np.inf) < 100)
+
+
+def bench(n):
+    known = known_beats(n)
+    rows = []
+    for condition, knobs in CONDITIONS.items():
+        for method, function in METHODS.items():
+            rmse, st, kept, rejected = [], [], [], []
+            for seed, beat in enumerate(tqdm(known, desc=f"{condition}, {method}", disable=None, leave=False)):
+                made = recording(beat, seed=seed, **knobs)
+                found, used = function(made.samples)
+                error, at = errors(found, beat)
+                rmse.append(np.sqrt(np.mean(error**2)))
+                st.append(error[at])
+                kept.append(share_found(made.normal, used))
+                rejected.append(1 - share_found(made.ectopic, used))
+            rows.append(
+                {
+                    "condition": condition,
+                    "method": method,
+                    "rmse_uv": round(float(np.nanmedian(rmse)), 2),
+                    "st_bias_uv": round(float(max(np.nanmean(st, axis=0), key=abs)), 2),
+                    "normal_kept": round(float(np.nanmean(kept)), 4),
+                    "ectopic_rejected": round(float(np.nanmean(rejected)), 4) if len(made.ectopic) else None,
+                }
+            )
+    theirs = {row["condition"]: row["rmse_uv"] for row in rows if row["method"] == "notebook"}
+    return [row | {"rmse_over_notebook": round(row["rmse_uv"] / theirs[row["condition"]], 3)} for row in rows]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", type=int, default=40, help="for each condition")
+    parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows = bench(arguments.recordings)
+    if arguments.json:
+        return print(json.dumps(rows))
+    kind = "real beats" if os.environ.get("ECG_REAL_DATA") else "beats of the dipole model"
+    print(f"{arguments.recordings} recordings of {kind} for each condition\n")
+    print(
+        f"{'condition':<12}{'method':<23}{'RMSE uV':>9}{'x notebook':>12}{'ST bias uV':>12}{'normal kept':>13}"
+        f"{'ectopic rejected':>18}"
+    )
+    for row in rows:
+        rejected = "" if row["ectopic_rejected"] is None else f"{row['ectopic_rejected']:.1%}"
+        print(
+            f"{row['condition']:<12}{row['method']:<23}{row['rmse_uv']:>9.1f}{row['rmse_over_notebook']:>12.2f}"
+            f"{row['st_bias_uv']:>12.1f}"
+            f"{row['normal_kept']:>13.1%}{rejected:>18}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+from test_fcn import small_model
+
+from ecg.evaluation.questions import ischemia_score
+from ecg.network.evidence import activation_maps, lead_contributions
+from ecg.network.fcn import logits, probabilities
+
+CLASSES = ["normal", "ischemia", "other"]
+BEATS = np.random.default_rng(1).normal(size=(5, 3, 51)).astype(np.float32)
+
+
+def log_odds(model, beats):
+    by_class = dict(zip(CLASSES, probabilities(model, beats).T, strict=True))
+    score = ischemia_score(by_class, "roc_auc")
+    return np.log(score / (1 - score))
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_a_map_adds_up_to_the_log_odds_of_the_score(pool):
+    model = small_model(classes=3, pool=pool)
+    model.log_shares += torch.tensor([-0.5, -1.0, -2.0])
+    maps, constant = activation_maps(model, CLASSES, BEATS)
+    assert maps.shape == (5, 51 // pool)
+    np.testing.assert_allclose(maps.mean(axis=1) + constant, log_odds(model, BEATS), rtol=1e-4, atol=1e-5)
+
+
+def test_a_map_is_high_where_the_evidence_is():
+    model = small_model(classes=3, pool=1)
+    quiet = np.zeros((1, 3, 200), np.float32)
+    bump = quiet.copy()
+    bump[:, :, 120:130] = 5
+    change = np.abs(activation_maps(model, CLASSES, bump)[0] - activation_maps(model, CLASSES, quiet)[0])[0]
+    # 8, 5 and 3 samples wide: nothing farther away than 13 samples can have a say.
+    assert change[:107].max() == change[143:].max() == 0
+    assert change[107:143].max() > 0
+
+
+def test_a_leads_contribution_is_what_its_absence_costs():
+    model = small_model(classes=3)
+    found = lead_contributions(model, CLASSES, BEATS)
+    without = BEATS.copy()
+    without[:, 1] = np.mean([member.mean[1, 0] for member in model.members])
+    expected = log_odds(model, BEATS) - log_odds(model, without)
+    np.testing.assert_allclose(found[:, 1], expected, rtol=1e-4, atol=1e-5)
+    # Nothing is lost where a lead already is its mean.
+    np.testing.assert_allclose(lead_contributions(model, CLASSES, without)[:, 1], 0, atol=1e-6)
+    assert logits(model, BEATS).shape == (5, 3)

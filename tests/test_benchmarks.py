@@ -1,0 +1,96 @@
+"""Each benchmark, once, at its smallest size: it runs, counts right, and says what is missing."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from bench_ucr import find_data_sets, read_split
+from conftest import ROOT
+
+from ecg.stage.script import UsageError
+
+
+def bench(name, *arguments, folder=ROOT):
+    command = [sys.executable, ROOT / f"benchmarks/{name}.py", *map(str, arguments)]
+    # Real recordings take longer.
+    made_here = {key: value for key, value in os.environ.items() if key != "ECG_REAL_DATA"}
+    return subprocess.run(command, cwd=folder, env=made_here, capture_output=True, text=True)
+
+
+def result_of(name, *arguments, **knobs):
+    done = bench(name, *arguments, "--json", **knobs)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_known_beats_are_found_by_four_methods():
+    rows = result_of("bench_beats", "--recordings", 1)
+    assert len(rows) == 6 * len({row["method"] for row in rows}) == 24
+    rmse = {(row["condition"], row["method"]): row["rmse_uv"] for row in rows}
+    for row in rows:
+        ratio = row["rmse_uv"] / rmse[row["condition"], "notebook"]
+        assert row["rmse_over_notebook"] == pytest.approx(ratio, abs=0.001)
+        assert row["method"] != "ours" or ratio < 0.7
+
+
+def test_extraction_is_set_beside_the_notebooks_route():
+    result = result_of("bench_extract", "--recordings", 2)
+    assert result["ratio"] == pytest.approx(result["notebook_ms"] / result["files_ms"], rel=0.01)
+    assert 0 < result["read_ms"] < result["files_ms"] < result["notebook_ms"]
+    assert result["two_workers_speedup"] > 0
+
+
+def test_onnx_is_set_beside_torch(finished):
+    pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
+    pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")
+    result = result_of("bench_export", "--repeats", 1, folder=finished)
+    assert result["torch_over_onnxruntime"] == pytest.approx(result["torch_s"] / result["onnxruntime_s"], rel=0.2)
+    assert result["largest_difference"] < 1e-5
+
+
+def test_a_training_step_is_set_beside_a_matrix_multiplication():
+    result = result_of("bench_train", "--repeats", 2)
+    assert result["fraction"] == pytest.approx(result["gflops"] / result["matmul_gflops"], abs=0.002)
+    # Far below, the convolutions fell back to slow ones; above, FLOPs are counted that are not done.
+    assert 0.1 < result["fraction"] < 1.5
+
+
+def write_ucr(path, n, seed, labels=(-1, 3.5)):
+    """Two shapes, a bump and a dip, somewhere in noise."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        series = rng.normal(0, 0.3, 61)
+        series[(at := rng.integers(5, 45)) : at + 10] += (2 * (i % 2) - 1) * np.hanning(10) * 3
+        rows.append("\t".join([f"{labels[i % 2]:g}", *(f"{value:.6f}" for value in series)]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(rows) + "\n")
+
+
+def test_data_sets_of_the_ucr_archive_can_be_learnt(tmp_path):
+    for split, n, seed in (("TRAIN", 43, 0), ("TEST", 60, 1)):
+        write_ucr(tmp_path / f"ECG200/ECG200_{split}.tsv", n, seed)
+        write_ucr(tmp_path / f"Shapes_{split}.tsv", n, seed, labels=(2, 7))
+    rows = result_of("bench_ucr", "--ucr", tmp_path, "--epochs", 12)
+    assert [(row["dataset"], row["published"]) for row in rows] == [("ECG200", 0.9), ("Shapes", None)]
+    assert all(row["accuracy"] > 0.9 for row in rows)
+    assert rows[0]["accuracy"] == rows[1]["accuracy"]  # what the labels are called does not matter
+
+
+def test_ucr_data_that_cannot_be_used_are_said_in_one_line(tmp_path):
+    done = bench("bench_ucr", "--ucr", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"bench_ucr: {tmp_path} has no file NAME/NAME_TRAIN.tsv")
+    assert done.stderr.count("\n") == 1
+    write_ucr(tmp_path / "A_TRAIN.tsv", 6, 0)
+    with pytest.raises(UsageError, match=r"A_TEST\.tsv is missing"):
+        find_data_sets(tmp_path)
+    contents = {"1\t2\t3\n1\t2\n": "row 2", "1\tNaN\t3\n": "row 1", "a\tb\n": "no table", "": "no table"}
+    for text, said in contents.items():
+        (tmp_path / "A_TEST.tsv").write_text(text)
+        with pytest.raises(UsageError, match=said) as error:
+            read_split(tmp_path / "A_TEST.tsv")
+        assert "\n" not in str(error.value)

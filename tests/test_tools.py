@@ -1,0 +1,24 @@
+"""The scripts that kill, fill the disk and clone, on a small scale."""
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [("faults.py", "kills", "orphans", "disk", "--kills", "2"), ("clones.py", "folder name")],
+    ids=lambda command: command[0],
+)
+def test_the_same_bytes_in_the_end(command):
+    script, *arguments = command
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / script, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
