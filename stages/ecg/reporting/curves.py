@@ -75,7 +75,7 @@ def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) 
     figure, (axes, counts) = create_figure(title, 5.6, 2, 1, height_ratios=[4, 1], sharex=True)
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
     bins = wilson(bins)
-    spread = [bins.observed - bins.low, bins.high - bins.observed]
+    spread = np.array([bins.observed - bins.low, bins.high - bins.observed])
     axes.errorbar(bins.probability, bins.observed, spread, fmt="o", color=CLASS_COLORS["ischemia"], clip_on=False)
     axes.set(ylabel="share that is ischemic", **UNIT)
     counts.bar(bins.bin / 10 + 0.05, bins.n, width=0.09, color=GREY)

@@ -40,7 +40,7 @@ QUESTION_STYLES = {
 def create_figure(title: str, height: float, *grid: int, width: float = WIDTH, **options: Any) -> tuple:
     """Return a figure (size in inches) and its axes as `plt.subplots` does, with a title in as many lines as needed."""
     figure, axes = plt.subplots(*grid, figsize=(width, height), layout="constrained", **options)
-    figure.suptitle(fill(title, int(12.5 * width)), x=0.02, ha="left", fontsize=10)
+    figure.suptitle(fill(title, int(12.5 * width), break_on_hyphens=False), x=0.02, ha="left", fontsize=10)
     return figure, axes
 
 
@@ -59,12 +59,12 @@ def inline_svg(figure: plt.Figure, name: str) -> Markup:
     plt.close(figure)
     text = svg.getvalue()
     # Groups are numbered alike in every figure, and nothing refers to them.
-    return Markup(re.sub(r'<g id="[^"]*">', "<g>", text[text.index("<svg") :]))
+    return Markup(re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :]))
 
 
 def data_uri(figure: plt.Figure) -> str:
     """Return the figure as a small picture that an HTML page can hold: the data URI of a WebP."""
     image = io.BytesIO()
-    figure.savefig(image, format="webp", dpi=90, pil_kwargs={"quality": 75, "method": 6})
+    figure.savefig(image, format="webp", dpi=80, pil_kwargs={"quality": 70, "method": 6})
     plt.close(figure)
     return f"data:image/webp;base64,{base64.b64encode(image.getvalue()).decode()}"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ecg.evaluation.calibration import wilson
 from ecg.evaluation.history import kept_epochs
-from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_interval, group_name
+from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_interval, format_number, group_name
 from ecg.reporting.ecg_paper import QRS_END
 
 RATES = {
@@ -73,7 +73,7 @@ def audit_table(audit: pd.DataFrame) -> pd.DataFrame:
         model=audit.model.map(MODEL_TITLES),
         question=audit.question.map(QUESTION_TITLES).fillna("each source"),
         auc=intervals(audit, "roc_auc"),
-        p=["< 0.001" if p < 0.001 else p for p in audit.p_delong],
+        p=["< 0.001" if p < 0.001 else format_number(p) for p in audit.p_delong],
     )[["model", "question", "auc", "fcn_minus_model", "p"]]
     return table.set_axis(["who", "ischemia", "ROC AUC (95% interval)", "FCN minus this", "p"], axis=1)
 

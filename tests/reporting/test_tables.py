@@ -1,0 +1,77 @@
+"""The numbers in the page's tables, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecg.evaluation.names import MODEL_TITLES, format_interval, format_number
+from ecg.reporting import tables
+
+TIMES = np.array([-200.0, -100, 0, 100, 200])
+
+
+def test_numbers_as_they_are_written():
+    assert [format_number(x) for x in (0.98765, -0.5, 0, 1, 0.00012, np.nan)] == [
+        *("0.988", "−0.500", "0.000", "1.000", "1e-04", "–")
+    ]
+    row = {"value": 0.9, "low": 0.8, "high": 0.95, "reason": ""}
+    assert format_interval(row) == "0.900 (0.800 – 0.950)"
+    assert format_interval(row | {"low": np.nan}) == "0.900"
+    assert format_interval(row | {"value": np.nan, "reason": "too few"}) == "none: too few"
+
+
+def test_sensitivity_at_given_specificities():
+    # At a specificity of 0.9, a fifth of a question's ischemic recordings is found, of the other's none.
+    curves = pd.DataFrame(
+        {"question": list("aaaabbb"), "fpr": [0, 0.1, 0.4, 1, 0, 0.2, 1], "tpr": [0, 0.2, 0.7, 1, 0, 1, 1]}
+    )
+    table = tables.roc_table(curves).set_index("sensitivity where specificity is")
+    assert table.loc["a"].to_dict() == {"0.99": 0, "0.95": 0, "0.90": 0.2, "0.80": 0.2, "0.70": 0.2, "0.50": 0.7}
+    assert table.loc["b", ["0.90", "0.80"]].tolist() == [0, 1]
+
+
+def test_precision_at_given_recalls():
+    curves = pd.DataFrame({"question": ["a"] * 4, "recall": [1, 0.9, 0.5, 0], "precision": [0.3, 0.6, 0.5, 1]})
+    row = tables.precision_recall_table(curves).iloc[0]
+    assert row[["0.50", "0.70", "0.90", "0.95", "1.00"]].tolist() == [0.6, 0.6, 0.6, 0.3, 0.3]
+
+
+def test_the_audit_comes_in_the_order_of_its_figure():
+    audit = pd.DataFrame({"model": list(reversed(MODEL_TITLES)), "question": "roc_auc", "reason": "none"})
+    audit = audit.assign(roc_auc=np.nan, low=np.nan, high=np.nan, fcn_minus_model=0.1, p_delong=[1e-9] * 9 + [0.25])
+    table = tables.audit_table(audit)
+    assert table.who.tolist() == list(MODEL_TITLES.values())
+    assert table.p.tolist() == ["0.250"] + ["< 0.001"] * 9
+
+
+def test_evidence_in_each_part_of_the_beat():
+    shares = tables.evidence_shares(np.array([1.0, -5, 0, 2, 1]), TIMES)
+    assert shares == {"before QRS": (0.25, 0.4), "QRS": (0, 0.2), "ST–T": (0.75, 0.4)}
+    assert tables.evidence_shares(-np.ones(5), TIMES) is None
+    maps = {"normal": np.zeros(5), "ischemia": np.array([1.0, -5, 0, 2, 1])}
+    assert tables.activation_table(maps, TIMES).iloc[1].tolist() == ["ischemia", -0.8, 0, pytest.approx(0.6)]
+
+
+def test_the_most_confident_errors():
+    test = pd.DataFrame({"label": ["normal", "normal", "ischemia", "ischemia", "other", "normal"]})
+    test["score"] = [0.6, 0.9, 0.1, 0.4, 0.99, 0.2]
+    errors = tables.confident_errors(test, 0.5, 1)
+    assert list(zip(errors.index, errors.kind, strict=True)) == [(1, "false alarm"), (2, "miss")]
+    assert tables.confident_errors(test, 0.5, 4).index.tolist() == [1, 0, 2, 3]
+
+
+def test_every_recording_is_counted_once():
+    index = pd.DataFrame({"record": list("abcde"), "source": "s", "label": ["normal"] * 4 + [""]})
+    index["reason"] = ["", "", "", "", "header: empty"]
+    quality = pd.DataFrame({"record": list("abcd"), "reason": ["", "", "", "flat lead: V1"]})
+    split = pd.DataFrame({"record": list("abc"), "split": ["train", "train", "test"]})
+    counts, refused = tables.count_recordings(index, quality, split)
+    assert counts.values.tolist() == [
+        ["s", "normal", 4, 2, 0, 1, 1],
+        ["s", "unknown", 1, 0, 0, 0, 1],
+        ["all", "", 5, 2, 0, 1, 2],
+    ]
+    assert refused.values.tolist() == [
+        ["flat lead", "extract", "s", "normal", 1],
+        ["header", "download", "s", "unknown", 1],
+    ]
