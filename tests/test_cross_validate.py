@@ -10,7 +10,6 @@ import pytest
 from conftest import ROOT
 
 
-
 def cross_validate(folder, *arguments):
     return subprocess.run(
         [sys.executable, "stages/cross_validate.py", *arguments],
