@@ -23,17 +23,17 @@ from reference import CONDITIONS, EXTRACT, beat_at, known_beats, recording
 from scipy.signal import resample
 from tqdm import tqdm
 
-from ecg.beats.median import find_beats, window_times
+from ecg.beats.median import find_beats
+from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
 
-TIMES = window_times(EXTRACT.window_start, EXTRACT.window_end, EXTRACT.sampling_rate)
+TIMES = beat_times(EXTRACT)
 RATE = 500
 ST = 100  # ms from R: 60 ms after a J point at 40 ms
-KNOBS = EXTRACT.model_dump(exclude={"min_beats", "min_share", "max_noise"})
 
 
 def ours(samples):
-    found = find_beats(samples, RATE, **KNOBS)
+    found = find_beats(samples, RATE, EXTRACT)
     return np.median(found.beats[found.used], axis=0).T, 1000 * found.r_peaks[found.used]
 
 

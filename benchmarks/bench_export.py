@@ -18,7 +18,8 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 import numpy as np
 import onnxruntime
 
-from ecg.network.fcn import load_model, probabilities
+from ecg.network.fcn import probabilities
+from ecg.network.model_file import load_model
 from ecg.stage.paths import BEATS, MODEL
 
 N = 1000

@@ -35,12 +35,12 @@ from scipy import fft
 
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.stage.parallel import in_parallel
 from ecg.stage.store import write_rows
 
 RATE, LENGTH = 500, 5000
-SETTINGS = EXTRACT.model_dump()
 
 
 def made(n):
@@ -94,15 +94,15 @@ def bench(folder, n):
 
     result = {
         "notebook_ms": milliseconds(notebook_route, headers[:10], repeats=3),
-        "files_ms": milliseconds(lambda path: median_beat(read(path), RATE, **SETTINGS), headers),
-        "store_ms": milliseconds(lambda _: extract_batch(part, places, SETTINGS), [None]) / n,
+        "files_ms": milliseconds(lambda path: median_beat(read(path), RATE, EXTRACT), headers),
+        "store_ms": milliseconds(lambda _: extract_batch(part, places, EXTRACT), [None]) / n,
         "read_ms": milliseconds(read, headers),
         "fft_and_detector_ms": milliseconds(transforms_and_detector, recordings),
     }
     result["ratio"] = result["notebook_ms"] / result["files_ms"]
     result["store_over_fft_and_detector"] = result["store_ms"] / result["fft_and_detector_ms"]
 
-    calls = [(part, places[:50], SETTINGS)] * n
+    calls = [(part, places[:50], EXTRACT)] * n
     seconds = {}
     for workers in ("1", "2"):
         os.environ["WORKERS"] = workers

@@ -1,6 +1,6 @@
 """How near a training step of the default FCN comes to the machine's rate of float32 matrix multiplication.
 
-    python benchmarks/bench_train.py [--repeats N] [--json]
+    python benchmarks/bench_train.py [--repeats N] [--precision P] [--json]
 
 The step is the stage's own: params.yaml's section train, batches of 12 leads x 188 samples. It is timed in turn with a
 multiplication of two square matrices and with a plain loop (DataLoader, Conv1d, nn.Dropout, AdamW, no average of the
@@ -8,8 +8,8 @@ weights); of each the best time counts, for other programs may run beside.
 
 FLOPs are the useful ones: 2 for a multiplication and addition of a convolution or of the linear layer, once forward,
 once for the gradient of the weights and once for that of the input, which the first layer does not need. Nothing else
-counts, so the network that batch norm, dropout and AdamW take no time for would have a fraction of 1. DEVICE and
-PRECISION are those of the stage; on a GPU the time of 20,000 beats x 20 epochs is measured too.
+counts, so the network that batch norm, dropout and AdamW take no time for would have a fraction of 1. DEVICE is that
+of the stage; on a GPU the time of 20,000 beats x 20 epochs is measured too.
 """
 
 import argparse
@@ -27,9 +27,10 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from ecg.beats.median import window
-from ecg.network.fcn import FCN, choose_device
-from ecg.network.training import choose_precision, fit, prepare, standardise, train_epoch
+from ecg.beats.windows import beat_offsets
+from ecg.network.device import choose_device
+from ecg.network.fcn import FCN
+from ecg.network.training import batches_of, begin, fit, standardise, train_epoch
 from ecg.params import read_params
 
 LEADS, CLASSES = 12, ["normal", "ischemia", "other"]
@@ -42,32 +43,32 @@ def made(n, samples):
     return rng.normal(size=(n, LEADS, samples)).astype(np.float32), np.arange(n) % len(CLASSES)
 
 
-def flops_of_step(architecture, batch_size, samples):
+def flops_of_step(train, samples):
     """The useful FLOPs of one step of the FCN."""
-    time_steps, channels, total = samples // architecture["pool"], LEADS, 0
-    for i, (n, kernel) in enumerate(zip(architecture["filters"], architecture["kernels"], strict=True)):
+    time_steps, channels, total = samples // train.pool, LEADS, 0
+    for i, (n, kernel) in enumerate(zip(train.filters, train.kernels, strict=True)):
         total += (2 if i == 0 else 3) * 2 * channels * n * kernel * time_steps
         channels = n
-    return batch_size * (total + 3 * 2 * channels * len(CLASSES))
+    return train.batch_size * (total + 3 * 2 * channels * len(CLASSES))
 
 
-def plain_network(architecture):
-    layers, channels = [nn.AvgPool1d(architecture["pool"])], LEADS
-    for n, kernel, rate in zip(*(architecture[key] for key in ("filters", "kernels", "dropout")), strict=True):
+def plain_network(train):
+    layers, channels = [nn.AvgPool1d(train.pool)], LEADS
+    for n, kernel, rate in zip(train.filters, train.kernels, train.dropout, strict=True):
         padding = nn.ZeroPad1d(((kernel - 1) // 2, kernel // 2))
         layers += [padding, nn.Conv1d(channels, n, kernel), nn.BatchNorm1d(n), nn.ReLU(), nn.Dropout(rate)]
         channels = n
     return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, len(CLASSES)))
 
 
-def plain_loop(network, beats, target, settings, device):
+def plain_loop(network, beats, target, train, device):
     """A function that trains for one epoch as many do."""
     loader = DataLoader(
         TensorDataset(torch.from_numpy(beats), torch.from_numpy(target)),
-        batch_size=settings["batch_size"],
+        batch_size=train.batch_size,
         shuffle=True,
     )
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"])
+    optimiser = torch.optim.AdamW(network.parameters(), lr=train.lr, weight_decay=train.weight_decay)
 
     def epoch():
         network.train()
@@ -98,42 +99,40 @@ def best_seconds(functions, repeats, device):
     return np.min([[seconds(function) for function in functions] for _ in range(repeats)], axis=0)
 
 
-def bench(repeats):
+def bench(repeats, precision=None):
     params = read_params(ROOT / "params.yaml")
-    settings, cut = params.train.model_dump(), params.extract
-    architecture = {key: settings.pop(key) for key in ("filters", "kernels", "dropout", "pool")}
-    settings = {key: settings[key] for key in ("batch_size", "lr", "weight_decay", "average")}
-    samples = len(window(cut.window_start, cut.window_end, cut.sampling_rate))
+    train = params.train.model_copy(update={"epochs": repeats + 1} | ({"precision": precision} if precision else {}))
+    samples = len(beat_offsets(params.extract))
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(0)
-    device, precision = choose_device(), choose_precision()
+    device = choose_device(train.precision)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    beats, target = made(STEPS * settings["batch_size"], samples)
-    model = FCN(leads=LEADS, classes=len(CLASSES), **architecture)
+    beats, target = made(STEPS * train.batch_size, samples)
+    model = FCN(train, leads=LEADS, classes=len(CLASSES))
     standardise(model, beats)
     model.to(device)
-    rates = {key: settings[key] for key in ("lr", "weight_decay", "average")}
-    parts = prepare(model, steps=STEPS, epochs=repeats + 1, **rates)
-    x, y, shuffle = torch.from_numpy(beats).to(device), torch.from_numpy(target).to(device), torch.Generator()
+    progress = begin(model, STEPS, train)
+    x, y = torch.from_numpy(beats).to(device), torch.from_numpy(target).to(device)
     one_side, other_side = torch.randn(2, SIDE, SIDE, device=device)
 
     def after_step():
-        parts["schedule"].step()
-        parts["averaged"].update_parameters(model)
+        progress.schedule.step()
+        progress.averaged.update_parameters(model)
 
     def epoch():
-        knobs = {"batch_size": settings["batch_size"], "shuffle": shuffle, "weights": torch.ones(3, device=device)}
-        train_epoch(model, x, y, parts["optimiser"], **knobs, precision=precision, after_step=after_step)
+        batches = batches_of(x, y, train.batch_size, progress.shuffle)
+        settings = {"weights": torch.ones(3, device=device), "precision": train.precision, "after_step": after_step}
+        train_epoch(model, batches, progress.optimiser, **settings)
 
-    plain = plain_loop(plain_network(architecture).to(device), beats, target, settings, device)
+    plain = plain_loop(plain_network(train).to(device), beats, target, train, device)
     functions = (epoch, lambda: one_side @ other_side, plain)
     seconds, matmul_seconds, plain_seconds = best_seconds(functions, repeats, device)
-    gflops = STEPS * flops_of_step(architecture, settings["batch_size"], samples) / seconds / 1e9
+    gflops = STEPS * flops_of_step(train, samples) / seconds / 1e9
     matmul_gflops = 2 * SIDE**3 / matmul_seconds / 1e9
     result = {
         "device": name,
         "threads": torch.get_num_threads(),
-        "precision": precision,
+        "precision": train.precision,
         "samples_per_s": len(beats) / seconds,
         "gflops": gflops,
         "matmul_gflops": matmul_gflops,
@@ -143,9 +142,9 @@ def bench(repeats):
     }
     if device.type == "cuda":
         beats, target = made(20_000, samples)
-        knobs = {"epochs": 20, "patience": 20, "seed": 1, "precision": precision}
+        long = train.model_copy(update={"epochs": 20, "patience": 20})
         start = time.perf_counter()
-        fit(model, (beats, target), (beats[:2000], target[:2000]), CLASSES, **settings | knobs)
+        fit(model, (beats, target), (beats[:2000], target[:2000]), lambda scores, target: 0.5, long)
         result["seconds_20000_beats_20_epochs"] = time.perf_counter() - start
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in result.items()}
 
@@ -153,9 +152,10 @@ def bench(repeats):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--precision", choices=["float32", "tf32", "bf16"], help="default: train.precision")
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
-    result = bench(arguments.repeats)
+    result = bench(arguments.repeats, arguments.precision)
     if arguments.json:
         return print(json.dumps(result))
     labels = {

@@ -23,8 +23,10 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg.network.fcn import FCN, choose_device, probabilities
-from ecg.network.training import choose_precision, standardise, train_epoch
+from ecg.network.device import choose_device
+from ecg.network.fcn import FCN, probabilities
+from ecg.network.training import batches_of, standardise, train_epoch
+from ecg.params import Architecture
 from ecg.stage.script import UsageError, run
 
 PUBLISHED = {
@@ -49,6 +51,9 @@ def read_split(path):
     return table[:, None, 1:].astype(np.float32), table[:, 0]
 
 
+PAPER = Architecture(filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, pool=1)
+
+
 def find_data_sets(folder):
     """The paths of train and test split of each data set below a folder, by name."""
     found = {path.name.removesuffix("_TRAIN.tsv"): path for path in sorted(folder.glob("**/*_TRAIN.tsv"))}
@@ -61,20 +66,20 @@ def find_data_sets(folder):
     return pairs
 
 
-def accuracy(train, test, *, epochs, seed, device, precision, name):
+def accuracy(train, test, *, epochs, seed, device, name):
     """Train on one split (series, labels); return the share of the other whose most probable class is right."""
     series, classes = train[0], np.unique(train[1])
     target = torch.from_numpy(np.searchsorted(classes, train[1])).to(device)
     torch.manual_seed(seed)
-    model = FCN(leads=1, classes=len(classes), filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3)
+    model = FCN(PAPER, leads=1, classes=len(classes))
     standardise(model, series)
     model.to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=50, min_lr=1e-4)
-    knobs = {"batch_size": max(1, min(len(series) // 10, 16)), "shuffle": torch.Generator().manual_seed(seed)}
+    size, shuffle = max(1, min(len(series) // 10, 16)), torch.Generator().manual_seed(seed)
     x, lowest, best = torch.from_numpy(series).to(device), np.inf, None
     for _ in tqdm(range(epochs), name, disable=None, leave=False):
-        loss = train_epoch(model, x, target, optimiser, **knobs, precision=precision)
+        loss = train_epoch(model, batches_of(x, target, size, shuffle), optimiser)
         schedule.step(loss)
         if loss < lowest:
             lowest, best = loss, copy.deepcopy(model.state_dict())
@@ -92,14 +97,13 @@ def main():
     if arguments.epochs < 1:
         parser.error("--epochs takes a whole number from 1")
     torch.use_deterministic_algorithms(True)
-    knobs = {"epochs": arguments.epochs, "seed": arguments.seed}
-    knobs |= {"device": choose_device(), "precision": choose_precision()}
+    settings = {"epochs": arguments.epochs, "seed": arguments.seed, "device": choose_device()}
     rows = []
     for name, paths in find_data_sets(arguments.ucr).items():
         train, test = (read_split(path) for path in paths)
         if train[0].shape[2] != test[0].shape[2]:
             raise UsageError(f"{name}: series of {train[0].shape[2]} samples to train, of {test[0].shape[2]} to test")
-        share = accuracy(train, test, **knobs, name=name)
+        share = accuracy(train, test, **settings, name=name)
         rows.append({"dataset": name, "accuracy": round(share, 4), "published": PUBLISHED.get(name)})
     if arguments.json:
         return print(json.dumps(rows))

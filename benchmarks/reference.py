@@ -9,8 +9,9 @@ from scipy.interpolate import CubicSpline
 
 from ecg.beats.median import median_beat
 from ecg.params import read_params
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import abnormal, healthy_heart, ischemic, leads
-from ecg.recordings.wfdb_io import read_header, read_samples
 
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
 START, END = -250, 500  # ms
@@ -43,10 +44,10 @@ def known_beats(n: int) -> list[CubicSpline]:
     times = np.arange(START, END + 1, 1000 / RATE)
     folder = os.environ.get("ECG_REAL_DATA")
     if folder:
-        found, settings = [], EXTRACT.model_copy(update={"sampling_rate": RATE, "low_pass": 40.0}).model_dump()
+        found, settings = [], EXTRACT.model_copy(update={"sampling_rate": RATE, "low_pass": 40.0})
         for path in sorted((Path(folder) / "ptb-xl" / "records500").rglob("*.hea")):
             samples, _ = read_samples(read_header(path))
-            beat = median_beat(samples, 500, **settings)
+            beat = median_beat(samples, 500, settings)
             if beat.beat is not None and beat.n_used >= 8:
                 found.append((beat.noise_uv, beat.beat.T))
         shapes = [shape for _, shape in sorted(found, key=lambda pair: pair[0])[:n]]

@@ -17,11 +17,12 @@ import torch
 from torch import nn
 
 from ecg.evaluation.names import data_kind
-from ecg.network.fcn import Ensemble, load_model
+from ecg.network.fcn import Ensemble
+from ecg.network.model_file import load_model
 from ecg.stage.files import replacing
+from ecg.stage.paths import MODEL
 from ecg.stage.script import UsageError, run
 
-MODEL = Path("data/model.safetensors")
 ONNX = Path("data/model.onnx")
 
 
@@ -30,11 +31,11 @@ class Scorer(nn.Module):
 
     def __init__(self, model: Ensemble, classes: list[str]):
         super().__init__()
-        self.model, self.asked = model, [classes.index("ischemia"), classes.index("normal")]
+        self.model, self.either = model, [classes.index("ischemia"), classes.index("normal")]
 
     def forward(self, beats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         probabilities = torch.softmax(self.model(beats), dim=1)
-        ischemia, normal = (probabilities[:, number] for number in self.asked)
+        ischemia, normal = (probabilities[:, number] for number in self.either)
         return probabilities, ischemia / (ischemia + normal)
 
 
@@ -54,8 +55,8 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            Scorer(model, description["classes"]).eval(),
-            (torch.zeros(2, len(description["leads"]), description["samples"]),),
+            Scorer(model, description.classes).eval(),
+            (torch.zeros(2, len(description.leads), description.samples),),
             dynamo=True,
             verbose=False,
             input_names=["beats"],
@@ -66,9 +67,9 @@ def main() -> None:
     # Where each node comes from: folders of this machine, which would make other bytes elsewhere.
     for part in (proto.graph, *proto.graph.node, *proto.graph.value_info):
         del part.metadata_props[:]
-    trained_on = data_kind(description["sources"])
+    trained_on = data_kind(description.sources)
     onnx.helper.set_model_props(
-        proto, {"description": json.dumps(description, sort_keys=True), "trained_on": trained_on}
+        proto, {"description": json.dumps(description.model_dump(), sort_keys=True), "trained_on": trained_on}
     )
     onnx.checker.check_model(proto)
     with replacing(options.out) as temporary:

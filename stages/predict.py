@@ -19,32 +19,36 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats.measurements import has_pacing_spikes
-from ecg.beats.median import MedianBeat, combine, find_beats, window_times
+from ecg.beats.median import MedianBeat, combine, find_beats
+from ecg.beats.pacing import has_pacing_spikes
+from ecg.evaluation.answers import answer, in_words
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.evaluation.scores import ischemia_score
 from ecg.leads import MISSING, BadRecording, derive_leads, find_leads
-from ecg.network.description import read_description
-from ecg.recordings.sources import SUFFIXES, Found, find_recordings
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.network.description import Description, read_description
+from ecg.params import Extract
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
+from ecg.recordings.sources import SUFFIXES, RecordingFile, find_recordings
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
+from ecg.stage.paths import MODEL
 from ecg.stage.script import run
 from ecg.stage.text import printable
 
-MODEL = Path("data/model.safetensors")
+if TYPE_CHECKING:
+    from ecg.network.fcn import Ensemble
+
 BATCH = 20  # recordings
 COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
-SHOWN = 2.5  # s of a refused recording in its picture
 
 
-class Seen(NamedTuple):
+class Reading(NamedTuple):
     """A recording before it is scored: median beat, flags, and samples (samples x 12, int16, uV) where asked for."""
 
     beat: MedianBeat
@@ -53,73 +57,63 @@ class Seen(NamedTuple):
     sampling_rate: float = 0.0
 
 
-def see(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: dict) -> Seen:
+def reduce_recording(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: Extract) -> Reading:
     """Reduce samples (samples x 12, int16, uV) to the median beat, or to the reason why there is none."""
-    limits = {key: extract[key] for key in ("min_beats", "min_share", "max_noise")}
     try:
-        found = find_beats(samples, sampling_rate, **{k: v for k, v in extract.items() if k not in limits})
-        beat = combine(found, **limits)
-        if has_pacing_spikes(samples, sampling_rate, found.r_peaks):
+        beats = find_beats(samples, sampling_rate, extract)
+        beat = combine(beats, extract)
+        if has_pacing_spikes(samples, sampling_rate, beats.r_peaks):
             beat = beat._replace(beat=None, reason="paced: a pacemaker's spike before most beats")
     except BadRecording as error:
         beat = MedianBeat(None, reason=str(error))
-    return Seen(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
+    return Reading(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
 
 
-def read(found: Found, extract: dict) -> Seen:
+def read(recording: RecordingFile, extract: Extract) -> Reading:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
-        header = read_header(found.header, found.root)
+        header = read_header(recording.header, recording.root)
         samples, flags = read_samples(header)
     except BadRecording as error:
-        return Seen(MedianBeat(None, reason=str(error)), [])
-    return see(samples, header.sampling_rate, flags, extract)
+        return Reading(MedianBeat(None, reason=str(error)), [])
+    return reduce_recording(samples, header.sampling_rate, flags, extract)
 
 
-def read_batch(batch: list[Found], extract: dict, keep: bool) -> list[Seen]:
+def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list[Reading]:
     """Read recordings; keep the samples only of refused ones that are to be drawn."""
     # As in extract: sums must not depend on how many threads there are.
     with threadpool_limits(limits=1):
-        seen = [read(found, extract) for found in batch]
-    return [one if keep and one.beat.reason else one._replace(samples=None) for one in seen]
+        readings = [read(recording, extract) for recording in batch]
+    return [r if keep and r.beat.reason else r._replace(samples=None) for r in readings]
 
 
-def score(seen: list[Seen], names: list[str], model, description: dict) -> list[dict]:
+def score(readings: list[Reading], names: list[str], model: "Ensemble", description: Description) -> list[dict]:
     """Return what is said of each recording, as in --json."""
     from ecg.network.fcn import probabilities
 
-    beats = [one.beat.beat for one in seen if one.beat.beat is not None]
+    beats = [reading.beat.beat for reading in readings if reading.beat.beat is not None]
     scored = iter(probabilities(model, np.stack(beats)) if beats else [])
-    rows = []
-    for one, name in zip(seen, names, strict=True):
-        rate, flags = one.beat.heart_rate, [printable(flag) for flag in one.flags]
-        row = {"record": name, "probability": None, "ischemia": None, "n_used": one.beat.n_used}
-        row |= {"heart_rate": rate if rate is None else round(rate, 1), "flags": flags}
-        row |= {"reason": printable(one.beat.reason) or None, "trained_on": data_kind(description["sources"])}
-        if one.beat.beat is not None:
-            by_class = dict(zip(description["classes"], next(scored), strict=True))
-            probability = float(ischemia_score(by_class, "roc_auc"))
-            row |= {"probability": round(probability, 6), "ischemia": probability >= description["threshold"]}
-            if max(by_class, key=by_class.get) == "other":
-                row["flags"].append("most probable class: other")
-        rows.append(row)
-    return rows
+    return [
+        answer(name, beat, flags, None if beat.beat is None else next(scored), description)
+        for name, (beat, flags, *_) in zip(names, readings, strict=True)
+    ]
 
 
 @cache
-def model_of(path: Path, written: int) -> tuple:
+def model_of(path: Path, written: int) -> "tuple[Ensemble, Description]":
     """Load a model and its description once for each time that its file was written (ns)."""
-    from ecg.network.fcn import choose_device, load_model
+    from ecg.network.device import choose_device
+    from ecg.network.model_file import load_model
 
     model, description = load_model(path)
     return model.to(choose_device()), description
 
 
-def current_model(path: Path) -> tuple:
+def current_model(path: Path) -> "tuple[Ensemble, Description]":
     return model_of(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
-def load_for_one_thread(path: Path):
+def load_for_one_thread(path: Path) -> "Ensemble":
     """Load the model for the command: the cores are for the median beats, and threads would wait for one another."""
     import torch
 
@@ -144,14 +138,14 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
         microvolts = np.where(np.isnan(signal), MISSING, microvolts).astype(np.int16)
         samples, flags = derive_leads({lead: microvolts[:, column] for lead, column in columns.items()})
         with threadpool_limits(limits=1):
-            seen = see(samples, sampling_rate, flags, description["extract"])
+            reading = reduce_recording(samples, sampling_rate, flags, description.extract)
     except BadRecording as error:
-        seen = Seen(MedianBeat(None, reason=str(error)), [])
-    (row,) = score([seen], [""], network, description)
+        reading = Reading(MedianBeat(None, reason=str(error)), [])
+    (row,) = score([reading], [""], network, description)
     return {key: value for key, value in row.items() if key != "record"}
 
 
-def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
+def find(parser: argparse.ArgumentParser, given: list[str]) -> list[RecordingFile]:
     """Find the recordings that the arguments name; wrong usage where there is none."""
     roots, headers = {}, []
     for text in given:
@@ -163,7 +157,7 @@ def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
             headers.append(header)
         else:
             parser.error(f"RECORD is {text}: no such record or folder")
-    found = [Found(header.stem, header, {}) for header in headers]
+    found = [RecordingFile(header.stem, header, {}) for header in headers]
     for text, root in roots.items():
         below, _ = find_recordings({"": root}, lambda header: {})
         if not below:
@@ -180,42 +174,16 @@ def find(parser: argparse.ArgumentParser, given: list[str]) -> list[Found]:
     ]
 
 
-def verdict(row: dict, threshold: float) -> list[str]:
-    """Say in a few clauses what was found, how well it was seen, and what the model knows."""
-    trained_on = f"model trained on {row['trained_on']}"
-    if row["reason"]:
-        return [f"refused: {row['reason']}", *row["flags"], trained_on]
-    decision = "ischemia" if row["ischemia"] else "no ischemia"
-    found = f"{decision}: probability {row['probability']:.3f}, threshold {threshold:.3f}"
-    return [found, f"{row['n_used']} beats at {row['heart_rate']:.0f}/min", *row["flags"], trained_on]
-
-
-def draw(folder: Path, seen: list[Seen], rows: list[dict], model, description: dict) -> None:
+def draw(folder: Path, readings: list[Reading], rows: list[dict], model: "Ensemble", description: Description) -> None:
     """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
-    from ecg.network.evidence import activation_maps, lead_contributions
-    from ecg.reporting.figures import plot_ecg, save_figure
+    from ecg.reporting.scored import draw_refused, draw_scored, file_of
 
-    beats = [one.beat.beat for one in seen if one.beat.beat is not None]
-    classes = description["classes"]
-    maps = iter(activation_maps(model, classes, np.stack(beats))[0] if beats else [])
-    contributions = iter(lead_contributions(model, classes, np.stack(beats)) if beats else [])
-    extract = description["extract"]
-    times = window_times(extract["window_start"], extract["window_end"], extract["sampling_rate"])
-    for one, row in zip(seen, rows, strict=True):
-        notes = verdict(row, description["threshold"])
-        if one.beat.beat is not None:
-            why = {"activation": next(maps), "contributions": next(contributions)}
-            figure = plot_ecg(one.beat.beat, times, row["record"], notes, **why)
+    for reading, row in zip(readings, rows, strict=True):
+        path = file_of(folder, row["record"])
+        if row["reason"]:
+            draw_refused(path, row, reading.samples, reading.sampling_rate)
         else:
-            shown = np.zeros((12, 0)) if one.samples is None else one.samples[: int(SHOWN * one.sampling_rate)].T
-            millivolts = np.where(shown == MISSING, np.nan, shown / 1000)
-            if shown.size:
-                millivolts = np.clip(millivolts - np.nanmedian(millivolts, axis=1, keepdims=True), -2, 3)
-            ms = np.arange(shown.shape[1]) * 1000 / max(one.sampling_rate, 1)
-            figure = plot_ecg(millivolts, ms, row["record"], notes, scale=1.2)
-        # A path is one name here, and different records have different ones.
-        name = row["record"].replace("%", "%25").replace("/", "%2F")
-        save_figure(figure, folder / f"{name}.png")
+            draw_scored(path, row, reading.beat, model, description)
 
 
 def main() -> None:
@@ -229,9 +197,9 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
     options = parser.parse_args()
-    found = find(parser, options.records)
-    description = read_description(options.model).model_dump()
-    trained_on = data_kind(description["sources"])
+    recordings = find(parser, options.records)
+    description = read_description(options.model)
+    trained_on = data_kind(description.sources)
     if trained_on == SYNTHETIC:
         print(f"predict: trained on {trained_on}: not for any use", file=sys.stderr)
     if options.plot:
@@ -244,27 +212,27 @@ def main() -> None:
             file = stack.enter_context(temporary.open("w", newline="", encoding="utf-8"))
             table = csv.DictWriter(file, COLUMNS)
             table.writeheader()
-        progress = stack.enter_context(tqdm(total=len(found), desc="recordings", disable=None))
-        batches = [found[i : i + BATCH] for i in range(0, len(found), BATCH)]
-        calls = [(batch, description["extract"], bool(options.plot)) for batch in batches]
+        progress = stack.enter_context(tqdm(total=len(recordings), desc="recordings", disable=None))
+        batches = [recordings[i : i + BATCH] for i in range(0, len(recordings), BATCH)]
+        calls = [(batch, description.extract, bool(options.plot)) for batch in batches]
         # Torch loads here while other processes load NeuroKit, each for a second and more.
         loading = stack.enter_context(ThreadPoolExecutor()).submit(load_for_one_thread, options.model)
-        for batch, seen in zip(batches, in_parallel(read_batch, calls, at_least=2), strict=True):
+        for batch, readings in zip(batches, in_parallel(read_batch, calls, at_least=2), strict=True):
             model = loading.result()
-            rows = score(seen, [one.record for one in batch], model, description)
+            rows = score(readings, [recording.record for recording in batch], model, description)
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1
                 if options.csv:
                     table.writerow(row | {"flags": "; ".join(row["flags"])})
                 else:
-                    words = f"{row['record']}: {'; '.join(verdict(row, description['threshold']))}"
+                    words = f"{row['record']}: {'; '.join(in_words(row, description.threshold))}"
                     tqdm.write(json.dumps(row) if options.json else words)
             if options.plot:
-                draw(options.plot, seen, rows, model, description)
+                draw(options.plot, readings, rows, model, description)
             progress.update(len(batch))
-    if len(found) > 1:
-        told = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
-        print(f"predict: {len(found)} recordings: {told}", file=sys.stderr)
+    if len(recordings) > 1:
+        outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
+        print(f"predict: {len(recordings)} recordings: {outcomes}", file=sys.stderr)
     if counts["refused"]:
         raise SystemExit(3)
 

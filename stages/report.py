@@ -25,9 +25,11 @@ from matplotlib import pyplot as plt
 from plotly.offline import get_plotlyjs
 from threadpoolctl import threadpool_info
 
-from ecg.beats.median import window_times
+from ecg.beats.windows import beat_times
+from ecg.evaluation.calibration import wilson
+from ecg.evaluation.history import kept_epochs
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.evaluation.scores import ischemia_score, kept_epochs, wilson
+from ecg.evaluation.questions import ischemia_score
 from ecg.network.description import read_description
 from ecg.params import read_params
 from ecg.reporting import charts, summary
@@ -134,7 +136,7 @@ def main() -> None:
     counts, reasons = summary.count_recordings(read_table(INDEX), read_table(QUALITY), read_table(SPLIT))
 
     extract, pool = description["extract"], description["architecture"]["pool"]
-    times = window_times(extract["window_start"], extract["window_end"], extract["sampling_rate"])
+    times = beat_times(read_description(MODEL).extract)
     reach = pool * (1 + sum(kernel - 1 for kernel in description["architecture"]["kernels"]))
     steps = times[: pool * activation.shape[1]].reshape(-1, pool).mean(axis=1)
     members = {name: (test.label == name).to_numpy() for name in CLASSES if (test.label == name).any()}

@@ -5,28 +5,24 @@ Writes  data/split.csv  a row for every median beat: its patient, fold and split
 """
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from ecg.params import read_params
+from ecg.params import Split, read_params
 from ecg.stage.files import replacing
+from ecg.stage.paths import BEATS_TABLE, RECORDINGS_TABLE, SPLIT
 from ecg.stage.script import UsageError, run_stage
 from ecg.stage.tables import read_table
-
-INDEX = Path("data/recordings.csv")
-QUALITY = Path("data/beats.csv")
-SPLIT = Path("data/split.csv")
 
 PTBXL_FOLDS = 10
 
 
-def deal(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
+def assign_folds(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
     """Return each record's fold, 1 … folds: one a patient, strata spread evenly.
 
-    `given` is PTB-XL's strat_fold (1 … 10) or NaN; a patient with one keeps it, dealt out in order where there are
+    `given` is PTB-XL's strat_fold (1 … 10) or NaN; a patient with one keeps it, spread in order where there are
     fewer folds.
     """
     first = pd.Series(given).groupby(patients).transform("first").to_numpy()
@@ -34,27 +30,26 @@ def deal(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *, folds: 
     rest = np.flatnonzero(np.isnan(first))
     names, group = np.unique(patients[rest], return_inverse=True)
     if len(names) >= folds and pd.Series(strata[rest]).value_counts().max() >= folds:
-        dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
             # That a stratum has fewer members than there are folds; where a class is missing, `check_classes` stops.
             warnings.simplefilter("ignore", UserWarning)
-            for number, (_, chosen) in enumerate(dealer.split(rest, strata[rest], group), start=1):
+            for number, (_, chosen) in enumerate(splitter.split(rest, strata[rest], group), start=1):
                 fold[rest[chosen]] = number
     elif len(rest):
         fold[rest] = np.random.default_rng(seed).permutation(len(names))[group] % folds + 1
     return fold.astype(int)
 
 
-def assign(table: pd.DataFrame, *, val_fold: int, test_fold: int, holdout_source: str) -> np.ndarray:
+def assign_splits(table: pd.DataFrame, split: Split) -> np.ndarray:
     """Return train, val or test for each record; with a hold-out source its patients are the test set."""
-    if not holdout_source:
-        return np.select([table.fold == val_fold, table.fold == test_fold], ["val", "test"], "train")
-    if holdout_source not in set(table.source):
-        raise UsageError(
-            f"split.holdout_source is '{holdout_source}'; allowed: '' or one of {', '.join(sorted(set(table.source)))}"
-        )
-    held_out = (table.source == holdout_source).groupby(table.patient).transform("any")
-    return np.select([held_out, table.fold == val_fold], ["test", "val"], "train")
+    if not split.holdout_source:
+        return np.select([table.fold == split.val_fold, table.fold == split.test_fold], ["val", "test"], "train")
+    if split.holdout_source not in set(table.source):
+        sources = ", ".join(sorted(set(table.source)))
+        raise UsageError(f"split.holdout_source is '{split.holdout_source}'; allowed: '' or one of {sources}")
+    held_out = (table.source == split.holdout_source).groupby(table.patient).transform("any")
+    return np.select([held_out, table.fold == split.val_fold], ["test", "val"], "train")
 
 
 def check_classes(table: pd.DataFrame) -> None:
@@ -73,18 +68,16 @@ def check_classes(table: pd.DataFrame) -> None:
 
 def main() -> None:
     split = read_params().split
-    index, quality = read_table(INDEX), read_table(QUALITY)
+    index, quality = read_table(RECORDINGS_TABLE), read_table(BEATS_TABLE)
     index = index[index.record.isin(quality.record[quality.row.notna()])].reset_index(drop=True)
-    index["fold"] = deal(
+    index["fold"] = assign_folds(
         index.patient.to_numpy(),
         (index.label + " " + index.source).to_numpy(),
         index.fold.to_numpy(dtype=float),
         folds=split.folds,
         seed=split.seed,
     )
-    index["split"] = assign(
-        index, val_fold=split.val_fold, test_fold=split.test_fold, holdout_source=split.holdout_source
-    )
+    index["split"] = assign_splits(index, split)
     check_classes(index)
     print(pd.crosstab(index.label, index.split)[["train", "val", "test"]].to_string())
     with replacing(SPLIT) as temporary:

@@ -16,95 +16,115 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ecg.evaluation.scores import fit_temperature, roc_auc, threshold_for
+from ecg.evaluation.decision import fit_temperature, threshold_for
+from ecg.evaluation.questions import scores_against_normal
+from ecg.evaluation.roc import roc_auc
 from ecg.leads import LEADS
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
-from ecg.network.fcn import FCN, Ensemble, choose_device, logits, probabilities, save_model
-from ecg.network.training import choose_precision, fit, headline_scores, standardise
-from ecg.params import read_params
+from ecg.network.description import Description
+from ecg.network.device import choose_device
+from ecg.network.fcn import FCN, Ensemble, logits, probabilities
+from ecg.network.model_file import save_model
+from ecg.network.training import fit, standardise
+from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
-from ecg.stage.paths import BEATS, SPLIT
-from ecg.stage.paths import BEATS_TABLE as QUALITY
+from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, SPLIT, TRAIN_METRICS
 from ecg.stage.script import run_stage
 from ecg.stage.tables import CLASSES, load_split
 
-MODEL = Path("data/model.safetensors")
-HISTORY = Path("data/history.csv")
-METRICS = Path("metrics/train.json")
+
+def checkpoint_folder(params: Params, device: torch.device) -> Path:
+    """Return where checkpoints of a training with these params, inputs and machine lie."""
+    machine = {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+    inputs = {"train": params.train.model_dump(), "extract": params.extract.model_dump(), "machine": machine}
+    return cache_folder("train", inputs, (BEATS, BEATS_TABLE, SPLIT))
+
+
+def calibrate(model: Ensemble, val_beats: np.ndarray, val_target: np.ndarray, target: np.ndarray) -> None:
+    """Fit the temperature on val, and give the classes the shares that they have in the train split's `target`.
+
+    The class weights had made them alike.
+    """
+    log_shares = np.log(np.bincount(target) / len(target))
+    model.temperature.fill_(fit_temperature(logits(model, val_beats).double().numpy(), log_shares, val_target))
+    model.log_shares.copy_(torch.from_numpy(log_shares))
+
+
+def train_member(
+    number: int, classes: list[str], train_data: tuple, val_data: tuple, train: Train, checkpoint: Path
+) -> tuple[FCN, list[dict]]:
+    """Return a network, trained from its own seed or on from its checkpoint, and its history."""
+    seed = int(np.random.SeedSequence([train.seed, number]).generate_state(1)[0])
+    torch.manual_seed(seed)
+    network = FCN(train, leads=len(LEADS), classes=len(classes))
+    standardise(network, train_data[0])
+    state = read_checkpoint(checkpoint)
+    if state:
+        print(f"member {number}: goes on after epoch {len(state['history'])}, where it was interrupted")
+
+    def val_auc(scores: np.ndarray, target: np.ndarray) -> float:
+        return float(roc_auc(*scores_against_normal(scores, target, classes))[0])
+
+    history, best = fit(
+        network.to(choose_device(train.precision)),
+        train_data,
+        val_data,
+        val_auc,
+        train.model_copy(update={"seed": seed}),
+        state,
+        partial(write_checkpoint, checkpoint),
+    )
+    network.load_state_dict(best.weights)
+    epoch, auc = best.row["epoch"], best.row["val_roc_auc"]
+    print(f"member {number}: best epoch {epoch} of {len(history)}, ROC AUC {auc:.4f} on val")
+    return network, [{"member": number} | row for row in history]
 
 
 def main() -> None:
     params = read_params()
-    settings = params.train.model_dump()
-    architecture = {key: settings.pop(key) for key in ("filters", "kernels", "dropout", "pool")}
-    members, specificity, seed = (settings.pop(key) for key in ("members", "specificity", "seed"))
+    train = params.train
     torch.use_deterministic_algorithms(True)
-
     (beats, table), (val_beats, val_table) = load_split("train"), load_split("val")
     classes = [name for name in CLASSES if name in set(table.label)]
-    target, val_target = (t.label.map(classes.index).to_numpy() for t in (table, val_table))
-    device, precision = choose_device(), choose_precision()
-    cuda = device.type == "cuda"
-    machine = {
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if cuda else torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-    }
-    inputs = {"train": params.train.model_dump(), "extract": params.extract.model_dump(), "machine": machine}
-    checkpoints = cache_folder("train", inputs, (BEATS, QUALITY, SPLIT))
+    target, val_target = (rows.label.map(classes.index).to_numpy() for rows in (table, val_table))
+    device = choose_device(train.precision)
+    checkpoints = checkpoint_folder(params, device)
     networks, history = [], []
-    for number in range(1, members + 1):
-        own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        torch.manual_seed(own_seed)
-        network = FCN(leads=len(LEADS), classes=len(classes), **architecture)
-        standardise(network, beats)
-        checkpoint = checkpoints / f"member-{number}"
-        before = read_checkpoint(checkpoint)
-        if before:
-            print(f"member {number}: goes on after epoch {len(before['history'])}, where it was interrupted")
-        state, epochs, best = fit(
-            network.to(device),
-            (beats, target),
-            (val_beats, val_target),
-            classes,
-            **settings,
-            seed=own_seed,
-            precision=precision,
-            state=before,
-            save=partial(write_checkpoint, checkpoint),
-        )
-        network.load_state_dict(state)
+    for number in range(1, train.members + 1):
+        data = (beats, target), (val_beats, val_target)
+        network, epochs = train_member(number, classes, *data, train, checkpoints / f"member-{number}")
         networks.append(network)
-        history += [{"member": number} | row for row in epochs]
-        print(f"member {number}: best epoch {best['epoch']} of {len(epochs)}, ROC AUC {best['val_roc_auc']:.4f} on val")
+        history += epochs
 
     model = Ensemble(networks).to(device)
-    # The class weights made the classes alike; probabilities are to be those at the train split's shares.
-    log_shares = np.log(np.bincount(target) / len(target))
-    model.temperature.fill_(fit_temperature(logits(model, val_beats).double().numpy(), log_shares, val_target))
-    model.log_shares.copy_(torch.from_numpy(log_shares))
-    positive, score = headline_scores(probabilities(model, val_beats), val_target, classes)
+    calibrate(model, val_beats, val_target, target)
+    positive, score = scores_against_normal(probabilities(model, val_beats), val_target, classes)
     val_auc = float(roc_auc(positive, score)[0])
-    train_auc = float(roc_auc(*headline_scores(probabilities(model, beats), target, classes))[0])
+    train_auc = float(roc_auc(*scores_against_normal(probabilities(model, beats), target, classes))[0])
     print(f"together: ROC AUC {val_auc:.4f} on val")
-    description = {
-        "architecture": architecture,
-        "members": members,
-        "classes": classes,
-        "leads": LEADS,
-        "samples": beats.shape[2],
-        "unit": "mV",
-        "extract": params.extract.model_dump(),
-        "sources": sorted(set(table.source)),
-        "specificity": specificity,
-        "threshold": threshold_for(specificity, score[~positive]),
-    }
+    description = Description(
+        architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
+        members=train.members,
+        classes=classes,
+        leads=list(LEADS),
+        samples=beats.shape[2],
+        unit="mV",
+        extract=params.extract,
+        sources=sorted(set(table.source)),
+        specificity=train.specificity,
+        threshold=threshold_for(train.specificity, score[~positive]),
+    )
     with replacing(MODEL) as temporary:
         save_model(temporary, model, description)
     with replacing(HISTORY) as temporary:
         pd.DataFrame(history).round(6).to_csv(temporary, index=False)
-    write_json(METRICS, {"roc_auc_train": train_auc, "roc_auc_val": val_auc, "epochs": len(history)})
+    write_json(TRAIN_METRICS, {"roc_auc_train": train_auc, "roc_auc_val": val_auc, "epochs": len(history)})
     # Not there any more where another run of the same inputs has ended first.
     shutil.rmtree(checkpoints, ignore_errors=True)
 

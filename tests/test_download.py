@@ -4,10 +4,12 @@ import download
 import numpy as np
 import pandas as pd
 import pytest
-import requests
 from conftest import ecg_signal, write_challenge
 
-from ecg import sources, web
+from ecg.recordings import web
+from ecg.recordings.index import NO_PATIENT
+from ecg.recordings.ptbxl import NOT_IN_TABLE
+from ecg.stage.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.stage.script import UsageError
 from ecg.stage.store import open_part
 
@@ -31,7 +33,7 @@ def from_directory(project, folder="archive", **changes):
 
 def stored(row):
     start = int(row.start)
-    return open_part(download.RECORDINGS / row.part)[start : start + int(row.samples)]
+    return open_part(RECORDINGS / row.part)[start : start + int(row.samples)]
 
 
 def test_every_recording_found_is_kept_or_has_a_reason(project):
@@ -142,23 +144,6 @@ def test_a_patient_of_two_folders_is_one_patient(project):
     assert list(from_directory(project).patient) == ["archive:17"] * 2
 
 
-def test_a_patient_without_a_fold_stays_that_patient():
-    table = pd.DataFrame({"patient_id": ["10.0", "10.0", None], "strat_fold": [3, None, 4]}, index=[1, 2, 3])
-    assert [sources.ptbxl_patient(table, i) for i in (1, 2, 3, 4)] == [
-        {"patient": "ptb-xl:10", "fold": 3},
-        {"patient": "ptb-xl:10"},
-        {"flags": [sources.NOT_IN_TABLE]},
-        {"flags": [sources.NOT_IN_TABLE]},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("cell", "codes"), [("{'NORM': 100.0, 'SR': 0.0}", ["NORM", "SR"]), ("'NORM'", []), ("{1: 2}", ["1"]), ("?", [])]
-)
-def test_scp_codes(cell, codes):
-    assert sources.scp_codes(cell) == codes
-
-
 def test_records_of_the_same_name_are_told_apart(project):
     write_challenge(project / "archive" / "x", "r", SAMPLES)
     write_challenge(project / "archive" / "y", "r", -SAMPLES)
@@ -185,20 +170,7 @@ def test_missing_and_empty_folders_are_errors(project, folder):
         from_directory(project, folder)
     with pytest.raises(UsageError, match=r"download\.directory is ''"):
         from_directory(project, "''")
-    assert not download.INDEX.exists() and not download.RECORDINGS.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "age"),
-    [("56", 56), ("56.0", 56), ("300", 90), ("-1", None), ("NaN", None), ("", None), ("777", None), ("60Y", None)],
-)
-def test_age(text, age):
-    assert download.parse_age(text)[0] == age
-
-
-@pytest.mark.parametrize(("text", "sex"), [("Male", "male"), ("F", "female"), ("Unknown", ""), ("NaN", "")])
-def test_sex(text, sex):
-    assert download.parse_sex(text) == sex
+    assert not RECORDINGS_TABLE.exists() and not RECORDINGS.exists()
 
 
 def ptbxl_table(path, ecg_ids=(1, 2), **columns):
@@ -230,7 +202,7 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
         "HR00009": "HR00009",
     }
     assert table.fold.to_dict() == {"HR00001": "3", "HR00002": "3", "A0001": "", "HR00009": ""}
-    assert list(table["flags"][["A0001", "HR00009"]]) == [sources.NO_PATIENT, sources.NOT_IN_TABLE]
+    assert list(table["flags"][["A0001", "HR00009"]]) == [NO_PATIENT, NOT_IN_TABLE]
     assert table.label.to_dict() == {
         "HR00001": "ischemia",
         "A0001": "ischemia",
@@ -250,43 +222,6 @@ def test_kaggle_without_the_table_stops_and_names_the_param(kaggle, monkeypatch,
     monkeypatch.setattr(web.time, "sleep", lambda seconds: None)
     with pytest.raises(UsageError, match=r"download.ptbxl_patients .* or to '' to accept recordings as patients"):
         run_download(kaggle, source="kaggle", ptbxl_patients=where)
-
-
-def http_error(status):
-    response = requests.Response()
-    response.status_code = status
-    return requests.HTTPError(response=response)
-
-
-@pytest.mark.parametrize("error", [requests.ConnectionError(), requests.Timeout(), http_error(429), http_error(503)])
-def test_passing_faults_are_tried_again_with_growing_waits(monkeypatch, error):
-    waits, answers = [], iter([error, error, "content"])
-    monkeypatch.setattr(web.time, "sleep", waits.append)
-
-    def call():
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    assert web.with_retries(call, "download it") == "content"
-    assert waits == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("error", "tries"), [(http_error(404), 1), (http_error(403), 1), (requests.ConnectionError(), 5)]
-)
-def test_lasting_faults_end_in_one_line(monkeypatch, error, tries):
-    calls = []
-    monkeypatch.setattr(web.time, "sleep", lambda seconds: None)
-
-    def call():
-        calls.append(1)
-        raise error
-
-    with pytest.raises(UsageError, match="cannot download it"):
-        web.with_retries(call, "download it")
-    assert len(calls) == tries
 
 
 def test_ptbxl_layout(project):

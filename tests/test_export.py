@@ -9,9 +9,11 @@ import pytest
 from conftest import ROOT
 
 from ecg.beats.median import median_beat
-from ecg.network.fcn import load_model, probabilities
+from ecg.network.fcn import probabilities
+from ecg.network.model_file import load_model
 from ecg.params import read_params
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 
 EXTRACT = read_params(ROOT / "params.yaml").extract
 
@@ -39,7 +41,7 @@ def score_alike(written, beats):
     session = onnxruntime.InferenceSession(written[1])
     found, score = session.run(None, {"beats": beats})
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    by_class = dict(zip(description["classes"], expected.T, strict=True))
+    by_class = dict(zip(description.classes, expected.T, strict=True))
     np.testing.assert_allclose(score, by_class["ischemia"] / (by_class["ischemia"] + by_class["normal"]), atol=1e-5)
 
 
@@ -53,14 +55,14 @@ def test_the_same_probabilities_as_torch_on_real_beats(written, real_data):
     found = []
     for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea"))[:100]:
         header = read_header(path)
-        found.append(median_beat(read_samples(header)[0], header.sampling_rate, **EXTRACT.model_dump()).beat)
+        found.append(median_beat(read_samples(header)[0], header.sampling_rate, EXTRACT).beat)
     score_alike(written, np.stack(found))
 
 
 def test_the_file_describes_itself_and_names_no_folder(written):
     session = onnxruntime.InferenceSession(written[1])
     about = session.get_modelmeta().custom_metadata_map
-    assert json.loads(about["description"]) == load_model(written[0])[1]
+    assert json.loads(about["description"]) == load_model(written[0])[1].model_dump()
     assert about["trained_on"] == "synthetic recordings"
     (beats,) = session.get_inputs()
     assert (beats.name, beats.shape[1:]) == ("beats", [12, 188])

@@ -1,17 +1,37 @@
-"""The README held to the files that it speaks of."""
+"""README, CONTRIBUTING and docs/ held to the files, commands, parameters and numbers that they speak of."""
 
 import io
 import json
 import re
+import shlex
 import subprocess
+from itertools import pairwise
 
 import pandas as pd
+import pytest
+import yaml
 from conftest import ROOT
+from dvc.cli.parser import get_main_parser
 
-README = (ROOT / "README.md").read_text()
+from ecg.params import Params
+
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+README, METHOD, RESULTS = PAGES["README.md"], PAGES["docs/method.md"], PAGES["docs/results.md"]
 QUESTIONS = ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")
-NOT_IN_GIT = ("metrics/train.json", "metrics/report.html", "metrics/cross_validation.json")
 PTB_XL = "metrics/ptb-xl-500/cross_validation.json"
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# What commands write, and what stands for a name.
+NO_FILES = {"data/model.onnx", "metrics/cross_validation.json", "stages/NAME.py"}
+
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
+CODE = re.compile(r"`([^`\n]+)`")
+FILE = re.compile(
+    r"(?<![\w/.])(?:(?:stages|metrics|tests|docs|benchmarks|tools|data)/[\w/.-]*\w|[\w-]+\.(?:yaml|txt))\b"
+)
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
 def committed(path: str) -> str:
@@ -23,6 +43,34 @@ def cell(value: float, low: float, high: float) -> str:
     return f"{value:.3f} ({low:.3f} – {high:.3f})"
 
 
+def outputs(stage: str) -> set[str]:
+    declared = STAGES[stage].get("outs", []) + STAGES[stage].get("metrics", [])
+    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in declared}
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each shell command in a page's blocks and inline code that begins with python or dvc."""
+    lines = [line for language, block in FENCE.findall(text) if language == "sh" for line in block.splitlines()]
+    found = []
+    for line in lines + CODE.findall(FENCE.sub("", text)):
+        if re.search(r"\b(python|dvc) ", line):
+            words = shlex.shlex(line, posix=True, punctuation_chars=True)
+            words.whitespace_split = True
+            found.append([])
+            for word in words:
+                if word == "do" or set(word) <= set(";&|"):
+                    found.append([])
+                elif found[-1] or "=" not in word:  # not NAME=value before a command
+                    found[-1].append(word)
+    return [command for command in found if command and command[0] in ("python", "dvc")]
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_results_are_those_of_the_metrics():
     audit = pd.read_csv(io.StringIO(committed("metrics/audit.csv"))).set_index(["model", "question"])
     for model, name in (("fcn", "FCN"), ("linear", "linear"), ("st_t", "ST, T, QRS")):
@@ -32,7 +80,10 @@ def test_results_are_those_of_the_metrics():
     for prefix, name in (("", "FCN"), ("linear_", "linear")):
         cells = [cell(*(numbers[f"{prefix}{q}{part}"] for part in ("", "_low", "_high"))) for q in QUESTIONS]
         assert f"| (b) PTB-XL, 500 | {name} | {' | '.join(cells)} |" in README
-    assert sum(numbers[f"n_{label}"] for label in ("ischemia", "normal", "other")) == 500
+    n = {label: numbers[f"n_{label}"] for label in ("ischemia", "normal", "other")}
+    assert sum(n.values()) == 500
+    assert f"first 500 recordings, {n['ischemia']} of them ischemic" in " ".join(README.split())
+    assert f"{n['ischemia']} ischemic, {n['normal']} normal, {n['other']} other" in " ".join(RESULTS.split())
     assert numbers["seeds"] == 5
     assert set(json.loads(committed("metrics/evaluate.json"))) < set(numbers)
 
@@ -49,6 +100,61 @@ def test_numbers_are_those_of_the_metrics():
     ) in " ".join(README.split())
 
 
-def test_files_that_it_names_exist():
-    for path in re.findall(r"`((?:stages|metrics|tests)/[\w/.]+|[\w.]+\.(?:yaml|txt))`", README):
-        assert (ROOT / path).exists() or path in NOT_IN_GIT, path
+def test_licences_of_all_dependencies_are_told():
+    files = [path.read_text() for path in ROOT.glob("requirements*.txt")]
+    packages = {name for text in files for name in re.findall(r"^([\w.-]+)==", text, re.M)}
+    rows = re.findall(r"^\| .+ \| (.+) \|$", PAGES["docs/reliability.md"].split("## Licences")[1], re.M)
+    assert packages == set(re.findall(r"[\w.-]+", re.sub(r"\(.*?\)", "", " ".join(rows)))) - {"packages"}
+
+
+def test_readme_can_be_read_at_a_glance():
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_it_names_exist(page):
+    known = NO_FILES.union(*map(outputs, STAGES))
+    missing = {path for path in FILE.findall(PAGES[page]) if not (ROOT / path).exists()} - known
+    # As in metrics/audit.*
+    assert {path for path in missing if not list(ROOT.glob(f"{path}.*"))} == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_it_names_exist(page):
+    for program, *words in commands(PAGES[page]):
+        if program == "dvc":
+            get_main_parser().parse_args(words)  # DvcParserError where dvc does not know it
+        elif words[0] != "-m":
+            script = (ROOT / words[0]).read_text()
+            for option in [word for word in words if word.startswith("--")]:
+                assert f'"{option}"' in script, (words[0], option)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_parameters_that_it_names_exist(page):
+    sections = "|".join(Params.model_fields)
+    for section, key in re.findall(rf"(?<![\w/.])({sections})\.([a-z]\w*)", PAGES[page]):
+        assert key in Params.model_fields[section].annotation.model_fields, f"{section}.{key}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target, anchor in LINK.findall(PAGES[page]):
+        if not target.startswith("http"):
+            path = (ROOT / page).parent / target if target else ROOT / page
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path.read_text()), f"{target}#{anchor}"
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = {target for target, _ in LINK.findall(README)}
+    assert set(PAGES) - {"README.md"} <= linked
+
+
+def test_stages_are_those_of_dvc_yaml():
+    assert re.findall(r"^\| (\w+) \| `stages/\1\.py` \|", METHOD, re.M) == list(STAGES)
+    arrows = [line.split(" --> ") for line in METHOD.splitlines() if " --> " in line]
+    drawn = {(a.strip(), b.strip()) for chain in arrows for a, b in pairwise(chain)}
+    needed = {(a, b) for a in STAGES for b in STAGES if outputs(a) & set(STAGES[b]["deps"])}
+    # The report reads what all others wrote.
+    assert {pair for pair in drawn if pair[1] != "report"} == {pair for pair in needed if pair[1] != "report"}

@@ -1,9 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from split import assign, check_classes, deal
+from split import assign_folds, assign_splits, check_classes
 
+from ecg.params import Split
 from ecg.stage.script import UsageError
+
+SPLIT = Split(folds=10, val_fold=9, test_fold=10, holdout_source="", seed=1)
+
+
+def holding_out(source):
+    return SPLIT.model_copy(update={"holdout_source": source})
 
 
 def records(n=600, seed=0):
@@ -16,7 +23,9 @@ def records(n=600, seed=0):
 
 def fold_of(table, given=None, folds=10, seed=1):
     given = np.full(len(table), np.nan) if given is None else given
-    return deal(table.patient.to_numpy(), (table.label + table.source).to_numpy(), given, folds=folds, seed=seed)
+    return assign_folds(
+        table.patient.to_numpy(), (table.label + table.source).to_numpy(), given, folds=folds, seed=seed
+    )
 
 
 def test_no_patient_is_in_two_folds_and_strata_are_even():
@@ -55,21 +64,15 @@ def test_fewer_patients_than_folds():
 
 def test_assign():
     table = pd.DataFrame({"patient": list("abcde"), "source": list("xxxyy"), "fold": [1, 9, 10, 9, 10]})
-    assert list(assign(table, val_fold=9, test_fold=10, holdout_source="")) == ["train", "val", "test", "val", "test"]
-    assert list(assign(table, val_fold=9, test_fold=10, holdout_source="y")) == [
-        "train",
-        "val",
-        "train",
-        "test",
-        "test",
-    ]
+    assert list(assign_splits(table, SPLIT)) == ["train", "val", "test", "val", "test"]
+    assert list(assign_splits(table, holding_out("y"))) == ["train", "val", "train", "test", "test"]
     with pytest.raises(UsageError, match="'z'; allowed: '' or one of x, y"):
-        assign(table, val_fold=9, test_fold=10, holdout_source="z")
+        assign_splits(table, holding_out("z"))
 
 
 def test_a_patient_of_the_hold_out_source_is_nowhere_else():
     table = pd.DataFrame({"patient": list("aab"), "source": list("xyx"), "fold": [1, 1, 1]})
-    assert list(assign(table, val_fold=9, test_fold=10, holdout_source="y")) == ["test", "test", "train"]
+    assert list(assign_splits(table, holding_out("y"))) == ["test", "test", "train"]
 
 
 def test_a_class_that_a_split_lacks_stops():

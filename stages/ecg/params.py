@@ -100,6 +100,7 @@ class Train(Architecture):
     epochs: Positive
     patience: Positive
     batch_size: Annotated[int, Field(ge=2)]
+    precision: Literal["float32", "tf32", "bf16"]
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     average: Annotated[float, Field(ge=0, lt=1)]

@@ -3,11 +3,13 @@ import pandas as pd
 import pytest
 from conftest import ROOT, ecg_signal
 
-from ecg.beats.measurements import has_pacing_spikes, measure_beats
+from ecg.beats.measurements import measure_beats
 from ecg.beats.median import find_beats
+from ecg.beats.pacing import has_pacing_spikes
 from ecg.leads import INDEPENDENT
 from ecg.params import read_params
-from ecg.recordings.wfdb_io import read_header, read_samples
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 
 EXTRACT = read_params(ROOT / "params.yaml").extract
 

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from conftest import ROOT, ecg_signal
 
-from ecg.beats.median import median_beat, resample, window
+from ecg.beats.filters import resample
+from ecg.beats.median import median_beat
+from ecg.beats.windows import beat_times
 from ecg.leads import LEADS, MISSING
 from ecg.params import read_params
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import healthy_heart, leads
-from ecg.recordings.wfdb_io import read_header, read_samples
 
-SETTINGS = read_params(ROOT / "params.yaml").extract.model_dump()
-TIMES = window(-250, 500, 250) * 4.0
+EXTRACT = read_params(ROOT / "params.yaml").extract
+TIMES = beat_times(EXTRACT)
 HEART = healthy_heart(np.random.default_rng(0))
 PREMATURE = {"R": (0, 30, -0.9, 0.8, -0.7), "T1": (270, 60, 0.4, -0.3, 0.2)}
 
@@ -48,7 +51,7 @@ def every(rr, seconds=10, first=400):
 
 @pytest.mark.parametrize("sampling_rate", [100, 250, 257, 500, 1000])
 def test_clean_beat_is_recovered_at_every_sampling_rate(sampling_rate):
-    found = median_beat(recording(every(811), sampling_rate=sampling_rate), sampling_rate, **SETTINGS)
+    found = median_beat(recording(every(811), sampling_rate=sampling_rate), sampling_rate, EXTRACT)
     assert found.n_used == found.n_beats
     assert found.heart_rate == pytest.approx(60_000 / 811, rel=0.01)
     # What the 40 Hz filter takes from the QRS complex is the largest part of this.
@@ -60,7 +63,7 @@ def test_clean_beat_is_recovered_at_every_sampling_rate(sampling_rate):
     ("noise", "most"), [({"emg": 20, "wander": 100}, 12), ({"emg": 60, "wander": 300, "hum": 30}, 20)]
 )
 def test_known_beat_is_recovered_under_noise(noise, most):
-    found = median_beat(recording(every(811), **noise), 500, **SETTINGS)
+    found = median_beat(recording(every(811), **noise), 500, EXTRACT)
     assert found.n_used >= found.n_beats - 1
     assert error_uv(found) < most
 
@@ -68,7 +71,7 @@ def test_known_beat_is_recovered_under_noise(noise, most):
 def test_ectopic_beats_are_left_out():
     rhythm = every(800)
     rhythm[[4, 8]] -= 250
-    found = median_beat(recording(rhythm, emg=20, ectopic=(4, 8)), 500, **SETTINGS)
+    found = median_beat(recording(rhythm, emg=20, ectopic=(4, 8)), 500, EXTRACT)
     # A beat before an ectopic one may go with it: the window ends in the early QRS complex.
     assert 2 <= found.n_beats - found.n_used <= 4
     assert error_uv(found) < 18
@@ -79,31 +82,31 @@ def test_a_burst_over_one_beat_does_no_harm(start, left_out):
     # 0.4 s of 1.5 mV over a QRS complex at 4400 ms (sample 2200), then after it, where it may be taken for a beat.
     samples = recording(every(800), emg=20)
     samples[start : start + 200] += np.random.default_rng(1).normal(0, 1500, (200, 12)).astype(np.int16)
-    found = median_beat(samples, 500, **SETTINGS)
+    found = median_beat(samples, 500, EXTRACT)
     assert found.n_beats - found.n_used in left_out
     assert error_uv(found) < 12
 
 
 @pytest.mark.parametrize("rr", [60_000 / 45, 60_000 / 130])
 def test_slow_and_fast_hearts_share_the_window(rr):
-    found = median_beat(recording(every(rr), emg=20), 500, **SETTINGS)
+    found = median_beat(recording(every(rr), emg=20), 500, EXTRACT)
     assert found.beat.shape == (12, 188)
     assert found.heart_rate == pytest.approx(60_000 / rr, rel=0.01)
 
 
 def test_beats_at_the_edges_are_dropped_not_padded():
     # R at 100 ms and at 9800 ms have no whole window.
-    found = median_beat(recording(np.array([100, *range(1000, 9500, 800), 9800])), 500, **SETTINGS)
+    found = median_beat(recording(np.array([100, *range(1000, 9500, 800), 9800])), 500, EXTRACT)
     assert found.n_beats == 11
 
 
 def test_alignment_undoes_jitter():
     jitter = np.random.default_rng(0).uniform(-25, 25, 20)
-    assert error_uv(median_beat(recording(every(811) + jitter[: len(every(811))]), 500, **SETTINGS)) < 8
+    assert error_uv(median_beat(recording(every(811) + jitter[: len(every(811))]), 500, EXTRACT)) < 8
 
 
 def test_isoelectric_line_is_zero_in_every_lead():
-    beat = median_beat(recording(every(811), wander=300), 500, **SETTINGS).beat
+    beat = median_beat(recording(every(811), wander=300), 500, EXTRACT).beat
     level = np.median(beat[:, (TIMES >= -100) & (TIMES <= -60)], axis=1)
     np.testing.assert_allclose(level, 0, atol=0.005)
 
@@ -113,13 +116,13 @@ def test_drift_leaves_the_beat_alone(drift):
     # In uV per second, in the shortest recording that gives a beat.
     samples = recording(every(700, seconds=5), seconds=5)
     samples = samples + (drift * np.arange(len(samples)) / 500)[:, None].astype(np.int16)
-    assert error_uv(median_beat(samples, 500, **SETTINGS)) < 8
+    assert error_uv(median_beat(samples, 500, EXTRACT)) < 8
 
 
 def test_missing_samples_cost_only_the_beats_that_they_touch():
     samples = recording(every(800), emg=20)
     samples[2400:2420, 3] = MISSING
-    whole, gap = (median_beat(s, 500, **SETTINGS) for s in (recording(every(800), emg=20), samples))
+    whole, gap = (median_beat(s, 500, EXTRACT) for s in (recording(every(800), emg=20), samples))
     assert whole.n_beats - gap.n_beats == 1
     assert np.isfinite(gap.beat).all()
 
@@ -130,7 +133,7 @@ def test_real_recordings_give_a_beat_or_a_reason(real_data):
     refused = {}
     for path in paths:
         header = read_header(path)
-        found = median_beat(read_samples(header)[0], header.sampling_rate, **SETTINGS)
+        found = median_beat(read_samples(header)[0], header.sampling_rate, EXTRACT)
         assert (found.beat is None) == bool(found.reason)
         if found.reason:
             refused[path.stem] = found.reason
@@ -167,7 +170,7 @@ def dead_lead_with_a_gap(samples):
     ],
 )
 def test_what_cannot_be_used_has_a_reason(change, reason):
-    found = median_beat(change(ecg_signal()).astype(np.int16), 500, **SETTINGS)
+    found = median_beat(change(ecg_signal()).astype(np.int16), 500, EXTRACT)
     assert found.beat is None
     assert found.reason.startswith(reason)
 
@@ -192,7 +195,7 @@ QRS_WAVES, T_WAVES = ("Q", "R", "S"), ("T1", "T2")
     ],
 )
 def test_odd_shapes(name, waves):
-    found = median_beat(recording(every(811), emg=20, wander=100, waves=waves), 500, **SETTINGS)
+    found = median_beat(recording(every(811), emg=20, wander=100, waves=waves), 500, EXTRACT)
     assert found.heart_rate == pytest.approx(60_000 / 811, rel=0.02)
     assert found.n_used >= found.n_beats - 1
     shifts = np.arange(-40, 40, 0.5)
@@ -208,7 +211,7 @@ def test_slowest_and_fastest_hearts_short_and_long(heart_rate, sampling_rate, se
     waves = {k: (c * late, w * late, *v) if k in ("ST", *T_WAVES) else (c, w, *v) for k, (c, w, *v) in HEART.items()}
     peaks = every(60_000 / heart_rate, seconds=seconds)
     made = recording(peaks, seconds=seconds, sampling_rate=sampling_rate, emg=20, waves=waves)
-    found = median_beat(made, sampling_rate, **SETTINGS)
+    found = median_beat(made, sampling_rate, EXTRACT)
     assert found.heart_rate == pytest.approx(heart_rate, rel=0.02)
     assert found.n_used >= 0.95 * found.n_beats
     # Before the next beat's P wave.
@@ -221,7 +224,7 @@ def test_slowest_and_fastest_hearts_short_and_long(heart_rate, sampling_rate, se
 
 
 def test_five_seconds():
-    found = median_beat(recording(every(811, seconds=5), seconds=5, emg=20, wander=100), 500, **SETTINGS)
+    found = median_beat(recording(every(811, seconds=5), seconds=5, emg=20, wander=100), 500, EXTRACT)
     assert found.n_used >= 4
     assert error_uv(found) < 15
 
@@ -234,7 +237,7 @@ def test_atrial_fibrillation():
     samples = samples + (50 * np.sin(2 * np.pi * (6 * times + 0.3 * np.sin(2 * np.pi * times))))[:, None].astype(
         np.int16
     )
-    found = median_beat(samples, 500, **SETTINGS)
+    found = median_beat(samples, 500, EXTRACT)
     assert found.n_used >= found.n_beats - 1 >= 7
     assert error_uv(found, (TIMES > -60) & (TIMES < 350)) < 35
 
@@ -244,7 +247,7 @@ def test_paced_beats():
     for peak in every(811):
         spike = int((peak - 60) / 2)
         samples[spike : spike + 1] += 2500
-    found = median_beat(samples, 500, **SETTINGS)
+    found = median_beat(samples, 500, EXTRACT)
     assert found.n_used >= found.n_beats - 1
     assert found.heart_rate == pytest.approx(60_000 / 811, rel=0.02)
 
@@ -256,7 +259,7 @@ def test_bigeminy_takes_the_narrower_qrs_and_says_so(first_ectopic, first):
     ectopic = tuple(range(first_ectopic, len(peaks), 2))
     peaks = peaks - np.where(np.isin(np.arange(len(peaks)), ectopic), 200, 0)
     samples = recording(peaks, seconds=10, emg=20, ectopic=ectopic)
-    found = median_beat(samples, 500, **SETTINGS)
+    found = median_beat(samples, 500, EXTRACT)
     assert found.flags.startswith("two kinds of beat are as frequent")
     assert abs(found.n_used - found.n_beats / 2) <= 1.5
     assert error_uv(found, TIMES < 300) < 15
@@ -265,22 +268,22 @@ def test_bigeminy_takes_the_narrower_qrs_and_says_so(first_ectopic, first):
 def test_half_the_recording_flat_or_railed():
     half = recording(every(800), emg=20)
     half[2500:] = 0
-    found = median_beat(half, 500, **SETTINGS)
+    found = median_beat(half, 500, EXTRACT)
     assert found.n_used >= 4
     assert error_uv(found) < 15
     half[2500:] = 32767
-    assert median_beat(half, 500, **SETTINGS).reason.startswith("saturated lead: I, II")
+    assert median_beat(half, 500, EXTRACT).reason.startswith("saturated lead: I, II")
 
 
 def test_microvolts_taken_for_millivolts_are_refused():
     samples = recording(every(800), emg=20).astype(int)
-    assert median_beat((samples // 1000).astype(np.int16), 500, **SETTINGS).reason.startswith("too few beats")
+    assert median_beat((samples // 1000).astype(np.int16), 500, EXTRACT).reason.startswith("too few beats")
     loud = np.clip(1000 * samples, -32767, 32767).astype(np.int16)
-    assert median_beat(loud, 500, **SETTINGS).reason.startswith("saturated lead")
+    assert median_beat(loud, 500, EXTRACT).reason.startswith("saturated lead")
 
 
 def test_too_slow_a_recorder_has_a_reason():
-    assert median_beat(ecg_signal(sampling_rate=60), 60, **SETTINGS).reason.startswith("sampling rate: 60 Hz")
+    assert median_beat(ecg_signal(sampling_rate=60), 60, EXTRACT).reason.startswith("sampling rate: 60 Hz")
 
 
 @pytest.mark.parametrize("rate", [257, 360, 500, 1000])
@@ -297,6 +300,6 @@ def test_filter_moves_nothing_and_passes_what_it_should(rate):
 
 
 def test_derived_leads_obey_einthoven_after_all_steps():
-    beat = median_beat(recording(every(811)), 500, **SETTINGS).beat
+    beat = median_beat(recording(every(811)), 500, EXTRACT).beat
     one, two, three = (beat[LEADS.index(lead)] for lead in ("I", "II", "III"))
     np.testing.assert_allclose(three, two - one, atol=0.004)

@@ -3,20 +3,13 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from ecg.evaluation.scores import (
-    auc_interval,
-    bootstrap_intervals,
-    calibration_line,
-    delong,
-    expected_calibration_error,
-    fit_temperature,
-    ischemia_score,
-    predictive_values,
-    reliability,
-    resample_patients,
-    roc_auc,
-    threshold_for,
-)
+from ecg.evaluation.bootstrap import auc_interval, bootstrap_intervals, resample_patients
+from ecg.evaluation.calibration import calibration_line, expected_calibration_error, reliability
+from ecg.evaluation.decision import fit_temperature, threshold_for
+from ecg.evaluation.questions import ischemia_score
+from ecg.evaluation.rates import predictive_values
+from ecg.evaluation.roc import delong, roc_auc
+from ecg.params import Evaluate
 
 
 def test_roc_auc_by_hand():
@@ -51,7 +44,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     for trial in range(200):
         positive = np.arange(120) < 40
         score = rng.normal(positive.astype(float), 1)
-        low, high = auc_interval(positive, score, np.arange(120), n=400, seed=trial)
+        low, high = auc_interval(positive, score, np.arange(120), Evaluate(bootstrap=400, seed=trial))
         hits += low <= 0.76025 <= high
     assert 0.90 <= hits / 200 <= 0.99
 
@@ -60,8 +53,10 @@ def test_interval_is_wider_where_patients_repeat():
     rng = np.random.default_rng(2)
     positive = np.repeat(np.arange(60) < 20, 5)
     score = np.repeat(rng.normal(np.arange(60) < 20, 1), 5)
-    apart = np.subtract(*auc_interval(positive, score, np.arange(300), n=500, seed=0)[::-1])
-    together = np.subtract(*auc_interval(positive, score, np.repeat(np.arange(60), 5), n=500, seed=0)[::-1])
+    apart = np.subtract(*auc_interval(positive, score, np.arange(300), Evaluate(bootstrap=500, seed=0))[::-1])
+    together = np.subtract(
+        *auc_interval(positive, score, np.repeat(np.arange(60), 5), Evaluate(bootstrap=500, seed=0))[::-1]
+    )
     assert together > 1.8 * apart
 
 
@@ -90,7 +85,7 @@ def test_rates_have_the_spread_of_a_binomial():
     def share(weights):
         return (weights @ right / weights.sum(axis=1))[:, None]
 
-    ((low, high),) = bootstrap_intervals(share, np.zeros(200), np.arange(200), n=4000, seed=0)
+    ((low, high),) = bootstrap_intervals(share, np.zeros(200), np.arange(200), Evaluate(bootstrap=4000, seed=0))
     assert low == pytest.approx(0.8 - 1.96 * 0.0283, abs=0.008)
     assert high == pytest.approx(0.8 + 1.96 * 0.0283, abs=0.008)
 

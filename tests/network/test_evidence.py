@@ -3,7 +3,7 @@ import pytest
 import torch
 from test_fcn import small_model
 
-from ecg.evaluation.scores import ischemia_score
+from ecg.evaluation.questions import ischemia_score
 from ecg.network.evidence import activation_maps, lead_contributions
 from ecg.network.fcn import logits, probabilities
 

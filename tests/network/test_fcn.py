@@ -10,8 +10,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ecg.leads import LEADS
-from ecg.network.fcn import FCN, Dropout, Ensemble, choose_device, load_model, probabilities, save_model
-from ecg.params import read_params
+from ecg.network.description import Description
+from ecg.network.device import choose_device
+from ecg.network.fcn import FCN, Dropout, Ensemble, probabilities
+from ecg.network.model_file import load_model, save_model
+from ecg.params import Architecture, read_params
 from ecg.stage.script import UsageError
 
 ARCHITECTURE = {"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "pool": 2}
@@ -31,7 +34,7 @@ DESCRIPTION = {
 
 def small_model(leads: int = 3, classes: int = 2, **changes) -> Ensemble:
     torch.manual_seed(0)
-    members = [FCN(leads=leads, classes=classes, **ARCHITECTURE | changes) for _ in range(2)]
+    members = [FCN(Architecture(**ARCHITECTURE | changes), leads=leads, classes=classes) for _ in range(2)]
     for member in members:
         member.mean.normal_()
     model = Ensemble(members)
@@ -40,7 +43,9 @@ def small_model(leads: int = 3, classes: int = 2, **changes) -> Ensemble:
 
 
 def test_shape_and_size_of_the_paper():
-    model = FCN(leads=12, classes=3, filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0, 0, 0])
+    model = FCN(
+        Architecture(filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0, 0, 0], pool=1), leads=12, classes=3
+    )
     weights = 12 * 128 * 8 + 128 * 256 * 5 + 256 * 128 * 3 + 2 * (128 + 256 + 128) + 3 * 129
     assert sum(p.numel() for p in model.parameters()) == weights
     for length in (188, 60, 375):
@@ -82,8 +87,8 @@ def test_dropout_keeps_the_mean_and_drops_its_share(rate):
 
 
 def test_pool_shows_the_network_means_of_neighbours():
-    model = FCN(leads=3, classes=2, **ARCHITECTURE).eval()
-    fine = FCN(leads=3, classes=2, **ARCHITECTURE | {"pool": 1}).eval()
+    model = FCN(Architecture(**ARCHITECTURE), leads=3, classes=2).eval()
+    fine = FCN(Architecture(**ARCHITECTURE | {"pool": 1}), leads=3, classes=2).eval()
     fine.load_state_dict(model.state_dict())
     beats = torch.randn(4, 3, 51)
     torch.testing.assert_close(model(beats), fine((beats[:, :, 0:50:2] + beats[:, :, 1:50:2]) / 2))
@@ -113,16 +118,21 @@ def test_probabilities_add_up_and_do_not_depend_on_the_batch():
 
 def test_saved_model_comes_back_with_its_description(tmp_path):
     beats = np.random.default_rng(0).normal(size=(5, 12, 188)).astype(np.float32)
-    save_model(tmp_path / "m.safetensors", small_model(12), DESCRIPTION)
+    save_model(tmp_path / "m.safetensors", small_model(12), Description(**DESCRIPTION))
     model, description = load_model(tmp_path / "m.safetensors")
-    assert description == DESCRIPTION
+    assert description.model_dump() == DESCRIPTION
     np.testing.assert_array_equal(probabilities(model, beats), probabilities(small_model(12), beats))
 
 
 def test_saved_bytes_are_the_same_each_time(tmp_path):
     for name in ("one", "two"):
-        save_model(tmp_path / name, small_model(12), DESCRIPTION)
+        save_model(tmp_path / name, small_model(12), Description(**DESCRIPTION))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def write_with(path, description: dict) -> None:
+    """Write a model file that says of itself what no model of ours does."""
+    save_file(small_model(12).state_dict(), path, metadata={"description": json.dumps(description)})
 
 
 def refused(path) -> str:
@@ -135,7 +145,7 @@ def refused(path) -> str:
 
 def test_a_broken_file_is_refused_in_one_line(tmp_path):
     path = tmp_path / "m.safetensors"
-    save_model(path, small_model(12), DESCRIPTION)
+    save_model(path, small_model(12), Description(**DESCRIPTION))
     whole = path.read_bytes()
     pickled = pickle.dumps(small_model(12).state_dict())
     torch.save(small_model(12).state_dict(), tmp_path / "zip")
@@ -181,14 +191,14 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
     ],
 )
 def test_a_description_that_does_not_fit_is_refused_in_one_line(tmp_path, change, reason):
-    save_model(tmp_path / "m.safetensors", small_model(12), DESCRIPTION | change)
+    write_with(tmp_path / "m.safetensors", DESCRIPTION | change)
     assert re.search(reason, refused(tmp_path / "m.safetensors"))
 
 
 @pytest.mark.parametrize("name", list(DESCRIPTION))
 def test_a_description_that_lacks_a_key_is_refused(tmp_path, name):
     description = {key: value for key, value in DESCRIPTION.items() if key != name}
-    save_model(tmp_path / "m.safetensors", small_model(12), description)
+    write_with(tmp_path / "m.safetensors", description)
     assert f"{name} is missing" in refused(tmp_path / "m.safetensors")
 
 

@@ -2,26 +2,35 @@ import numpy as np
 import pytest
 import torch
 
-from ecg.evaluation.scores import roc_auc
+from ecg.evaluation.questions import scores_against_normal
+from ecg.evaluation.roc import roc_auc
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
 from ecg.network.fcn import FCN, probabilities
-from ecg.network.training import choose_precision, class_weights, fit, headline_scores, standardise
+from ecg.network.training import class_weights, fit, standardise
+from ecg.params import Train
 from ecg.stage.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
-SETTINGS = {
-    "epochs": 6,
-    "patience": 6,
-    "batch_size": 16,
-    "lr": 0.003,
-    "weight_decay": 0.01,
-    "average": 0.5,
-    "seed": 1,
-}
+TRAIN = Train(
+    filters=[16, 16],
+    kernels=[8, 3],
+    dropout=[0.1, 0.1],
+    pool=1,
+    members=1,
+    epochs=6,
+    patience=6,
+    batch_size=16,
+    precision="float32",
+    lr=0.003,
+    weight_decay=0.01,
+    average=0.5,
+    specificity=0.9,
+    seed=1,
+)
 
 
 def headline_auc(scores: np.ndarray, target: np.ndarray) -> float:
-    return float(roc_auc(*headline_scores(scores, target, CLASSES))[0])
+    return float(roc_auc(*scores_against_normal(scores, target, CLASSES))[0])
 
 
 def beats(n: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -34,14 +43,14 @@ def beats(n: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarra
     return x, target
 
 
-def trained(train, val, **changes):
+def trained(train, val, state=None, save=lambda state: None, **changes):
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(1)
-    model = FCN(leads=12, classes=3, filters=[16, 16], kernels=[8, 3], dropout=[0.1, 0.1])
+    model = FCN(TRAIN, leads=12, classes=3)
     standardise(model, train[0])
-    state, history, best = fit(model, train, val, CLASSES, **(SETTINGS | changes))
-    model.load_state_dict(state)
-    return model, history, best
+    history, best = fit(model, train, val, headline_auc, TRAIN.model_copy(update=changes), state, save)
+    model.load_state_dict(best.weights)
+    return model, history, best.row
 
 
 def test_it_learns_what_is_there_and_nothing_else():
@@ -82,7 +91,7 @@ def test_same_seed_same_weights_other_seed_other_weights():
 
 def test_normalisation_comes_from_train():
     x, _ = beats(50, 0)
-    model = FCN(leads=12, classes=3, filters=[4], kernels=[3], dropout=[0.0])
+    model = FCN(TRAIN, leads=12, classes=3)
     standardise(model, x)
     np.testing.assert_allclose(model.mean[:, 0], x.mean(axis=(0, 2)), atol=1e-6)
     np.testing.assert_allclose(model.std[:, 0], x.std(axis=(0, 2)), rtol=1e-5)
@@ -122,15 +131,9 @@ def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(tmp_path):
     assert same_history == history
 
 
-def test_precision_is_chosen_by_environment(monkeypatch):
-    monkeypatch.delenv("PRECISION", raising=False)
-    assert choose_precision() == "float32"
+def test_bf16_is_coarser_and_learns():
     exact, _, _ = trained(beats(60, 0), beats(30, 1), epochs=2)
-    monkeypatch.setenv("PRECISION", "bf16")
-    coarse, history, _ = trained(beats(60, 0), beats(30, 1), epochs=2, precision=choose_precision())
+    coarse, history, _ = trained(beats(60, 0), beats(30, 1), epochs=2, precision="bf16")
     near = [(a - b).abs().max() for a, b in zip(exact.parameters(), coarse.parameters(), strict=True)]
     assert 0 < max(near) < 0.02
     assert history[-1]["train_loss"] < 1.2
-    monkeypatch.setenv("PRECISION", "half")
-    with pytest.raises(UsageError, match="PRECISION is 'half'; allowed: float32, tf32, bf16"):
-        choose_precision()

@@ -2,6 +2,11 @@
 
 from collections.abc import Iterable
 
+QUESTION_TITLES = {
+    "roc_auc": "against normal",
+    "roc_auc_vs_rest": "against all others",
+    "roc_auc_vs_other": "against other",
+}
 SYNTHETIC = "synthetic recordings"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from ecg.beats.median import window
+from ecg.beats.windows import beat_offsets
 from ecg.leads import LEADS
 from ecg.params import Architecture, Extract, Fraction, Positive, Section, explain
 from ecg.stage.script import UsageError
@@ -35,7 +35,7 @@ class Description(Section, extra="ignore"):
             raise ValueError(f"classes {self.classes} must differ and hold normal and ischemia")
         if self.leads != list(LEADS):
             raise ValueError(f"leads {self.leads} must be {list(LEADS)}")
-        expected = len(window(self.extract.window_start, self.extract.window_end, self.extract.sampling_rate))
+        expected = len(beat_offsets(self.extract))
         if self.samples != expected:
             raise ValueError(f"samples {self.samples} must be {expected}, by its window and sampling rate")
         return self

@@ -38,8 +38,8 @@ def lead_contributions(model: Ensemble, classes: list[str], beats: np.ndarray) -
     """
     mean = np.stack([member.mean.cpu().numpy() for member in model.members]).mean(axis=0)
 
-    def log_odds(seen):
-        out = logits(model, seen).double().numpy()
+    def log_odds(x):
+        out = logits(model, x).double().numpy()
         return out[:, classes.index("ischemia")] - out[:, classes.index("normal")]
 
     occluded = np.repeat(beats[:, None], beats.shape[1], axis=1)

@@ -1,17 +1,10 @@
-"""The fully convolutional network of Wang, Yan and Oates (2017), saved with all that is needed to use it."""
-
-import json
-import os
-from pathlib import Path
+"""The fully convolutional network of Wang, Yan and Oates (2017), alone and as an ensemble."""
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
-from ecg.network.description import Description, no_model, read_description
-from ecg.stage.script import UsageError
+from ecg.params import Architecture
 
 
 class Dropout(nn.Module):
@@ -41,15 +34,14 @@ class FCN(nn.Module):
     mean and standard deviation (mV) that are stored with the weights.
     """
 
-    def __init__(
-        self, *, leads: int, classes: int, filters: list[int], kernels: list[int], dropout: list[float], pool: int = 1
-    ):
+    def __init__(self, architecture: Architecture, *, leads: int, classes: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(leads, 1))
         self.register_buffer("std", torch.ones(leads, 1))
-        self.pool = nn.AvgPool1d(pool)
+        self.pool = nn.AvgPool1d(architecture.pool)
         blocks, channels = [], leads
-        for n, kernel, rate in zip(filters, kernels, dropout, strict=True):
+        layers = zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True)
+        for n, kernel, rate in layers:
             # The length stays, with even kernels too. A bias would be undone by the batch norm.
             if kernel % 2 == 0:
                 blocks.append(nn.ZeroPad2d((0, 1, 0, 0)))
@@ -86,21 +78,6 @@ class Ensemble(nn.Module):
         return mean / self.temperature + self.log_shares
 
 
-def choose_device() -> torch.device:
-    """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides."""
-    # What CUDA needs to add up in the same order every time.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # By itself a GPU would take TF32 for convolutions.
-    torch.backends.fp32_precision = "ieee"
-    name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"environment variable DEVICE is {name!r}: {str(error).splitlines()[0]}") from None
-    return device
-
-
 @torch.no_grad()
 def logits(model: nn.Module, beats: np.ndarray | torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
     """Return n x classes logits of n x leads x samples (mV), on the CPU; dropout off."""
@@ -113,43 +90,3 @@ def logits(model: nn.Module, beats: np.ndarray | torch.Tensor, batch_size: int =
 def probabilities(model: nn.Module, beats: np.ndarray) -> np.ndarray:
     """Return n x classes softmax probabilities, float64, of n x leads x samples (mV)."""
     return torch.softmax(logits(model, beats).double(), dim=1).numpy()
-
-
-def save_model(path: Path, model: nn.Module, description: dict) -> None:
-    """Write weights and a description that can be written as JSON."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # One entry: safetensors writes several in an order that changes from run to run.
-    path.write_bytes(save(state, metadata={"description": json.dumps(description, sort_keys=True)}))
-
-
-def load_model(path: Path) -> tuple[Ensemble, dict]:
-    """Read a model that `save_model` wrote, and its description, both checked; UsageError says what is wrong."""
-    described = read_description(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-        return build(described, state), described.model_dump()
-    except (SafetensorError, ValueError, RuntimeError) as error:
-        raise no_model(path, str(error)) from None
-
-
-def build(described: Description, state: dict[str, torch.Tensor]) -> Ensemble:
-    """Return the model of a description and these weights; ValueError where they do not fit each other."""
-    if described.members * len(described.architecture.filters) > len(state):
-        raise ValueError(f"{len(state)} tensors are too few for {described.members} members")
-    # Without memory: what it takes is known only when the shapes fit those of the file.
-    with torch.device("meta"):
-        shape = {"leads": len(described.leads), "classes": len(described.classes)}
-        members = [FCN(**shape, **described.architecture.model_dump()) for _ in range(described.members)]
-        model = Ensemble(members).eval()
-    expected = model.state_dict()
-    for name in sorted(expected.keys() | state.keys()):
-        form, given = ((t.dtype, *t.shape) if (t := d.get(name)) is not None else None for d in (expected, state))
-        if form != given:
-            raise ValueError(f"{name!r} is {given}; its architecture has {form}")
-    model.load_state_dict(state, assign=True)
-    with torch.no_grad():
-        answer = model(torch.zeros(1, shape["leads"], described.samples))
-    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), answer)):
-        raise ValueError("its weights, or the logits of a beat of zeros, are not finite")
-    return model

@@ -1,8 +1,8 @@
 """Training one FCN: epochs, their averaged weights, which of them is best. Arrays in, weights out."""
 
 import copy
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,9 +10,26 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ecg.evaluation.scores import QUESTIONS, ischemia_score, roc_auc
 from ecg.network.fcn import FCN, logits
+from ecg.params import Train
 from ecg.stage.script import UsageError
+
+
+class Progress(NamedTuple):
+    """What changes while a network trains, and by which a training that was interrupted goes on."""
+
+    model: FCN
+    averaged: AveragedModel
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    shuffle: torch.Generator
+
+
+class Best(NamedTuple):
+    """The row of the history and the averaged weights of the best epoch so far."""
+
+    row: dict
+    weights: dict
 
 
 def standardise(model: FCN, beats: np.ndarray) -> None:
@@ -27,122 +44,118 @@ def class_weights(target: torch.Tensor, classes: int) -> torch.Tensor:
     return len(target) / (classes * counts)
 
 
-def headline_scores(scores: np.ndarray, target: np.ndarray, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether ischemic and the score against normal of those that are either, from n x classes probabilities."""
-    labels = np.array(classes)[target]
-    asked = np.isin(labels, ["ischemia", *QUESTIONS["roc_auc"]])
-    by_class = dict(zip(classes, scores[asked].T, strict=True))
-    return labels[asked] == "ischemia", ischemia_score(by_class, "roc_auc")
-
-
-def choose_precision() -> str:
-    """Return what training steps compute in, by the environment variable PRECISION: float32 (default), tf32 or bf16."""
-    name = os.environ.get("PRECISION") or "float32"
-    if name not in ("float32", "tf32", "bf16"):
-        raise UsageError(f"environment variable PRECISION is {name!r}; allowed: float32, tf32, bf16")
-    if name == "tf32":
-        torch.backends.fp32_precision = "tf32"
-    return name
-
-
-def prepare(model: FCN, *, steps: int, epochs: int, lr: float, weight_decay: float, average: float) -> dict:
-    """Return what changes while training: the model, its average, optimiser, schedule. `steps` are those of an epoch.
+def begin(model: FCN, steps: int, train: Train) -> Progress:
+    """Return the beginning of a training whose epochs have so many steps.
 
     AdamW with a one-cycle schedule (Smith & Topin 2018) up to `lr`; of the exponential average of the weights the share
     `average` is left after an epoch.
     """
-    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average ** (1 / steps)), use_buffers=True)
-    return {"model": model, "averaged": averaged, "optimiser": optimiser, "schedule": schedule}
+    optimiser = torch.optim.AdamW(model.parameters(), lr=train.lr, weight_decay=train.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, train.lr, total_steps=train.epochs * steps)
+    average = get_ema_multi_avg_fn(train.average ** (1 / steps))
+    averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+    return Progress(model, averaged, optimiser, schedule, torch.Generator().manual_seed(train.seed))
+
+
+def capture(progress: Progress, history: list[dict], best: Best) -> dict:
+    """Return all that `restore` needs for a training to go on as if it had not been interrupted."""
+    parts = progress._asdict()
+    shuffle = parts.pop("shuffle")
+    rng = {"shuffle": shuffle.get_state(), "rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
+    states = {name: part.state_dict() for name, part in parts.items()}
+    return states | rng | {"history": history, "best": best.row, "best_state": best.weights}
+
+
+def restore(progress: Progress, state: dict) -> tuple[list[dict], Best]:
+    """Set a training to where `capture` found it; return its history and its best epoch."""
+    parts = progress._asdict()
+    parts.pop("shuffle").set_state(state["shuffle"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    torch.set_rng_state(state["rng"])
+    torch.cuda.set_rng_state_all(state["cuda_rng"])
+    return state["history"], Best(state["best"], state["best_state"])
+
+
+def batches_of(
+    beats: torch.Tensor, target: torch.Tensor, size: int, shuffle: torch.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield every record once, in random order, in batches. Both tensors lie on one device."""
+    for chosen in torch.randperm(len(beats), generator=shuffle).to(beats.device).split(size):
+        yield beats[chosen], target[chosen]
 
 
 def train_epoch(
     model: FCN,
-    beats: torch.Tensor,
-    target: torch.Tensor,
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
     optimiser: torch.optim.Optimizer,
     *,
-    batch_size: int,
-    shuffle: torch.Generator,
     weights: torch.Tensor | None = None,
     precision: str = "float32",
     after_step: Callable[[], None] = lambda: None,
 ) -> float:
-    """Train on every record once, in random order; return the mean cross-entropy. All tensors lie on one device."""
+    """Train on each batch; return the mean cross-entropy over the records."""
     model.train()
-    total = torch.zeros((), device=beats.device)
-    for batch in torch.randperm(len(beats), generator=shuffle).to(beats.device).split(batch_size):
+    n, total = 0, torch.zeros((), device=model.mean.device)
+    for beats, target in batches:
         with torch.autocast(beats.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            loss = functional.cross_entropy(model(beats[batch]), target[batch], weights)
+            loss = functional.cross_entropy(model(beats), target, weights)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         after_step()
         # Added up on the device: to ask for the number would wait for the step.
-        total += loss.detach() * len(batch)
-    return total.item() / len(beats)
+        total += loss.detach() * len(beats)
+        n += len(beats)
+    return total.item() / n
+
+
+def is_better(row: dict, best: Best | None) -> bool:
+    """Say whether an epoch has the higher ROC AUC on val or, of equals, the lower loss there."""
+    return best is None or (row["val_roc_auc"], -row["val_loss"]) > (best.row["val_roc_auc"], -best.row["val_loss"])
 
 
 def fit(
     model: FCN,
-    train: tuple[np.ndarray, np.ndarray],
-    val: tuple[np.ndarray, np.ndarray],
-    classes: list[str],
-    *,
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    lr: float,
-    weight_decay: float,
-    average: float,
-    seed: int,
-    precision: str = "float32",
+    train_data: tuple[np.ndarray, np.ndarray],
+    val_data: tuple[np.ndarray, np.ndarray],
+    roc_auc: Callable[[np.ndarray, np.ndarray], float],
+    train: Train,
     state: dict | None = None,
     save: Callable[[dict], None] = lambda state: None,
-) -> tuple[dict, list[dict], dict]:
-    """Train `model` in place; return the best epoch's averaged weights, the history and the best epoch's row of it.
+) -> tuple[list[dict], Best]:
+    """Train `model` in place; return the history and the best epoch.
 
-    `train` and `val` are (beats n x leads x samples in mV, class numbers). The cross-entropy weights classes alike. The
-    average of the weights is what is judged and kept: single epochs jump on few patients. Best is the highest ROC AUC
-    of ischemia against normal on val; of equals, the lowest loss there. After each epoch `save` is given all that a
-    later call needs, as `state`, to go on as if it had not been interrupted.
+    The data are (beats n x leads x samples in mV, class numbers). The cross-entropy weights classes alike. The average
+    of the weights is what is judged, by `roc_auc` of n x classes probabilities and class numbers, and kept: single
+    epochs jump on few patients. After each epoch `save` is given all that a later call needs, as `state`, to go on as
+    if it had not been interrupted.
     """
     device = model.mean.device
-    beats, target = torch.from_numpy(train[0]).to(device), torch.from_numpy(train[1]).to(device)
-    val_beats, val_target = torch.from_numpy(val[0]).to(device), torch.from_numpy(val[1])
-    weights = class_weights(target, len(classes)).to(device)
-    steps = -(-len(beats) // batch_size)
-    parts = prepare(model, steps=steps, epochs=epochs, lr=lr, weight_decay=weight_decay, average=average)
-    averaged = parts["averaged"]
-    shuffle = torch.Generator().manual_seed(seed)
-    history, best, best_state = [], None, {}
-    if state:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        history, best, best_state = state["history"], state["best"], state["best_state"]
-        shuffle.set_state(state["shuffle"])
-        torch.set_rng_state(state["rng"])
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
+    beats, target = (torch.from_numpy(values).to(device) for values in train_data)
+    val_beats, val_target = torch.from_numpy(val_data[0]).to(device), torch.from_numpy(val_data[1])
+    weights = class_weights(target, model.classifier.out_features).to(device)
+    progress = begin(model, -(-len(beats) // train.batch_size), train)
+    history, best = restore(progress, state) if state else ([], None)
 
     def after_step() -> None:
-        parts["schedule"].step()
-        averaged.update_parameters(model)
+        progress.schedule.step()
+        progress.averaged.update_parameters(model)
 
-    for epoch in tqdm(range(len(history) + 1, epochs + 1), "epochs", epochs, initial=len(history), disable=None):
-        if best and epoch - 1 - best["epoch"] >= patience:
+    epochs = range(len(history) + 1, train.epochs + 1)
+    for epoch in tqdm(epochs, "epochs", train.epochs, initial=len(history), disable=None):
+        if best and epoch - 1 - best.row["epoch"] >= train.patience:
             break
-        settings = {"batch_size": batch_size, "shuffle": shuffle, "weights": weights, "precision": precision}
-        train_loss = train_epoch(model, beats, target, parts["optimiser"], **settings, after_step=after_step)
-        out = logits(averaged.module, val_beats).double()
+        batches = batches_of(beats, target, train.batch_size, progress.shuffle)
+        settings = {"weights": weights, "precision": train.precision, "after_step": after_step}
+        train_loss = train_epoch(model, batches, progress.optimiser, **settings)
+        out = logits(progress.averaged.module, val_beats).double()
         if not torch.isfinite(out).all():
-            raise UsageError(f"training diverged in epoch {epoch}; train.lr is {lr:g}, try a lower one")
+            raise UsageError(f"training diverged in epoch {epoch}; train.lr is {train.lr:g}, try a lower one")
         val_loss = functional.cross_entropy(out, val_target, weights.cpu().double()).item()
-        val_auc = float(roc_auc(*headline_scores(torch.softmax(out, dim=1).numpy(), val[1], classes))[0])
+        val_auc = roc_auc(torch.softmax(out, dim=1).numpy(), val_data[1])
         history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_roc_auc": val_auc})
-        if best is None or (val_auc, -val_loss) > (best["val_roc_auc"], -best["val_loss"]):
-            best, best_state = history[-1], copy.deepcopy(averaged.module.state_dict())
-        rng = {"shuffle": shuffle.get_state(), "rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
-        states = {name: part.state_dict() for name, part in parts.items()}
-        save(states | rng | {"history": history, "best": best, "best_state": best_state})
-    return best_state, history, best
+        if is_better(history[-1], best):
+            best = Best(history[-1], copy.deepcopy(progress.averaged.module.state_dict()))
+        save(capture(progress, history, best))
+    return history, best

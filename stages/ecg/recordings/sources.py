@@ -1,7 +1,5 @@
 """Finds the recordings of a source: two Kaggle data sets, or a folder of WFDB recordings."""
 
-import ast
-import io
 import os
 import re
 from collections import Counter
@@ -10,20 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
-
 from ecg.leads import BadRecording
-from ecg.recordings.web import download_data_set, fetch, published_checksum
-from ecg.recordings.wfdb_io import MAX_HEADER, file_size
+from ecg.params import Download
+from ecg.recordings.header import MAX_HEADER, file_size
+from ecg.recordings.ptbxl import NOT_IN_TABLE, ptbxl_patient, read_ptbxl_table, scp_codes
+from ecg.recordings.web import download_data_set
 from ecg.stage.script import UsageError, warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
-NO_PATIENT = "no patient id"
-NOT_IN_TABLE = "no patient id in PTB-XL's table"
 
 
-class Found(NamedTuple):
+class RecordingFile(NamedTuple):
     """A recording on disk: its name, its header, what is known from elsewhere, and the folder that its files lie in."""
 
     record: str
@@ -66,7 +61,7 @@ def first_words(header: Path, root: Path) -> set[bytes]:
 
 def find_recordings(
     roots: dict[str, Path], known: Callable[[Path], dict], inside: Path | None = None
-) -> tuple[list[Found], list[int]]:
+) -> tuple[list[RecordingFile], list[int]]:
     """Return all recordings below named folders and their sizes in bytes.
 
     A record is called by its name, or by its path where another has that name. Its source is the data set or the folder
@@ -79,62 +74,32 @@ def find_recordings(
         for header, size in find_headers(root, inside or root).items()
     ]
     stems = Counter(header.stem for _, _, header, _ in sizes)
-    found = []
+    recordings = []
     for name, root, header, _ in sizes:
         source = name.split("/")[1] if name else root.resolve().name
         path = (Path(name) / header.relative_to(root)).with_suffix("").as_posix()
         record = header.stem if stems[header.stem] == 1 else path
-        found.append(Found(record, header, {"source": source} | known(header), inside or root))
-    return found, [size for *_, size in sizes]
+        recordings.append(RecordingFile(record, header, {"source": source} | known(header), inside or root))
+    return recordings, [size for *_, size in sizes]
 
 
-def read_table(where: str, columns: set[str]) -> pd.DataFrame:
-    """Read PTB-XL's ptbxl_database.csv from a URL or a path, by ecg_id; UsageError where a column is missing."""
-    online = re.match(r"https?://", where)
-    source = io.BytesIO(fetch(where, published_checksum(where))) if online else Path(where)
-    try:
-        table = pd.read_csv(source, dtype={"patient_id": str})
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UsageError(f"{where} is no CSV table: {' '.join(str(error).split())}") from None
-    absent = {"ecg_id", *columns} - set(table.columns)
-    if absent:
-        raise UsageError(f"{where} lacks the columns {', '.join(sorted(absent))} of PTB-XL's ptbxl_database.csv")
-    if table.ecg_id.duplicated().any():
-        raise UsageError(f"{where} has ecg_id {table.ecg_id[table.ecg_id.duplicated()].iloc[0]} more than once")
-    table["strat_fold"] = pd.to_numeric(table.strat_fold, errors="coerce")
-    return table.set_index("ecg_id")
+def from_project(where: str) -> str:
+    """Return a relative path from the main repository, also where DVC runs an experiment in a copy of it."""
+    return where if not where or "://" in where else str(Path(os.environ.get("DVC_ROOT", ""), where))
 
 
-def ptbxl_patient(table: pd.DataFrame, ecg_id: int) -> dict:
-    """What PTB-XL's table tells of the patient of one recording, and of the patient's fold."""
-    if ecg_id not in table.index or pd.isna(table.patient_id[ecg_id]):
-        return {"flags": [NOT_IN_TABLE]}
-    fold = table.strat_fold[ecg_id]
-    # Patients are numbered, as in 15709.0.
-    patient = {"patient": f"ptb-xl:{table.patient_id[ecg_id].removesuffix('.0')}"}
-    return patient | {"fold": int(fold)} if np.isfinite(fold) else patient
-
-
-def scp_codes(text: str) -> list[str]:
-    """Return the codes in a cell of PTB-XL's table, a Python dict literal of codes and likelihoods; [] in any other."""
-    try:
-        codes = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return []  # the last two: so many brackets
-    return [str(code) for code in codes] if isinstance(codes, dict) else []
-
-
-def from_kaggle(handles: list[str], patients: str) -> tuple[list[Found], list[int]]:
+def from_kaggle(download: Download) -> tuple[list[RecordingFile], list[int]]:
     """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
     try:
-        table = read_table(patients, {"patient_id", "strat_fold"}) if patients else None
+        patients = from_project(download.ptbxl_patients)
+        table = read_ptbxl_table(patients, {"patient_id", "strat_fold"}) if patients else None
     except (UsageError, OSError) as error:
         raise UsageError(
             f"{error}. Patients of PTB-XL's recordings come from this table: set download.ptbxl_patients to its URL "
             "or path, or to '' to accept recordings as patients"
         ) from None
     roots = {}
-    for handle in handles:
+    for handle in download.kaggle:
         try:
             roots[handle] = download_data_set(handle)
         except UsageError as error:
@@ -150,15 +115,22 @@ def from_kaggle(handles: list[str], patients: str) -> tuple[list[Found], list[in
     return find_recordings(roots, known)
 
 
-def from_directory(root: Path) -> tuple[list[Found], list[int]]:
-    """Find the recordings of a folder: in PTB-XL's layout where it has ptbxl_database.csv, else any headers."""
+def from_directory(download: Download) -> tuple[list[RecordingFile], list[int]]:
+    """Find the recordings of download.directory: in PTB-XL's layout where it has the table, else any headers."""
+    if not download.directory:
+        raise UsageError("download.directory is ''; for download.source=directory it names a folder")
+    root = Path(from_project(download.directory)).absolute()
     if not root.is_dir():
         raise UsageError(f"download.directory is '{root}': no such folder")
-    if not (root / "ptbxl_database.csv").is_file():
-        return find_recordings({"": root}, lambda header: {})
+    if (root / "ptbxl_database.csv").is_file():
+        return from_ptbxl(root)
+    return find_recordings({"": root}, lambda header: {})
 
+
+def from_ptbxl(root: Path) -> tuple[list[RecordingFile], list[int]]:
+    """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
     columns = {"patient_id", "strat_fold", "scp_codes", "age", "sex", "filename_hr", "filename_lr"}
-    table = read_table(str(root / "ptbxl_database.csv"), columns)
+    table = read_ptbxl_table(str(root / "ptbxl_database.csv"), columns)
     rate = next((rate for rate in ("500", "100") if (root / f"records{rate}").is_dir()), None)
     if not rate:
         raise UsageError(f"{root} has ptbxl_database.csv, but neither records500 nor records100")
@@ -173,9 +145,9 @@ def from_directory(root: Path) -> tuple[list[Found], list[int]]:
         about = {"source": "ptb-xl", "dx": scp_codes(row.scp_codes), "age": row.age, "sex": sex}
         return about | ptbxl_patient(table, ecg_id)
 
-    found, sizes = find_recordings({"": root / f"records{rate}"}, known, inside=root)
+    recordings, sizes = find_recordings({"": root / f"records{rate}"}, known, inside=root)
     if ecg_ids:
         warn(
             f"{len(ecg_ids)} of the {len(table)} recordings in ptbxl_database.csv are not in {root / f'records{rate}'}"
         )
-    return found, sizes
+    return recordings, sizes

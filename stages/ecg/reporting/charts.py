@@ -9,7 +9,7 @@ import pandas as pd
 from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
-from ecg.evaluation.scores import ask
+from ecg.evaluation.questions import select_question as ask
 from ecg.reporting.figures import AUDIT_NAMES, TITLES
 
 # Matplotlib's C0, C3, C2, purple and a darker orange: each stands out from white and from near black by 3 : 1.

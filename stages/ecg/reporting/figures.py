@@ -9,7 +9,9 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from ecg.evaluation.scores import ask, kept_epochs, wilson
+from ecg.evaluation.calibration import wilson
+from ecg.evaluation.history import kept_epochs
+from ecg.evaluation.questions import select_question as ask
 from ecg.leads import LEADS
 from ecg.stage.files import replacing
 from ecg.stage.tables import CLASSES

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.recordings.wfdb_io import CHALLENGE_SOURCES
+from ecg.recordings.header import CHALLENGE_SOURCES
 from ecg.reporting.charts import group_name
 from ecg.reporting.figures import AUDIT_NAMES, TITLES
 

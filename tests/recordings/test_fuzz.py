@@ -1,5 +1,7 @@
 """Whatever a header and its signal file hold: a recording or a reason. Fields are odd, or whole files are."""
 
+import json
+import subprocess
 import sys
 
 import pytest
@@ -8,6 +10,7 @@ if sys.platform != "linux":
     pytest.skip("memory is limited and measured as Linux does", allow_module_level=True)
 pytest.importorskip("hypothesis", reason="the package hypothesis is in requirements-dev.txt")
 
+from conftest import ROOT
 from fuzz_reader import FORMATS, NAMES, NUMBERS, judge
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -56,3 +59,10 @@ def test_any_header_and_signal_file_give_a_recording_or_a_reason(tmp_path_factor
     (folder / "a.dat").write_bytes(content)
     _, seconds, megabytes = judge(folder / "a.hea", folder, verify)
     assert seconds < 2 and megabytes < 1000
+
+
+def test_the_tool_starts():
+    command = [sys.executable, ROOT / "tools/fuzz_reader.py", "--n", "3", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cases"] == 3

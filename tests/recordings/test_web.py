@@ -12,9 +12,10 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 from conftest import ROOT
 
-from ecg import sources, web
+from ecg.recordings import ptbxl, web
 from ecg.stage.script import UsageError
 
 CONTENT = b"ecg_id,patient_id,strat_fold\n" + b"".join(b"%d,%d.0,3\n" % (i, i + 7) for i in range(20_000))
@@ -186,7 +187,7 @@ def test_a_file_without_a_published_checksum_is_warned_of(server, capsys):
 
 def test_the_table_of_patients_is_verified_and_read(server):
     server.answers = {"/t.csv": [half(), ranged()], "/SHA256SUMS.txt": [status(503), sums()]}
-    table = sources.read_table(f"{server.url}/t.csv", {"patient_id", "strat_fold"})
+    table = ptbxl.read_ptbxl_table(f"{server.url}/t.csv", {"patient_id", "strat_fold"})
     assert len(table) == 20_000 and table.patient_id[0] == "7.0"
 
 
@@ -302,7 +303,7 @@ def test_kaggle_killed_in_the_midst(kaggle, when):
     code = f"""
 import os, zipfile
 from kagglesdk import kaggle_env
-from ecg import web
+from ecg.recordings import web
 kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.LOCAL] = {kaggle.url!r}
 extract = zipfile.ZipFile._extract_member
 def slow(self, member, *rest):
@@ -335,3 +336,40 @@ web.download_data_set({HANDLE!r})
     process.stdout.close()
     assert not (kaggle.folder / "1.complete").exists()
     assert is_whole(web.download_data_set(HANDLE))
+
+
+def http_error(status):
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError(response=response)
+
+
+@pytest.mark.parametrize("error", [requests.ConnectionError(), requests.Timeout(), http_error(429), http_error(503)])
+def test_passing_faults_are_tried_again_with_growing_waits(monkeypatch, error):
+    waits, answers = [], iter([error, error, "content"])
+    monkeypatch.setattr(web.time, "sleep", waits.append)
+
+    def call():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert web.with_retries(call, "download it") == "content"
+    assert waits == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"), [(http_error(404), 1), (http_error(403), 1), (requests.ConnectionError(), 5)]
+)
+def test_lasting_faults_end_in_one_line(monkeypatch, error, tries):
+    calls = []
+    monkeypatch.setattr(web.time, "sleep", lambda seconds: None)
+
+    def call():
+        calls.append(1)
+        raise error
+
+    with pytest.raises(UsageError, match="cannot download it"):
+        web.with_retries(call, "download it")
+    assert len(calls) == tries

@@ -1,0 +1,68 @@
+"""Zero-phase filters and the change of the sampling rate, all leads at once."""
+
+from fractions import Fraction
+
+import numpy as np
+from scipy import fft
+
+from ecg.leads import MISSING
+
+
+def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return leads x samples in mV, float32, with missing samples interpolated, and where one was missing, or None."""
+    signal = leads.astype(np.float32)
+    signal /= 1000
+    missing = leads == MISSING
+    if not missing.any():
+        return signal, None
+    for lead in np.flatnonzero(missing.any(axis=1)):
+        gaps = missing[lead]
+        signal[lead, gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), signal[lead, ~gaps])
+    return signal, missing.any(axis=0)
+
+
+def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tuple], pad: int) -> list[np.ndarray]:
+    """Filter leads x samples at `rate` Hz with zero phase and change the rate by `ratio`, in one pair of transforms.
+
+    A filter is the leads that it is for and its band (Hz), which must end below half the lower rate; each gives one
+    output. Both ends are extended by `pad` samples, mirrored and faded out, so that no step is filtered.
+    """
+    n = signal.shape[1]
+    up, down = ratio.numerator, ratio.denominator
+    blocks = -(-pad // down)
+    pad = blocks * down
+    total = fft.next_fast_len(-(-(n + 2 * pad) // down), real=True)
+    # Without offset and drift the two ends meet. Every fifth sample tells where they are.
+    first, last = np.median(signal[:, :pad:5], axis=1), np.median(signal[:, -pad::5], axis=1)
+    slope = ((last - first) / (n - pad))[:, None]
+    centred = slope * ((pad - 1) / 2 - np.arange(n, dtype=np.float32))
+    centred += signal
+    centred -= first[:, None]
+    reach = min(pad, n - 1)
+    fade = (0.5 - 0.5 * np.cos(np.pi * np.arange(1, reach + 1) / (reach + 1))).astype(np.float32)
+    padded = np.zeros((len(signal), total * down), dtype=np.float32)
+    padded[:, pad : pad + n] = centred
+    padded[:, pad - reach : pad] = centred[:, reach:0:-1] * fade
+    padded[:, pad + n : pad + n + reach] = centred[:, -2 : -reach - 2 : -1] * fade[::-1]
+    spectrum = fft.rfft(padded, axis=1)[:, : total * up // 2 + 1]
+    start, stop = blocks * up, blocks * up + n * up // down
+    gains = [band_pass(*band, spectrum.shape[1], rate / (total * down), up / down) for _, band in filters]
+    return [
+        fft.irfft(spectrum[rows] * gain, total * up, axis=1)[:, start:stop]
+        for (rows, _), gain in zip(filters, gains, strict=True)
+    ]
+
+
+def band_pass(low: float, high: float, size: int, step: float, scale: float) -> np.ndarray:
+    """Return the gain at 0, step, 2 step … Hz of Butterworth filters run forward and backward, times `scale`.
+
+    High-pass of order 6, low-pass of order 4. The high-pass is steep, so that the beat's own lowest frequency stays and
+    ST with it; a `low` of 0 leaves it out.
+    """
+    square = (step * np.arange(size)) ** 2
+    fourth = square * square
+    gain = scale / (1 + fourth * fourth / high**8)
+    if low:
+        twelfth = fourth * fourth * fourth
+        gain *= twelfth / (twelfth + low**12)
+    return gain.astype(np.float32)

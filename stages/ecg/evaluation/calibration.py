@@ -1,0 +1,61 @@
+"""How far a probability means what it says. Arrays in, numbers out."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+
+def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
+    """Return calibration slope and intercept, ideally 1 and 0 (Cox 1958; Van Calster et al. 2019).
+
+    The slope is that of a logistic regression on the log odds, the intercept that of one whose slope is held at 1. NaN
+    where positives and negatives do not overlap: no line fits.
+    """
+    from scipy.optimize import brentq
+
+    odds = logit(np.clip(probability, 1e-12, 1 - 1e-12))
+    intercept = brentq(lambda shift: (expit(odds + shift) - positive).sum(), -100, 100)
+    if odds[positive].min() >= odds[~positive].max() or odds[positive].max() <= odds[~positive].min():
+        return float("nan"), float(intercept)
+    from sklearn.linear_model import LogisticRegression
+
+    line = LogisticRegression(C=np.inf, max_iter=1000).fit(odds[:, None], positive)
+    return float(line.coef_[0, 0]), float(intercept)
+
+
+def reliability(positive: np.ndarray, probability: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Return n, mean probability and share of positives in each of the equally wide bins that hold a record."""
+    number = np.minimum((probability * bins).astype(int), bins - 1)
+    groups = pd.DataFrame({"bin": number, "positive": positive, "probability": probability}).groupby("bin")
+    table = groups.agg(n=("positive", "size"), probability=("probability", "mean"), observed=("positive", "mean"))
+    return table.reset_index()
+
+
+def wilson(bins: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `reliability` with the 95% Wilson interval (low, high) of each share (Wilson 1927)."""
+    from scipy.stats import binomtest
+
+    hits = (bins.observed * bins.n).round().astype(int)
+    ranges = [binomtest(k, n).proportion_ci(method="wilson") for k, n in zip(hits, bins.n, strict=True)]
+    # Rounding can put an edge of the interval a hair on the wrong side of the share.
+    low, high = np.minimum([r.low for r in ranges], bins.observed), np.maximum([r.high for r in ranges], bins.observed)
+    return bins.assign(low=low, high=high)
+
+
+def expected_calibration_error(table: pd.DataFrame) -> float:
+    """Return the mean distance of probability and share over the rows of `reliability` (Guo et al. 2017)."""
+    return float(((table.probability - table.observed).abs() * table.n).sum() / table.n.sum())
+
+
+def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
+    """Return calibration slope, intercept and expected calibration error of the score against normal."""
+    slope, intercept = calibration_line(positive, score)
+    n = {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
+    rows = [
+        {"measure": "calibration_slope", "value": slope},
+        {"measure": "calibration_intercept", "value": intercept},
+        {"measure": "expected_calibration_error", "value": expected_calibration_error(reliability(positive, score))},
+    ]
+    if np.isnan(slope):
+        rows[0] = {"measure": "calibration_slope", "reason": "the scores of the two classes do not overlap"}
+    return [row | n for row in rows]

@@ -1,0 +1,38 @@
+"""The three questions: which classes ischemia is told from, and the score that answers."""
+
+import numpy as np
+import pandas as pd
+
+# The three questions: which classes ischemia is told from.
+QUESTIONS = {
+    "roc_auc": ("normal",),
+    "roc_auc_vs_rest": ("normal", "other"),
+    "roc_auc_vs_other": ("other",),
+}
+
+
+def ischemia_score(probabilities: dict[str, np.ndarray], question: str) -> np.ndarray:
+    """Return the score of ischemia that answers a question, from one probability a class.
+
+    Against normal it is p(ischemia) / (p(ischemia) + p(normal)), so that the third class does not matter; against all
+    others and against other it is p(ischemia).
+    """
+    ischemia = probabilities["ischemia"].astype(np.float64)
+    return ischemia / (ischemia + probabilities["normal"]) if question == "roc_auc" else ischemia
+
+
+def select_question(table: pd.DataFrame, question: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return whether ischemic, score and patient of the records of predictions.csv that a question is about."""
+    chosen = table[table.label.isin(["ischemia", *QUESTIONS[question]])]
+    by_class = {column[2:]: chosen[column].to_numpy() for column in chosen if column.startswith("p_")}
+    return (chosen.label == "ischemia").to_numpy(), ischemia_score(by_class, question), chosen.patient.to_numpy()
+
+
+def scores_against_normal(
+    probabilities: np.ndarray, target: np.ndarray, classes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether ischemic and the score against normal of those that are either, from n x classes probabilities."""
+    labels = np.array(classes)[target]
+    either = np.isin(labels, ["ischemia", *QUESTIONS["roc_auc"]])
+    by_class = dict(zip(classes, probabilities[either].T, strict=True))
+    return labels[either] == "ischemia", ischemia_score(by_class, "roc_auc")

@@ -1,0 +1,52 @@
+"""The headline AUC of groups of patients."""
+
+import numpy as np
+import pandas as pd
+
+from ecg.evaluation.bootstrap import auc_interval
+from ecg.evaluation.questions import select_question
+from ecg.evaluation.roc import roc_auc
+from ecg.params import Evaluate
+
+# A subgroup with fewer ischemic or fewer normal patients has no AUC worth a number.
+MIN_EACH = 5
+
+
+def subgroups(table: pd.DataFrame, evaluate: Evaluate) -> pd.DataFrame:
+    """Return the headline AUC, with interval and counts, of groups of the test split; a reason where there is none.
+
+    Noise is cut at the tertiles of the train split. In each grouping the counts add up to the whole test split.
+    """
+    chosen = table[table.label.isin(["ischemia", "normal"])]
+    test = chosen[chosen.split == "test"]
+    terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
+    low, high = (f"{value:.1f}" for value in terciles)
+    groupings = {
+        "all": pd.Series("test", test.index),
+        "source": test.source,
+        "sex": test.sex.where(test.sex != "", "unknown"),
+        "age": bands(test.age, [50, 65, 80], ["< 50", "50 – 64", "65 – 79", "≥ 80"]),
+        "heart rate": bands(test.heart_rate, [60, 100], ["< 60 /min", "60 – 99 /min", "≥ 100 /min"]),
+        "noise": bands(test.noise_uv, terciles, [f"< {low} uV", f"{low} – {high} uV", f"≥ {high} uV"]),
+    }
+    rows = []
+    for grouping, membership in groupings.items():
+        for group, members in test.groupby(membership, observed=True):
+            positive, score, patient = select_question(members, "roc_auc")
+            row = {"grouping": grouping, "group": group}
+            row |= {"n_ischemia": int(positive.sum()), "n_normal": int((~positive).sum())}
+            patients = {"ischemia": patient[positive], "normal": patient[~positive]}
+            few = [name for name, ids in patients.items() if len(set(ids)) < MIN_EACH]
+            if few:
+                rows.append(row | {"reason": f"fewer than {MIN_EACH} patients with {' and '.join(few)}"})
+                continue
+            auc_low, auc_high = auc_interval(positive, score, patient, evaluate)
+            rows.append(row | {"roc_auc": float(roc_auc(positive, score)[0]), "low": auc_low, "high": auc_high})
+    columns = ["grouping", "group", "n_ischemia", "n_normal", "roc_auc", "low", "high", "reason"]
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def bands(values: pd.Series, edges: list[float], names: list[str]) -> pd.Series:
+    """Return the name of the band, lower edge included, that each value lies in; "unknown" where it is NaN."""
+    named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
+    return pd.Series(named, values.index).where(values.notna(), "unknown")

@@ -1,0 +1,196 @@
+"""WFDB headers (header(5) of the WFDB Applications Guide). A file may hold anything: it is read, or refused at once.
+
+Not by wfdb 4.3.1: it refuses some of the Challenge's record lines, and turns a gain of 0 into 200 and a negative
+sampling rate into 250 without a word.
+"""
+
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ecg.leads import MAX_RATE, BadRecording
+
+MAX_HEADER = 2**20  # bytes
+MAX_SIGNALS = 1000
+
+# Record names of the PhysioNet/CinC Challenges 2020 and 2021.
+CHALLENGE_NAME = re.compile(r"(A|Q|I|S)\d{4}|(HR|E|JS)\d{5}")
+CHALLENGE_SOURCES = {
+    "A": "cpsc",
+    "Q": "cpsc-extra",
+    "I": "incart",
+    "S": "ptb",
+    "HR": "ptb-xl",
+    "E": "georgia",
+    "JS": "chapman-ningbo",
+}
+
+SIGNAL_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
+GAIN = re.compile(r"([^(/]*)(?:\(([^)]*)\))?(?:/(.*))?")
+
+
+class Signal(NamedTuple):
+    """One signal line of a header: `per_frame` samples a frame, `skew` in frames, `offset` in bytes."""
+
+    file: str
+    format: str
+    per_frame: int
+    skew: int
+    offset: int
+    gain: float
+    baseline: int
+    units: str
+    checksum: int | None
+    lead: str
+
+
+class Header(NamedTuple):
+    """A header: sampling rate in Hz, number of samples (None: not stated), signals and `# key: value` comments."""
+
+    path: Path
+    root: Path
+    sampling_rate: float
+    samples: int | None
+    signals: list[Signal]
+    comments: dict[str, str]
+
+    @property
+    def challenge_source(self) -> str | None:
+        """The source that the record's name stands for where its file is one of the Challenge's .mat files."""
+        name = CHALLENGE_NAME.fullmatch(self.path.stem)
+        if not name or not all(signal.file.endswith(".mat") for signal in self.signals):
+            return None
+        return CHALLENGE_SOURCES[name.group(1) or name.group(2)]
+
+
+@contextmanager
+def with_a_reason() -> Iterator[None]:
+    """Turn what the operating system says of a file into BadRecording."""
+    try:
+        yield
+    except (OSError, UnicodeEncodeError) as error:
+        reason = f"{error.strerror} ({Path(error.filename).name})" if getattr(error, "filename", None) else str(error)
+        raise BadRecording(f"unreadable: {reason}") from None
+
+
+def file_size(path: Path, root: Path) -> int:
+    """Return a file's size in bytes; BadRecording where it is no regular file, or a link that leads out of `root`."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        # Not Path.resolve: it raises RuntimeError on a link to itself.
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            raise BadRecording(f"link: {path.name} leads out of the source's folder")
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BadRecording(f"no regular file: {path.name}")
+    return status.st_size
+
+
+def read_header(path: Path, root: Path | None = None) -> Header:
+    """Read the header of a record of one segment; BadRecording says what is wrong.
+
+    Neither the header nor its signal files may be links that lead out of `root`: by default the header's own folder.
+    """
+    root = root or path.parent
+    with with_a_reason():
+        size = file_size(path, root)
+        if size > MAX_HEADER:
+            raise BadRecording(f"header: {size} bytes; allowed: {MAX_HEADER}")
+        content = path.read_bytes()
+    # Not splitlines: it also ends a line at characters that a comment may hold, … in Windows-1252 among them.
+    lines = [line.strip() for line in re.split(r"[\r\n]+", decode_text(content))]
+    record, *signals = [line.split() for line in lines if line and not line.startswith("#")] or [[]]
+    sampling_rate, samples = parse_record(record, len(signals))
+    return Header(path, root, sampling_rate, samples, [parse_signal(fields) for fields in signals], comments_in(lines))
+
+
+def decode_text(content: bytes) -> str:
+    """Headers are ASCII by the standard; some hold names and µV in UTF-8 or Latin-1."""
+    if b"\0" in content:
+        raise BadRecording("header: it holds NUL bytes, as UTF-16 and binary files do")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def comments_in(lines: list[str]) -> dict[str, str]:
+    """Return the `# key: value` lines, keys in lower case; of several with one key, the first."""
+    comments: dict[str, str] = {}
+    for line in lines:
+        if line.startswith("#") and ":" in line:
+            key, value = line.lstrip("# \t").split(":", 1)
+            comments.setdefault(key.strip().lower(), value.strip())
+    return comments
+
+
+def parse_number(text: str, name: str) -> int:
+    """Parse a whole number of 32 bits."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 2**31
+    if abs(value) >= 2**31:
+        raise BadRecording(f"header: {name} is {text!r}")
+    return value
+
+
+def parse_float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf
+
+
+def parse_record(fields: list[str], n_signals: int) -> tuple[float, int | None]:
+    """Return the sampling rate in Hz and the number of samples, None if not stated, of the header's first line."""
+    if not fields:
+        raise BadRecording("header: empty")
+    # Fields after the number of samples are a time and a date, in whatever form; nothing here needs them.
+    if len(fields) < 3:
+        raise BadRecording("header: no number of signals or no sampling rate")
+    if "/" in fields[0]:
+        raise BadRecording("header: a record of several segments")
+    announced = parse_number(fields[1], "number of signals")
+    sampling_rate = parse_float(re.split(r"[/(]", fields[2])[0])
+    if not 0 < sampling_rate <= MAX_RATE:
+        raise BadRecording(f"header: sampling rate is {fields[2]}")
+    samples = parse_number(fields[3], "number of samples") if len(fields) > 3 else 0
+    if samples < 0:
+        raise BadRecording(f"header: number of samples is {samples}")
+    if announced != n_signals:
+        raise BadRecording(f"header: {announced} signals announced, {n_signals} described")
+    if n_signals > MAX_SIGNALS:
+        raise BadRecording(f"header: {n_signals} signals; allowed: {MAX_SIGNALS}")
+    return sampling_rate, samples or None
+
+
+def parse_signal(fields: list[str]) -> Signal:
+    file = fields[0]
+    layout = SIGNAL_FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
+    if not layout:
+        raise BadRecording(f"header: no signal format in line {' '.join(fields)!r}")
+    if "/" in file or file in (".", "..") or len(file.encode()) > 255:
+        raise BadRecording(f"header: not a plain file name: {file!r}")
+    calibration = GAIN.fullmatch(fields[2] if len(fields) > 2 else "0")
+    if not calibration:
+        raise BadRecording(f"header: gain is {fields[2]!r}")
+    gain, baseline, units = calibration.groups()
+    adc_zero = parse_number(fields[4], "ADC zero") if len(fields) > 4 else 0
+    return Signal(
+        file=file,
+        format=layout[1],
+        per_frame=parse_number(layout[2], "samples a frame") if layout[2] else 1,
+        skew=parse_number(layout[3], "skew") if layout[3] else 0,
+        offset=parse_number(layout[4], "byte offset") if layout[4] else 0,
+        gain=parse_float(gain),
+        baseline=adc_zero if baseline is None else parse_number(baseline, "baseline"),
+        units=units or "mV",
+        checksum=parse_number(fields[6], "checksum") if len(fields) > 6 else None,
+        lead=" ".join(fields[8:]),
+    )

@@ -1,0 +1,50 @@
+"""PTB-XL's table ptbxl_database.csv: patients, folds, codes."""
+
+import ast
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ecg.recordings.web import fetch, published_checksum
+from ecg.stage.script import UsageError
+
+NOT_IN_TABLE = "no patient id in PTB-XL's table"
+
+
+def read_ptbxl_table(where: str, columns: set[str]) -> pd.DataFrame:
+    """Read PTB-XL's ptbxl_database.csv from a URL or a path, by ecg_id; UsageError where a column is missing."""
+    online = re.match(r"https?://", where)
+    source = io.BytesIO(fetch(where, published_checksum(where))) if online else Path(where)
+    try:
+        table = pd.read_csv(source, dtype={"patient_id": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UsageError(f"{where} is no CSV table: {' '.join(str(error).split())}") from None
+    absent = {"ecg_id", *columns} - set(table.columns)
+    if absent:
+        raise UsageError(f"{where} lacks the columns {', '.join(sorted(absent))} of PTB-XL's ptbxl_database.csv")
+    if table.ecg_id.duplicated().any():
+        raise UsageError(f"{where} has ecg_id {table.ecg_id[table.ecg_id.duplicated()].iloc[0]} more than once")
+    table["strat_fold"] = pd.to_numeric(table.strat_fold, errors="coerce")
+    return table.set_index("ecg_id")
+
+
+def ptbxl_patient(table: pd.DataFrame, ecg_id: int) -> dict:
+    """What PTB-XL's table tells of the patient of one recording, and of the patient's fold."""
+    if ecg_id not in table.index or pd.isna(table.patient_id[ecg_id]):
+        return {"flags": [NOT_IN_TABLE]}
+    fold = table.strat_fold[ecg_id]
+    # Patients are numbered, as in 15709.0.
+    patient = {"patient": f"ptb-xl:{table.patient_id[ecg_id].removesuffix('.0')}"}
+    return patient | {"fold": int(fold)} if np.isfinite(fold) else patient
+
+
+def scp_codes(text: str) -> list[str]:
+    """Return the codes in a cell of PTB-XL's table, a Python dict literal of codes and likelihoods; [] in any other."""
+    try:
+        codes = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return []  # the last two: so many brackets
+    return [str(code) for code in codes] if isinstance(codes, dict) else []
