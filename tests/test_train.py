@@ -32,7 +32,7 @@ def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_
     for folder in folders:
         shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".cache", "__pycache__"))
         params = yaml.safe_load((folder / "params.yaml").read_text())
-        params["train"] |= {"epochs": 100, "patience": 100}
+        params["train"] |= {"epochs": 40, "patience": 40}
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         for name in ("data/model.safetensors", "data/history.csv", "metrics/train.json"):
             (folder / name).unlink()
@@ -49,7 +49,7 @@ def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_
     # Two runs of the same inputs share the checkpoints, as experiments in temporary copies do.
     both = [start(killed, tmp_path), start(twin, tmp_path)]
     # The other one may find nothing any more.
-    assert any("member 1: goes on after epoch 100" in out for out in [finish(process) for process in both])
+    assert any("member 1: goes on after epoch 40" in out for out in [finish(process) for process in both])
     for name in ("data/model.safetensors", "data/history.csv", "metrics/train.json"):
         expected = (undisturbed / name).read_bytes()
         assert (killed / name).read_bytes() == (twin / name).read_bytes() == expected

@@ -4,9 +4,9 @@
 
 kills: SIGKILL at random moments of `dvc repro`: to the whole process group, to dvc alone (its stage lives on), to the
 stage alone, to a worker process; then `dvc repro`, again while an orphan is at work. orphans: two at once, and a stage
-that lives on with params that are no longer those of params.yaml. disk: each stage on a full disk, and with data/
-read-only; needs the right to mount, as root has. files: a file in data/ edited by hand, a damaged object in DVC's
-cache, a dvc.lock that was cut off.
+that lives on with params that are no longer those of params.yaml. disk: each stage on a full disk, and one with data/
+read-only, where all end at the lock; needs the right to mount, as root has. files: a file in data/ edited by hand, a
+damaged object in DVC's cache, a dvc.lock that was cut off.
 
 In a fresh clone of what is committed, with few recordings and a small network. Exit status 1 on any difference.
 """
@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -149,17 +150,15 @@ def heal(folder: Path) -> tuple[subprocess.CompletedProcess, dict[str, int]]:
 
 
 def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]:
-    rng, rows = random.Random(seed), []
-    spans = {stage: times(folder, stage) for stage in STAGES}
-    with_workers = [stage for stage in STAGES if "worker" in spans[stage]]
-    number = 0
+    rng, rows, number = random.Random(seed), [], 0
+    spans = cache(lambda stage: times(folder, stage))
     while len(rows) < kills:
         victim = VICTIMS[number % len(VICTIMS)]
         # All stages in turn for each kind of victim.
-        stages = with_workers if victim == "worker" else STAGES
+        stages = [stage for stage in STAGES if victim != "worker" or "worker" in spans(stage)]
         stage = stages[(number // len(VICTIMS) + number) % len(stages)]
         number += 1
-        first, last = spans[stage][victim]
+        first, last = spans(stage)[victim]
         after = rng.uniform(0, last - first)
         left, died = kill_once(folder, stage, victim, after)
         done, count = heal(folder)
@@ -256,20 +255,19 @@ def check_disk(folder: Path, wanted: dict) -> list[dict]:
             outputs = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
             for stage in STAGES:
                 largest = max(out["size"] for out in outputs[stage]["outs"])
+                for out in outputs[stage]["outs"]:
+                    path = copy / out["path"]
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                 for room in (8192, largest // 2) if largest > 100_000 else (8192,):
-                    for out in outputs[stage]["outs"]:
-                        path = copy / out["path"]
-                        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                     filler.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - room)))
                     problem = judge(run_stage(copy, stage, **alone), copy, wanted, "no space left on device")
                     rows.append(row("disk full", stage, problem))
                     filler.unlink()
-                    done = run_stage(copy, stage, **alone)
-                    rows.append(row("space again", stage, done.stderr if done.returncode else compare(copy, wanted)))
-            for stage in STAGES:
-                with mounted("--bind", "-o", "ro", copy / "data", copy / "data"):
-                    done = run_stage(copy, stage, **alone)
-                rows.append(row("data/ read-only", stage, judge(done, copy, wanted, "read-only file system")))
+                done = run_stage(copy, stage, **alone)
+                rows.append(row("space again", stage, done.stderr if done.returncode else compare(copy, wanted)))
+            with mounted("--bind", "-o", "ro", copy / "data", copy / "data"):
+                done = run_stage(copy, "split", **alone)
+            rows.append(row("data/ read-only", "split", judge(done, copy, wanted, "read-only file system")))
     except subprocess.CalledProcessError as error:
         return [row("disk", "", "") | {"skipped": error.stderr.decode().strip()}]
     with mounted("--bind", "-o", "ro", folder / "data", folder / "data"):

@@ -1,17 +1,8 @@
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import ROOT, ecg_signal
 
 from ecg.beats.measurements import measure_beats
-from ecg.beats.median import find_beats
-from ecg.beats.pacing import has_pacing_spikes
 from ecg.leads import INDEPENDENT
-from ecg.params import read_params
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
-
-EXTRACT = read_params(ROOT / "params.yaml").extract
 
 
 def beat(step: float, *, onset: float, j: float, st: float, t: float) -> tuple[np.ndarray, np.ndarray]:
@@ -44,31 +35,3 @@ def test_a_beat_without_an_end_stops_at_the_limit():
     ramp = np.zeros((1, 12, len(times)), dtype=np.float32)
     ramp[:, INDEPENDENT] = times / 500
     assert measure_beats(ramp, times).qrs[0] <= 230
-
-
-@pytest.mark.parametrize(("height", "leads", "found"), [(800, 12, True), (200, 12, False), (800, 1, False)])
-def test_a_pacemakers_spike_is_seen_before_the_complex(height, leads, found):
-    samples = ecg_signal(10)
-    r_peaks = np.arange(0.5, 10, 1)
-    spiky = samples.copy()
-    spiky[np.rint((r_peaks - 0.06) * 500).astype(int), :leads] += height
-    assert has_pacing_spikes(spiky, 500, r_peaks) is found
-    assert not has_pacing_spikes(samples, 500, r_peaks)
-    # Spikes at one place of ten are no pacing.
-    once = samples.copy()
-    once[220] += 800
-    assert not has_pacing_spikes(once, 500, r_peaks)
-
-
-def test_real_pacemakers(real_data):
-    table = pd.read_csv(real_data / "ptb-xl/ptbxl_database.csv").set_index("ecg_id")
-    knobs = EXTRACT.model_dump(exclude={"min_beats", "min_share", "max_noise"})
-    seen = set()
-    for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea")):
-        samples, _ = read_samples(read_header(path))
-        if has_pacing_spikes(samples, 500, find_beats(samples, 500, **knobs).r_peaks):
-            seen.add(int(path.stem[:5]))
-    paced = set(table.index[table.scp_codes.str.contains("PACE")])
-    # One of the six has spikes of 0.07 mV.
-    assert seen <= paced
-    assert len(seen) >= 5

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from ecg.evaluation.bootstrap import auc_interval, bootstrap_intervals, resample_patients
+from ecg.params import Evaluate
+
+
+def test_resamples_draw_whole_patients_and_keep_the_strata():
+    patient = np.array(["a", "a", "b", "c", "c", "d"])
+    positive = np.array([True, False, True, False, False, False])
+    drawn = resample_patients(positive, patient, np.random.default_rng(0), 200)
+    assert (drawn[:, 0] == drawn[:, 1]).all() and (drawn[:, 3] == drawn[:, 4]).all()
+    assert (drawn[:, 0] + drawn[:, 2] == 2).all() and (drawn[:, 3] + drawn[:, 5] == 2).all()
+    assert set(drawn[:, 0]) == {0, 1, 2}
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    # Two normal scores one standard deviation apart: AUC = Phi(1 / sqrt 2) = 0.7602.
+    rng = np.random.default_rng(1)
+    hits = 0
+    for trial in range(200):
+        positive = np.arange(120) < 40
+        score = rng.normal(positive.astype(float), 1)
+        low, high = auc_interval(positive, score, np.arange(120), Evaluate(bootstrap=400, seed=trial))
+        hits += low <= 0.76025 <= high
+    assert 0.90 <= hits / 200 <= 0.99
+
+
+def test_interval_is_wider_where_patients_repeat():
+    rng = np.random.default_rng(2)
+    positive = np.repeat(np.arange(60) < 20, 5)
+    score = np.repeat(rng.normal(np.arange(60) < 20, 1), 5)
+    apart = np.subtract(*auc_interval(positive, score, np.arange(300), Evaluate(bootstrap=500, seed=0))[::-1])
+    together = np.subtract(
+        *auc_interval(positive, score, np.repeat(np.arange(60), 5), Evaluate(bootstrap=500, seed=0))[::-1]
+    )
+    assert together > 1.8 * apart
+
+
+def test_rates_have_the_spread_of_a_binomial():
+    # 200 patients of one record each, 80 % right: the standard error is sqrt(.8 * .2 / 200) = 0.0283.
+    right = np.arange(200) < 160
+
+    def share(weights):
+        return (weights @ right / weights.sum(axis=1))[:, None]
+
+    ((low, high),) = bootstrap_intervals(share, np.zeros(200), np.arange(200), Evaluate(bootstrap=4000, seed=0))
+    assert low == pytest.approx(0.8 - 1.96 * 0.0283, abs=0.008)
+    assert high == pytest.approx(0.8 + 1.96 * 0.0283, abs=0.008)

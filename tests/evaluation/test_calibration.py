@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from ecg.evaluation.calibration import calibration_line, expected_calibration_error, reliability
+
+
+def test_calibration_line_finds_slope_and_intercept():
+    rng = np.random.default_rng(1)
+    odds = rng.normal(0, 2, 100_000)
+    positive = rng.random(100_000) < 1 / (1 + np.exp(-odds))
+    slope, intercept = calibration_line(positive, 1 / (1 + np.exp(-2 * odds)))
+    assert slope == pytest.approx(0.5, abs=0.01)
+    assert intercept == pytest.approx(0, abs=0.05)
+    slope, intercept = calibration_line(positive, 1 / (1 + np.exp(-(odds - 1))))
+    assert (slope, intercept) == (pytest.approx(1, abs=0.02), pytest.approx(1, abs=0.02))
+
+
+def test_no_slope_where_the_classes_do_not_overlap():
+    slope, intercept = calibration_line(np.array([True, True, False]), np.array([0.9, 0.8, 0.3]))
+    assert np.isnan(slope)
+    assert np.isfinite(intercept)
+
+
+def test_calibration_error_by_hand():
+    # Bins .1-.2: mean .15, none of two; .9-1: mean .95, three of four. (2 * .15 + 4 * .2) / 6.
+    positive = np.array([False, False, True, True, True, False])
+    table = reliability(positive, np.array([0.12, 0.18, 0.95, 0.95, 0.9, 1.0]))
+    assert list(table.n) == [2, 4]
+    assert expected_calibration_error(table) == pytest.approx((2 * 0.15 + 4 * 0.2) / 6)
