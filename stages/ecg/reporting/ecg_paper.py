@@ -113,11 +113,11 @@ def plot_ecg(
     What speaks for ischemia is red and for normal blue; what a lead adds to it stands beside the lead's name.
     """
     activation, contributions = explanation or (None, None)
-    # In mm of paper; text grows with the picture.
+    # In mm of paper; text grows with the picture, but less.
     x = (times - times[0]) / 40 if len(times) else np.zeros(0)
     column = 5 * np.ceil((x[-1] if len(x) else 20) / 5 + 1)
     width, (rows, bottom) = 4 * column, arrange_rows(traces)
-    size = width / 100
+    size = np.sqrt(width / 100)
     font = scale * size
     head = size * (8 + 4 * len(notes))
     foot = size * (0 if activation is None else 12 if contributions is None else 16)
