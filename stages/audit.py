@@ -28,16 +28,8 @@ from ecg.evaluation.simple_models import (
 from ecg.params import Evaluate, read_params
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_audit
+from ecg.stage import paths
 from ecg.stage.files import replacing, write_json
-from ecg.stage.paths import (
-    AUDIT_METRICS,
-    AUDIT_PNG,
-    AUDIT_PREDICTIONS,
-    AUDIT_TABLE,
-    BEATS_TABLE,
-    PREDICTIONS,
-    RECORDINGS_TABLE,
-)
 from ecg.stage.script import run_stage, warn
 from ecg.stage.tables import load_split, read_table
 
@@ -70,11 +62,13 @@ def main() -> None:
     (train_beats, train_table), (test_beats, test_table) = load_split("train"), load_split("test")
     beats = np.concatenate([train_beats, test_beats])
     table = pd.concat([train_table, test_table], ignore_index=True)
-    table = table.merge(read_table(RECORDINGS_TABLE)[["record", "age", "sex"]], on="record")
-    table = table.merge(read_table(BEATS_TABLE)[["record", "n_beats", "n_used", "heart_rate", "noise_uv"]], on="record")
+    table = table.merge(read_table(paths.RECORDINGS_TABLE)[["record", "age", "sex"]], on="record")
+    table = table.merge(
+        read_table(paths.BEATS_TABLE)[["record", "n_beats", "n_used", "heart_rate", "noise_uv"]], on="record"
+    )
     train, test = (table.split == "train").to_numpy(), (table.split == "test").to_numpy()
     labels = table.label[train].to_numpy()
-    predictions = read_table(PREDICTIONS)
+    predictions = read_table(paths.PREDICTIONS)
     fcn = predictions[predictions.split == "test"].set_index("record").loc[table.record[test]].reset_index()
     records = table.loc[test, ["record", "patient", "source", "label"]].reset_index(drop=True)
 
@@ -101,12 +95,12 @@ def main() -> None:
 
     scored |= {f"permuted-{number}": values for number, values in enumerate(permuted, start=1)}
     everything = pd.concat([values.assign(model=name) for name, values in [*scored.items(), ("source_probe", probe)]])
-    with replacing(AUDIT_PREDICTIONS) as temporary:
+    with replacing(paths.AUDIT_PREDICTIONS) as temporary:
         everything.drop(columns="source").to_csv(temporary, index=False)
-    write_json(AUDIT_METRICS, numbers)
-    with replacing(AUDIT_TABLE) as temporary:
+    write_json(paths.AUDIT_METRICS, numbers)
+    with replacing(paths.AUDIT_TABLE) as temporary:
         summary.to_csv(temporary, index=False, float_format="%.9g")
-    save_figure(plot_audit(summary, f"{test.sum()} test {data_kind(table.source)}"), AUDIT_PNG)
+    save_figure(plot_audit(summary, f"{test.sum()} test {data_kind(table.source)}"), paths.AUDIT_PNG)
     shown = [f"{name} {numbers[name]:.3f}" for name in ("fcn", "linear", "st_t", "age_sex", "source") if numbers[name]]
     print(f"ROC AUC against normal: {', '.join(shown)}")
     if (numbers["source"] or 0) > SOURCE_LIMIT:

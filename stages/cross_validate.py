@@ -26,12 +26,12 @@ from tqdm import tqdm
 from ecg.evaluation.pooling import counts_and_aucs, mean_aucs, mean_rates
 from ecg.evaluation.questions import QUESTIONS
 from ecg.params import Params, read_params
+from ecg.stage import paths
 from ecg.stage.files import cache_folder, replacing, write_json
-from ecg.stage.paths import AUDIT_PREDICTIONS, BEATS, BEATS_TABLE, EVALUATE_METRICS, PREDICTIONS, RECORDINGS_TABLE
 from ecg.stage.script import UsageError, run
 from ecg.stage.tables import read_table
 
-INPUTS = (RECORDINGS_TABLE, BEATS_TABLE, BEATS)
+INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
 CODE = Path("stages")
 
 
@@ -80,14 +80,14 @@ def changed_params(params: Params, split_changes: dict, seed: int) -> dict:
 
 def read_run(folder: Path, seed: int) -> tuple[dict, pd.DataFrame, pd.DataFrame | None]:
     """Return a finished run's numbers, its test predictions, and for the first seed those of the linear model."""
-    numbers = json.loads((folder / EVALUATE_METRICS).read_text(encoding="utf-8"))
-    table = read_table(folder / PREDICTIONS)
+    numbers = json.loads((folder / paths.EVALUATE_METRICS).read_text(encoding="utf-8"))
+    table = read_table(folder / paths.PREDICTIONS)
     test = table[table.split == "test"]
     test = test.assign(called=test.p_ischemia / (test.p_ischemia + test.p_normal) >= numbers["threshold"])
     row = counts_and_aucs(test) | {key: numbers[key] for key in ("roc_auc_val", "threshold")}
     if seed > 1:
         return row, test, None
-    audit = read_table(folder / AUDIT_PREDICTIONS)
+    audit = read_table(folder / paths.AUDIT_PREDICTIONS)
     linear = audit[audit.model == "linear"]
     return row, test, linear.astype({column: float for column in linear if column.startswith("p_")})
 
@@ -96,7 +96,7 @@ def run_all(
     params: Params, over: str, seeds: range
 ) -> tuple[list[dict], dict[int, list[pd.DataFrame]], list[pd.DataFrame]]:
     """Run each test set with each seed where that is not done yet; return rows, predictions by seed, linear ones."""
-    sets = test_sets(over, params.split.folds, sorted(set(read_table(RECORDINGS_TABLE).source)))
+    sets = test_sets(over, params.split.folds, sorted(set(read_table(paths.RECORDINGS_TABLE).source)))
     root = cache_folder("cross_validate", params.model_dump(), INPUTS)
     rows: list[dict] = []
     predictions: dict[int, list[pd.DataFrame]] = {seed: [] for seed in seeds}
@@ -127,7 +127,7 @@ def parse_arguments() -> tuple[str, range, Path]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds")
     parser.add_argument("--seeds", type=int, default=None, metavar="N", help="default 1; 5 with --over seeds")
-    parser.add_argument("--out", type=Path, default=Path("metrics/cross_validation.json"), metavar="FILE.json")
+    parser.add_argument("--out", type=Path, default=paths.CROSS_VALIDATION, metavar="FILE.json")
     options = parser.parse_args()
     seeds = range(1, (options.seeds if options.seeds is not None else 5 if options.over == "seeds" else 1) + 1)
     if not seeds or options.out.suffix != ".json":

@@ -40,30 +40,8 @@ from ecg.reporting.curves import (
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_subgroups
+from ecg.stage import paths
 from ecg.stage.files import replacing, write_json
-from ecg.stage.paths import (
-    ACTIVATION,
-    BEATS_PNG,
-    BEATS_TABLE,
-    CONFUSION,
-    CONFUSION_PNG,
-    EVALUATE_METRICS,
-    EVALUATE_TABLE,
-    EXAMPLE_PNG,
-    HISTORY,
-    LEARNING_CURVE_PNG,
-    MODEL,
-    PRECISION_RECALL,
-    PRECISION_RECALL_PNG,
-    PREDICTIONS,
-    RECORDINGS_TABLE,
-    RELIABILITY,
-    RELIABILITY_PNG,
-    ROC,
-    ROC_PNG,
-    SUBGROUPS,
-    SUBGROUPS_PNG,
-)
 from ecg.stage.script import run_stage
 from ecg.stage.tables import load_split, read_table
 
@@ -115,13 +93,13 @@ def plot_example(
 
 def main() -> None:
     evaluate = read_params().evaluate
-    model, description = load_model(MODEL)
+    model, description = load_model(paths.MODEL)
     model.to(choose_device())
     classes, threshold = description.classes, description.threshold
     splits = [load_split(split) for split in ("train", "val", "test")]
     table = pd.concat([score_records(model, classes, beats, rows) for beats, rows in splits])
-    table = table.merge(read_table(RECORDINGS_TABLE)[["record", "age", "sex"]], on="record")
-    table = table.merge(read_table(BEATS_TABLE)[["record", "heart_rate", "noise_uv"]], on="record")
+    table = table.merge(read_table(paths.RECORDINGS_TABLE)[["record", "age", "sex"]], on="record")
+    table = table.merge(read_table(paths.BEATS_TABLE)[["record", "heart_rate", "noise_uv"]], on="record")
     test, test_beats = table[table.split == "test"], splits[-1][0]
 
     scores = measures(test, threshold, evaluate)
@@ -131,35 +109,35 @@ def main() -> None:
     pairs, groups = confusion(test), subgroups(table, evaluate)
     activation = activation_maps(model, classes, test_beats)[0]
 
-    with replacing(PREDICTIONS) as temporary:
+    with replacing(paths.PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
-    with replacing(ACTIVATION) as temporary:
+    with replacing(paths.ACTIVATION) as temporary:
         np.save(temporary, activation.astype(np.float32))
-    write_json(EVALUATE_METRICS, numbers)
+    write_json(paths.EVALUATE_METRICS, numbers)
     for path, values in (
-        (ROC, roc),
-        (PRECISION_RECALL, precision_recall),
-        (CONFUSION, pairs),
-        (RELIABILITY, bins),
-        (EVALUATE_TABLE, scores),
-        (SUBGROUPS, groups),
+        (paths.ROC, roc),
+        (paths.PRECISION_RECALL, precision_recall),
+        (paths.CONFUSION, pairs),
+        (paths.RELIABILITY, bins),
+        (paths.EVALUATE_TABLE, scores),
+        (paths.SUBGROUPS, groups),
     ):
         with replacing(path) as temporary:
             values.round(9).to_csv(temporary, index=False)
 
     kind = data_kind(table.source)
     what = f"{len(test)} test {kind}"
-    save_figure(plot_roc(roc, numbers, what), ROC_PNG)
-    save_figure(plot_precision_recall(precision_recall, what), PRECISION_RECALL_PNG)
-    save_figure(plot_confusion(pairs, classes, what), CONFUSION_PNG)
-    save_figure(plot_reliability(bins, scores, what), RELIABILITY_PNG)
-    save_figure(plot_subgroups(groups, what), SUBGROUPS_PNG)
-    save_figure(plot_learning_curve(pd.read_csv(HISTORY), kind), LEARNING_CURVE_PNG)
+    save_figure(plot_roc(roc, numbers, what), paths.ROC_PNG)
+    save_figure(plot_precision_recall(precision_recall, what), paths.PRECISION_RECALL_PNG)
+    save_figure(plot_confusion(pairs, classes, what), paths.CONFUSION_PNG)
+    save_figure(plot_reliability(bins, scores, what), paths.RELIABILITY_PNG)
+    save_figure(plot_subgroups(groups, what), paths.SUBGROUPS_PNG)
+    save_figure(plot_learning_curve(pd.read_csv(paths.HISTORY), kind), paths.LEARNING_CURVE_PNG)
     beats = np.concatenate([beats for beats, _ in splits])
-    save_figure(plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), kind), BEATS_PNG)
-    save_figure(plot_example(model, description, test, test_beats, activation), EXAMPLE_PNG)
+    save_figure(plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), kind), paths.BEATS_PNG)
+    save_figure(plot_example(model, description, test, test_beats, activation), paths.EXAMPLE_PNG)
     interval = f"{numbers['roc_auc_low']:.3f} – {numbers['roc_auc_high']:.3f}"
-    print(f"ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
+    print(f"paths.ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,8 @@ from ecg.evaluation.names import data_kind
 from ecg.network.fcn import Ensemble
 from ecg.network.model_file import load_model
 from ecg.stage.files import replacing
-from ecg.stage.paths import MODEL
+from ecg.stage.paths import MODEL, ONNX
 from ecg.stage.script import UsageError, run
-
-ONNX = Path("data/model.onnx")
 
 
 class Scorer(nn.Module):
