@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.recordings.header import CHALLENGE_SOURCES
+from ecg.recordings.challenge import CHALLENGE_SOURCES
 from ecg.reporting.charts import group_name
 from ecg.reporting.figures import AUDIT_NAMES, TITLES
 
@@ -44,7 +44,7 @@ CHALLENGE = (
 
 def cite_data(sources: list[str], kaggle: bool) -> list[str]:
     """Return licence and citation of the recordings of these sources; `kaggle`: they are copies of the Challenge's."""
-    known = set(sources) & set(CHALLENGE_SOURCES.values())
+    known = set(sources) & set(CHALLENGE_SOURCES)
     synthetic = [source for source in sources if data_kind([source]) == SYNTHETIC]
     cited = [PTB_XL] if "ptb-xl" in known else []
     cited += CHALLENGE if kaggle or known - {"ptb-xl"} else []
