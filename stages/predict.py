@@ -148,10 +148,9 @@ def find(parser: argparse.ArgumentParser, given: list[str]) -> list[RecordingFil
     roots, headers = {}, []
     for text in given:
         path = Path(text)
-        header = header_of(path)
         if path.is_dir():
             roots[text] = path
-        elif header.exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
+        elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
             headers.append(header)
         elif path.exists():
             headers.append(path)  # to be refused

@@ -158,6 +158,7 @@ def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
     done = run("in")
     assert done.returncode == 0 and done.stdout.startswith("upper: no ischemia")
     assert "predict: warning: 1 files in in are no WFDB records: .csv 1\n" in done.stderr
+    assert run(".").stdout.startswith("upper: no ischemia")
 
 
 def test_usage(run, tmp_path):
