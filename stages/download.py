@@ -14,6 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ecg.params import Download, read_params
+from ecg.recordings.codes import SCP, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.sources import RecordingFile, from_directory, from_kaggle
@@ -75,6 +76,11 @@ def print_summary(index: pd.DataFrame) -> None:
         flagged = sum(flag in flags.split("; ") for flags in kept["flags"])
         if flagged:
             warn(f"{flagged} recordings count as patients of their own: {flag}")
+    for source, rows in kept.groupby("source"):
+        unknown = Counter(code for codes in rows.dx for code in codes.split("|") if code not in SNOMED | SCP)
+        if unknown:
+            most = ", ".join(f"{code} ({n})" for code, n in unknown.most_common(10))
+            warn(f"{len(unknown)} codes in Dx of {source} are not known and count as abnormal: {most}")
     for source, rows in index.groupby("source"):
         wrong = int(rows.reason.str.startswith("wrong checksum").sum())
         if wrong > len(rows) / 100:

@@ -29,12 +29,12 @@ from ecg.beats.median import MedianBeat, combine, find_beats
 from ecg.beats.pacing import has_pacing_spikes
 from ecg.evaluation.answers import answer, in_words
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.leads import MISSING, BadRecording, derive_leads, find_leads
+from ecg.leads import BadRecording, find_leads, to_microvolts
 from ecg.network.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.header import read_header
 from ecg.recordings.signals import read_samples
-from ecg.recordings.sources import SUFFIXES, RecordingFile, find_recordings
+from ecg.recordings.sources import SUFFIXES, RecordingFile, find_recordings, header_of
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
 from ecg.stage.paths import MODEL
@@ -134,9 +134,7 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
         raise ValueError(f"signal has the shape {signal.shape}; allowed: samples x {len(leads)} leads")
     try:
         columns = find_leads(list(leads))
-        microvolts = np.clip(np.rint(1000 * signal), -32767, 32767)
-        microvolts = np.where(np.isnan(signal), MISSING, microvolts).astype(np.int16)
-        samples, flags = derive_leads({lead: microvolts[:, column] for lead, column in columns.items()})
+        samples, flags = to_microvolts({lead: 1000 * signal[:, column] for lead, column in columns.items()})
         with threadpool_limits(limits=1):
             reading = reduce_recording(samples, sampling_rate, flags, description.extract)
     except BadRecording as error:
@@ -150,14 +148,17 @@ def find(parser: argparse.ArgumentParser, given: list[str]) -> list[RecordingFil
     roots, headers = {}, []
     for text in given:
         path = Path(text)
-        header = path.with_suffix(".hea") if path.suffix in SUFFIXES else path.with_name(f"{path.name}.hea")
         if path.is_dir():
             roots[text] = path
-        elif header.exists() or path.exists():
+        elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
             headers.append(header)
+        elif path.exists():
+            headers.append(path)  # to be refused
         else:
             parser.error(f"RECORD is {text}: no such record or folder")
-    found = [RecordingFile(header.stem, header, {}) for header in headers]
+    found = [
+        RecordingFile(header.stem if header.suffix.lower() == ".hea" else header.name, header, {}) for header in headers
+    ]
     for text, root in roots.items():
         below, _ = find_recordings({"": root}, lambda header: {})
         if not below:

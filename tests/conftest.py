@@ -64,6 +64,7 @@ def write_challenge(
         checksum = int(samples[:, i].sum(dtype=np.int64) + (0 if checksums else 1)) % 65536
         lines.append(f"{name}.mat {form} {gain or usual} 16 0 {samples[0, i]} {checksum} 0 {lead}")
     lines += [f"{mark}Age: 60", f"{mark}Sex: Male"] + ([f"{mark}Dx: {dx}"] if dx is not None else [])
+    lines += [f"{mark}{key}: Unknown" for key in ("Rx", "Hx", "Sx")]
     (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
     return folder / f"{name}.hea"
 

@@ -85,6 +85,39 @@ def test_careless_checksums_are_warned_of_and_can_be_accepted(project, capsys):
     assert (from_directory(project, verify_checksums="false").reason == "").all()
 
 
+def test_all_dx_lines_count_and_what_is_not_understood_is_refused(project, capsys):
+    for i, (name, dx) in enumerate(
+        {
+            "two-lines": "426783006\n# Dx: 164861001",
+            "pipe": "426783006|164861001",
+            "float": "164861001.0",
+            "infarct": "NORM, IMI",
+            "words": "normal ECG",
+            "twice": "426783006\n# Dx: as before",
+            "unknown": "426783006,123456789",
+            "also-unknown": "123456789,987654321",
+        }.items()
+    ):
+        write_challenge(project / "archive", name, SAMPLES + np.int16(i), dx=dx)
+    table = from_directory(project).set_index("record")
+    assert table.label.to_dict() == {
+        "two-lines": "ischemia",
+        "pipe": "ischemia",
+        "float": "ischemia",
+        "infarct": "other",
+        "words": "",
+        "twice": "",
+        "unknown": "other",
+        "also-unknown": "other",
+    }
+    assert table.dx["pipe"] == "426783006|164861001" and table.dx["float"] == "164861001"
+    assert table.reason["words"] == "Dx not understood: normal ECG"
+    assert table.reason["twice"] == "Dx not understood: as before"
+    said = capsys.readouterr()
+    assert "2 refused: 2 Dx not understood" in said.out
+    assert "2 codes in Dx of archive are not known and count as abnormal: 123456789 (2), 987654321 (1)" in said.err
+
+
 def test_same_waveform_shares_a_patient_and_is_flagged(project):
     archive = project / "archive"
     for name, samples, patient in [("a", SAMPLES, 1), ("b", SAMPLES, 2), ("c", -SAMPLES, 2), ("d", SAMPLES // 2, 3)]:
@@ -107,7 +140,7 @@ def test_unknown_patients_are_not_one_patient(project, capsys):
 def test_text_from_files_is_safe_in_the_index(project, capsys):
     nasty = ["=HYPERLINK(1)", "'=HYPERLINK(1)", "a\x1b[2J", "a\\x1b[2J", "\u202eb", "@c", "@c"]
     for i, patient in enumerate(nasty):
-        path = write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i), dx="426783006,=1+1")
+        path = write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i), dx="426783006")
         with path.rename(path.with_stem(f"-r{i}\n\x1b")).open("a") as header:
             header.write(f"# Patient: {patient}\n# Source: +s\n")
     (project / "archive" / os.fsdecode(b"\xff\x1b.mat")).touch()
@@ -269,7 +302,8 @@ def test_real_kaggle_cache(project, real_data, monkeypatch):
 def test_real_ptbxl_and_challenge_folders(project, real_data):
     table = from_directory(project, real_data / "ptb-xl")
     assert (table.reason == "").all()
-    assert table.label.value_counts().to_dict() == {"normal": 297, "other": 163, "ischemia": 40}
+    # In 7 of the 297 with NORM, a block or a delay stands beside it.
+    assert table.label.value_counts().to_dict() == {"normal": 290, "other": 170, "ischemia": 40}
     assert set(table.fold) == {str(fold) for fold in range(1, 11)}
     table = from_directory(project, real_data / "challenge")
     assert (table.reason == "").all()

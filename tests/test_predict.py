@@ -146,6 +146,21 @@ def test_text_from_files_is_harmless(run, tmp_path):
     assert len(list((tmp_path / "pictures").iterdir())) == 2
 
 
+def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
+    path = write_challenge(tmp_path / "in", "upper", SAMPLES)
+    for suffix in (".hea", ".mat"):
+        path.with_suffix(suffix).rename(path.with_name(f"upper{suffix.upper()}"))
+    (tmp_path / "in" / "ecg.csv").write_text("0.1,0.2\n")
+    done = run("in/upper.HEA", "in/ecg.csv")
+    assert done.returncode == 3
+    assert done.stdout.splitlines()[0].startswith("upper: no ischemia")
+    assert done.stdout.splitlines()[1].startswith("ecg.csv: refused: no WFDB record (.hea with .dat or .mat);")
+    done = run("in")
+    assert done.returncode == 0 and done.stdout.startswith("upper: no ischemia")
+    assert "predict: warning: 1 files in in are no WFDB records: .csv 1\n" in done.stderr
+    assert run(".").stdout.startswith("upper: no ischemia")
+
+
 def test_usage(run, tmp_path):
     (tmp_path / "empty").mkdir()
     for arguments, said in [

@@ -1,6 +1,18 @@
+import pandas as pd
 import pytest
 
-from ecg.recordings.codes import class_of, parse_age, parse_sex
+from ecg.leads import BadRecording
+from ecg.recordings.codes import (
+    ABNORMAL,
+    FORM_OR_RHYTHM,
+    ISCHEMIA,
+    SCP,
+    SNOMED,
+    class_of,
+    parse_age,
+    parse_codes,
+    parse_sex,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,10 +28,82 @@ from ecg.recordings.codes import class_of, parse_age, parse_sex
         (["NDT", "ISCAN"], "ischemia"),
         (["SR"], "other"),
         (["STD_", "IMI"], "other"),
+        # Beside NORM, statements of form and rhythm; none that is diagnostic.
+        (["NORM", "SARRH", "ABQRS", "PVC", "NT_"], "normal"),
+        (["NORM", "426783006"], "normal"),
+        (["NORM", "IMI"], "other"),
+        (["NORM", "LVH", "SR"], "other"),
+        (["NORM", "IRBBB"], "other"),
+        (["NORM", "NDT"], "other"),
+        (["NORM", "164934002"], "other"),
+        (["NORM", "123456789"], "other"),
     ],
 )
 def test_class_of(codes, expected):
     assert class_of(codes) == expected
+
+
+SINUS, ISCHEMIC = "426783006", "164861001"
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("426783006,164861001", [SINUS, ISCHEMIC]),
+        ("426783006, 426783006,", [SINUS]),
+        ("426783006;164861001", [SINUS, ISCHEMIC]),
+        ("426783006 | 164861001", [SINUS, ISCHEMIC]),
+        ("426783006 164861001", [SINUS, ISCHEMIC]),
+        ("426783006\t164861001", [SINUS, ISCHEMIC]),
+        ("426783006，164861001", [SINUS, ISCHEMIC]),
+        ("164861001.0", [ISCHEMIC]),
+        ("[426783006.0, 164861001.0]", [SINUS, ISCHEMIC]),
+        ("['426783006', \"164861001\"]", [SINUS, ISCHEMIC]),
+        ("164861001 (myocardial ischemia)", [ISCHEMIC]),
+        ("164861001(myocardial ischemia, acute), 426783006 (sinus rhythm)", [ISCHEMIC, SINUS]),
+        ("isc_", ["ISC_"]),
+        ("Norm, sr", ["NORM", "SR"]),
+        ("LAO/LAE; PRC(S) 1avb", ["LAO/LAE", "PRC(S)", "1AVB"]),
+        ("NORM (normal ECG)", ["NORM"]),
+        ("{'NORM': 100.0, 'SR': 0.0}", ["NORM", "SR"]),
+        ('{"IMI": 15, "ABQRS": 0}', ["IMI", "ABQRS"]),
+        ("'NORM'", ["NORM"]),
+        ("{}", []),
+        ("Unknown", []),
+        ("", []),
+        (",", []),
+        ("nan", []),
+    ],
+)
+def test_codes_in_any_form(text, codes):
+    assert parse_codes(text) == codes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("normal ECG", "sinus rhythm", "ischemia", "no ischemia", "I21.9", "1", "12345", "-426783006", "NSR"),
+        *("164861001?", "not 164861001", "164861001 (ruled out)", "164861001 (possible)", "426783006 (no ischemia)"),
+        *("4.26783e8", "426783006.5", "426783006 and 164861001", "426783006/164861001", "164861001: ischemia"),
+        *("{'NORM': 100.0", "{1: 2}", "[[426783006]]", "426783006 164861001 (a (b))", "?", "=1+1", "٤٢٦٧٨٣٠٠٦"),
+    ],
+)
+def test_text_that_is_not_understood_is_no_class(text):
+    with pytest.raises(BadRecording, match=r"^Dx not understood: ") as caught:
+        parse_codes(text)
+    assert str(caught.value).endswith(text)
+
+
+def test_the_tables_of_codes_fit_together():
+    assert len(SNOMED) == 133 and len(SCP) == 71
+    assert not ABNORMAL & FORM_OR_RHYTHM and "NORM" not in ABNORMAL | FORM_OR_RHYTHM
+    assert ISCHEMIA <= SNOMED | ABNORMAL
+
+
+def test_real_statements_are_those_of_the_tables(real_data):
+    table = pd.read_csv(real_data / "ptb-xl" / "scp_statements.csv", index_col=0)
+    assert set(table.index) == SCP
+    assert set(table.index[table.diagnostic == 1]) == ABNORMAL | {"NORM"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from fuzz_reader import FORMATS, NAMES, NUMBERS, judge
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecg.leads import LEADS
+from ecg.leads import LEADS, BadRecording
+from ecg.recordings.codes import SCP, class_of, parse_codes
+from ecg.stage.tables import CLASSES
 
 numbers = st.one_of(st.sampled_from(NUMBERS), st.integers().map(str), st.floats().map(str))
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -59,6 +61,20 @@ def test_any_header_and_signal_file_give_a_recording_or_a_reason(tmp_path_factor
     (folder / "a.dat").write_bytes(content)
     _, seconds, megabytes = judge(folder / "a.hea", folder, verify)
     assert seconds < 2 and megabytes < 1000
+
+
+@given(
+    st.text()
+    | st.lists(st.sampled_from(["{", "'NORM'", ": 1", "}", ",", "164861001", "(", ")", " ", "?"])).map("".join)
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_any_dx_gives_codes_or_a_reason(text):
+    try:
+        codes = parse_codes(text)
+    except BadRecording:
+        return
+    assert all(code in SCP or code.isdigit() for code in codes)
+    assert class_of(codes) in CLASSES
 
 
 def test_the_tool_starts():

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from ecg.recordings.ptbxl import NOT_IN_TABLE, ptbxl_patient, scp_codes
+from ecg.recordings.ptbxl import NOT_IN_TABLE, path_in_records, ptbxl_patient
 
 
 def test_a_patient_without_a_fold_stays_that_patient():
@@ -15,7 +15,14 @@ def test_a_patient_without_a_fold_stays_that_patient():
 
 
 @pytest.mark.parametrize(
-    ("cell", "codes"), [("{'NORM': 100.0, 'SR': 0.0}", ["NORM", "SR"]), ("'NORM'", []), ("{1: 2}", ["1"]), ("?", [])]
+    "name",
+    [
+        "records500/00000/00001_hr",
+        "records500\\00000\\00001_hr",
+        "./records500/00000/00001_hr",
+        "C:\\data\\ptb-xl\\1.0.3\\records500\\00000\\00001_hr.dat",
+        "/home/me/records500/records500/00000/00001_hr.hea",
+    ],
 )
-def test_scp_codes(cell, codes):
-    assert scp_codes(cell) == codes
+def test_file_names_of_the_table_in_any_form(name):
+    assert path_in_records(name, "records500") == "records500/00000/00001_hr"

@@ -14,17 +14,7 @@ def read(path, **knobs):
     return read_samples(read_header(path), **knobs)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "gain"), [("A0001", "200/mV"), ("E00001", "4880/mV"), ("S0001", "0/mV"), ("Q0001", "nan")]
-)
-def test_challenge_samples_are_microvolts_whatever_the_gain(tmp_path, prefix, gain):
-    samples, flags = read(write_challenge(tmp_path, prefix, SAMPLES, gain=gain))
-    np.testing.assert_array_equal(samples, SAMPLES)
-    assert len(flags) == 1
-    assert "read as 1000(0)/mV" in flags[0]
-
-
-def test_gain_counts_where_the_record_is_not_of_the_challenge(tmp_path):
+def test_gain_and_baseline_of_the_header_count(tmp_path):
     samples, flags = read(write_challenge(tmp_path, "mine", SAMPLES, gain="500(100)/mV"))
     np.testing.assert_array_equal(samples, (SAMPLES.astype(int) - 100) * 2)
     assert flags == []
@@ -61,17 +51,110 @@ def test_limb_leads_are_derived(tmp_path, kept):
     assert flags == [f"derived lead: {', '.join(lead for lead in LEADS[:6] if lead not in kept)}"]
 
 
-def test_checksums_of_several_samples_a_frame_are_of_what_is_stored(tmp_path):
-    # Lead I is stored twice a frame; wfdb gives its mean.
-    twice = np.column_stack([SAMPLES[:, 0] + 10, SAMPLES[:, 0] - 10, SAMPLES[:, 1:]]).astype("<i2")
-    (tmp_path / "mine.dat").write_bytes(twice.tobytes())
-    sums = [int(twice[:, :2].sum(dtype=np.int64)), *SAMPLES[:, 1:].sum(axis=0, dtype=np.int64).tolist()]
+def write_frames(folder, per_frame, frame_rate=500, name="mine"):
+    """Write SAMPLES with so many samples a frame, one number for all or one for each lead; return the header's path."""
+    per_frame = per_frame if isinstance(per_frame, list) else [per_frame] * 12
+    times = max(per_frame)
+    # Leads with fewer samples keep each k-th.
+    leads = [lead[:: times // n].reshape(-1, n) for lead, n in zip(SAMPLES.T, per_frame, strict=True)]
+    (folder / f"{name}.dat").write_bytes(np.hstack(leads).astype("<i2").tobytes())
     lines = [
-        f"mine.dat 16{'x2' if lead == 'I' else ''} 1000/mV 16 0 {SAMPLES[0, i]} {sums[i] % 65536} 0 {lead}"
-        for i, lead in enumerate(LEADS)
+        f"{name}.dat 16x{n} 1000/mV 16 0 {values[0, 0]} {values.sum(dtype=np.int64) % 65536} 0 {lead}"
+        for lead, n, values in zip(LEADS, per_frame, leads, strict=True)
     ]
-    (tmp_path / "mine.hea").write_text("\n".join([f"mine 12 500 {len(SAMPLES)}", *lines]) + "\n")
-    np.testing.assert_array_equal(read(tmp_path / "mine.hea")[0], SAMPLES)
+    head = f"{name} 12 {frame_rate:g} {len(leads[0])}"
+    (folder / f"{name}.hea").write_text("\n".join([head, *lines]) + "\n")
+    return folder / f"{name}.hea"
+
+
+@pytest.mark.parametrize(("per_frame", "frame_rate"), [(500, 1), (50, 10), (4, 125), (5, 100)])
+def test_all_samples_of_a_frame_count(tmp_path, per_frame, frame_rate):
+    path = write_frames(tmp_path, per_frame, frame_rate)
+    np.testing.assert_array_equal(read(path)[0], SAMPLES)
+    assert read_header(path).sampling_rate == 500
+
+
+def test_leads_with_fewer_samples_a_frame_are_resampled_to_the_others(tmp_path):
+    path = write_frames(tmp_path, [4] * 6 + [2] * 6, 125)
+    assert read_header(path).sampling_rate == 500
+    samples, _ = read(path)
+    np.testing.assert_array_equal(samples[:, :6], SAMPLES[:, :6])
+    # Between samples at 250 Hz, and away from the ends, where nothing is known of what follows.
+    assert np.abs(samples[50:-50, 6:].astype(int) - SAMPLES[50:-50, 6:]).max() <= 10
+    path.write_text(path.read_text().replace("16x2", "16x3").replace("mine 12 125 250", "mine 12 125 200"))
+    with pytest.raises(BadRecording, match=r"3 samples a frame in lead V1, 4 in another; allowed: a multiple$"):
+        read(path, verify_checksums=False)
+
+
+def test_a_missing_sample_of_a_frame_is_missing_alone(tmp_path):
+    path = write_frames(tmp_path, 4, 125)
+    stored = np.fromfile(path.with_suffix(".dat"), "<i2").reshape(-1, 12, 4)
+    stored[10, 6, 1] = MISSING
+    path.with_suffix(".dat").write_bytes(stored.tobytes())
+    samples, _ = read(path, verify_checksums=False)
+    assert np.argwhere(samples == MISSING).tolist() == [[41, 6]]
+
+
+def write_physical(folder, signal, **options):
+    """Write a signal (samples x 12, mV) by wfdb.wrsamp."""
+    wfdb.wrsamp(
+        "mine", 500, p_signal=signal, write_dir=str(folder), **{"units": ["mV"] * 12, "sig_name": list(LEADS)} | options
+    )
+    return folder / "mine.hea"
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("mV", 1), ("V", 1e-3), ("uV", 1e3)])
+def test_what_wfdb_writes_by_default_is_read(tmp_path, unit, factor):
+    # Of what is on no coarse grid, in format 32, and with a gain that makes the most of it.
+    signal = SAMPLES / 1000 + np.random.default_rng(0).uniform(-4e-4, 4e-4, SAMPLES.shape)
+    path = write_physical(tmp_path, signal * factor, units=[unit] * 12)
+    assert " 32 " in path.read_text() and read_header(path).signals[0].gain > 1e6
+    samples, flags = read(path)
+    np.testing.assert_array_equal(samples, SAMPLES)
+    assert flags == []
+
+
+@pytest.mark.parametrize("offset", [30, 300, -300])
+def test_an_electrode_offset_is_removed_before_anything_is_clipped(tmp_path, offset):
+    path = write_physical(
+        tmp_path, SAMPLES / 1000 + offset, fmt=["24"] * 12, adc_gain=[20000.0] * 12, baseline=[0] * 12
+    )
+    samples, flags = read(path)
+    constant = samples - SAMPLES.astype(int)
+    # A constant in each lead, but for steps of the converter.
+    assert np.ptp(constant, axis=0).max() <= 1
+    if offset == 30:  # int16 holds it
+        assert flags == [] and (constant == 30_000).all()
+    else:
+        assert flags == [f"offset removed: {offset} mV in {', '.join(LEADS)}"]
+        one, two = samples[:, 0].astype(int), samples[:, 1].astype(int)
+        assert np.abs(samples[:, 2] - (two - one)).max() <= 2
+        assert np.abs(2 * samples[:, 3] + one + two).max() <= 3
+
+
+def test_wfdb_writes_an_offset_by_its_defaults(tmp_path):
+    samples, flags = read(write_physical(tmp_path, SAMPLES / 1000 + 250))
+    assert np.ptp(samples - SAMPLES.astype(int), axis=0).max() <= 1
+    assert flags[0].startswith("offset removed: 250 mV in I, II")
+
+
+def test_a_long_recording_says_both_numbers_in_samples(tmp_path):
+    path = write_frames(tmp_path, 1)
+    path.write_text(path.read_text().replace("mine 12 500 1000", "mine 12 250 21600000"))
+    with path.with_suffix(".dat").open("r+b") as file:
+        file.truncate(2 * 12 * 21_600_000)  # sparse
+    with pytest.raises(BadRecording, match=r"^too long: 259200000 samples in mine\.dat; allowed: 22000000$"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("named", "there"), [("mine.dat", "MINE.DAT"), ("MINE.DAT", "mine.dat"), ("mine.dat", "mine.DAT")]
+)
+def test_signal_files_of_another_case(tmp_path, named, there):
+    path = write_frames(tmp_path, 1)
+    path.write_text(path.read_text().replace("mine.dat", named))
+    path.with_suffix(".dat").rename(tmp_path / there)
+    np.testing.assert_array_equal(read(path)[0], SAMPLES)
 
 
 def test_missing_samples_stay_missing(tmp_path):
@@ -102,6 +185,22 @@ def test_wrong_checksum_refuses_unless_told_otherwise(tmp_path):
     samples, flags = read(path, verify_checksums=False)
     np.testing.assert_array_equal(samples, SAMPLES)
     assert flags[0].startswith("wrong checksum")
+
+
+@pytest.mark.parametrize(
+    ("gain", "reason"),
+    [
+        ("0.5/mV", r"gain: 0.5/mV in lead I, steps of 2000 uV; allowed: to 1000 uV"),
+        ("1e12/mV", r"gain: 1e\+12/mV in lead I, steps of 1e-09 uV; .* at least 1 uV in all"),
+        ("0/mV", "gain: 0/mV"),
+        ("nan", "gain: nan/mV"),
+        ("inf/V", "gain: inf/V"),
+        ("-200/mV", "gain: -200/mV"),
+    ],
+)
+def test_gains_that_no_ecg_can_have(tmp_path, gain, reason):
+    with pytest.raises(BadRecording, match=reason):
+        read(write_challenge(tmp_path, "mine", SAMPLES, gain=gain))
 
 
 def test_bad_signal_files_are_refused_with_a_reason(tmp_path):

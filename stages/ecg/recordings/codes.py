@@ -1,9 +1,49 @@
 """What headers and tables say of a patient: diagnosis codes and their class, age, sex."""
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterable
 
+from ecg.leads import BadRecording
+
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 SINUS_RHYTHM = "426783006"
+# The SNOMED CT codes of the PhysioNet/CinC Challenge 2021 (dx_mapping_scored.csv and dx_mapping_unscored.csv).
+SNOMED = words(
+    """
+    368009 5609005 6374002 10370003 11157007 13640000 17338001 17366009 27885002 29320008 39732003 47665007 49260003
+    49578007 50799005 53741008 54016002 54329005 55827005 55930002 57054005 59118001 59931005 60423000 61277005
+    61721007 63593006 65778007 67198005 74390002 74615001 75532003 77867006 81898007 82226007 84114007 89792004
+    106068003 111288001 111975006 164861001 164865005 164867002 164873001 164884008 164889003 164890007 164895002
+    164896001 164909002 164912004 164917005 164921003 164930006 164931005 164934002 164937009 164942001 164947007
+    164951009 195042002 195060002 195080001 195101003 195126007 204384007 233892002 233897008 233917008 251120003
+    251139008 251146004 251164006 251166008 251168009 251170000 251173003 251180001 251182009 251187003 251198002
+    251199005 251200008 251205003 251223006 251259000 251266004 251268003 253339007 253352002 266249003 266257000
+    270492004 282825002 284470004 314208002 365413008 370365005 413444003 413844008 418818005 425419005 425623009
+    425856008 426177001 426183003 426434006 426627000 426648003 426664006 426749004 426761007 426783006 426995002
+    427084000 427172004 427393009 428417006 428750005 429622005 445118002 445211001 446358003 446813000 698247007
+    698252002 704997005 713422000 713426002 713427006 733534002 67741000119109 67751000119106
+    """
+)
+# PTB-XL's SCP statements (scp_statements.csv): the diagnostic ones, but for NORM, and those of form or rhythm alone.
+ABNORMAL = words(
+    """
+    NDT NST_ DIG LNGQT IMI ASMI LVH LAFB ISC_ IRBBB 1AVB IVCD ISCAL CRBBB CLBBB ILMI LAO/LAE AMI ALMI ISCIN INJAS LMI
+    ISCIL LPFB ISCAS INJAL ISCLA RVH ANEUR RAO/RAE EL WPW ILBBB IPLMI ISCAN IPMI SEHYP INJIN INJLA PMI 3AVB INJIL 2AVB
+    """
+)
+FORM_OR_RHYTHM = words(
+    """
+    ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_ PRC(S)
+    SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU
+    """
+)
+SCP = ABNORMAL | FORM_OR_RHYTHM | {"NORM"}
 ISCHEMIA = {
     # SNOMED CT: myocardial ischemia; anterior, inferior, lateral; chronic, acute.
     *("164861001", "426434006", "425419005", "425623009", "413844008", "413444003"),
@@ -13,25 +53,49 @@ ISCHEMIA = {
 
 UNKNOWN = ("", "unknown", "nan", "na", "n/a", "none", "-1")  # what headers say where they know nothing
 
+NAME = re.compile(r"(?<=[\d\s])\(([^()]*)\)")  # of a code, in brackets after it
+DOUBT = re.compile(
+    r"\b(no|not|without|excluded?|rule[sd]? out|suspected|possible|probable|unlikely)\b|\?", re.IGNORECASE
+)
+
 
 def class_of(codes: Iterable[str]) -> str:
     """Return the class that SNOMED CT or SCP codes of one recording stand for.
 
-    An ischemia code decides, whatever stands beside it. Normal is sinus rhythm as the only SNOMED CT code, or
-    PTB-XL's NORM. All else is other. A code that PTB-XL lists with likelihood 0 counts: 0 means unknown.
+    An ischemia code decides, whatever stands beside it. Normal is sinus rhythm as the only SNOMED CT code, or PTB-XL's
+    NORM, beside which statements of form and rhythm may stand, but none that is diagnostic. All else is other. A code
+    that PTB-XL lists with likelihood 0 counts: 0 means unknown.
     """
     codes = set(codes)
     if codes & ISCHEMIA:
         return "ischemia"
-    if codes == {SINUS_RHYTHM} or "NORM" in codes:
+    if codes == {SINUS_RHYTHM} or ("NORM" in codes and codes <= FORM_OR_RHYTHM | {"NORM", SINUS_RHYTHM}):
         return "normal"
     return "other"
 
 
 def parse_codes(text: str) -> list[str]:
-    """Split a Dx comment into codes; they may repeat, and the list may end in a comma."""
-    codes = [code.strip() for code in text.split(",")]
-    return [code for code in dict.fromkeys(codes) if code.lower() not in UNKNOWN]
+    """Return the SNOMED CT codes and PTB-XL's SCP codes in a text, each once; BadRecording where it holds other words.
+
+    Commas, semicolons, bars or blanks part them; a code may have quotes, a name in brackets after it or `.0`, and SCP
+    codes any case. The text may be a Python list or dict, as in PTB-XL's table.
+    """
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if plain[:1] + plain[-1:] in ("[]", "{}", "()"):
+        # Of a dict only the keys: the values are likelihoods.
+        plain = re.sub(r":[^,]*", "", plain[1:-1]) if plain[0] == "{" else plain[1:-1]
+    names = NAME.findall(plain)
+    codes = []
+    for word in re.split(r"[\s,;|、]+", NAME.sub(" ", plain)):
+        word = word.strip("'\"").upper()
+        number = re.fullmatch(r"(\d{6,18})(\.0*)?", word, re.ASCII)
+        if number or word in SCP:
+            codes.append(number[1] if number else word)
+        elif word.lower() not in UNKNOWN:
+            raise BadRecording(f"Dx not understood: {text}")
+    if any(DOUBT.search(name) for name in names):
+        raise BadRecording(f"Dx not understood: {text}")
+    return list(dict.fromkeys(codes))
 
 
 def parse_age(value: str | float) -> tuple[int | None, list[str]]:

@@ -13,22 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ecg.leads import MAX_RATE, BadRecording
+from ecg.leads import MAX_RATE, BadRecording, lead_of
 
 MAX_HEADER = 2**20  # bytes
 MAX_SIGNALS = 1000
-
-# Record names of the PhysioNet/CinC Challenges 2020 and 2021.
-CHALLENGE_NAME = re.compile(r"(A|Q|I|S)\d{4}|(HR|E|JS)\d{5}")
-CHALLENGE_SOURCES = {
-    "A": "cpsc",
-    "Q": "cpsc-extra",
-    "I": "incart",
-    "S": "ptb",
-    "HR": "ptb-xl",
-    "E": "georgia",
-    "JS": "chapman-ningbo",
-}
 
 SIGNAL_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 GAIN = re.compile(r"([^(/]*)(?:\(([^)]*)\))?(?:/(.*))?")
@@ -50,22 +38,19 @@ class Signal(NamedTuple):
 
 
 class Header(NamedTuple):
-    """A header: sampling rate in Hz, number of samples (None: not stated), signals and `# key: value` comments."""
+    """A header: frames a second, number of frames (None: not stated), signals and `# key: value` comments."""
 
     path: Path
     root: Path
-    sampling_rate: float
-    samples: int | None
+    frame_rate: float
+    frames: int | None
     signals: list[Signal]
-    comments: dict[str, str]
+    comments: dict[str, list[str]]
 
     @property
-    def challenge_source(self) -> str | None:
-        """The source that the record's name stands for where its file is one of the Challenge's .mat files."""
-        name = CHALLENGE_NAME.fullmatch(self.path.stem)
-        if not name or not all(signal.file.endswith(".mat") for signal in self.signals):
-            return None
-        return CHALLENGE_SOURCES[name.group(1) or name.group(2)]
+    def sampling_rate(self) -> float:
+        """The leads' samples a second, in Hz: of leads with several numbers of samples a frame, the highest."""
+        return self.frame_rate * max([s.per_frame for s in self.signals if lead_of(s.lead)], default=1)
 
 
 @contextmanager
@@ -73,9 +58,11 @@ def with_a_reason() -> Iterator[None]:
     """Turn what the operating system says of a file into BadRecording."""
     try:
         yield
-    except (OSError, UnicodeEncodeError) as error:
-        reason = f"{error.strerror} ({Path(error.filename).name})" if getattr(error, "filename", None) else str(error)
+    except OSError as error:
+        reason = f"{error.strerror} ({Path(error.filename).name})" if error.filename else str(error)
         raise BadRecording(f"unreadable: {reason}") from None
+    except UnicodeEncodeError as error:
+        raise BadRecording(f"unreadable: {error}") from None
 
 
 def file_size(path: Path, root: Path) -> int:
@@ -97,6 +84,8 @@ def read_header(path: Path, root: Path | None = None) -> Header:
     Neither the header nor its signal files may be links that lead out of `root`: by default the header's own folder.
     """
     root = root or path.parent
+    if path.suffix.lower() != ".hea":
+        raise BadRecording("no WFDB record (.hea with .dat or .mat)")
     with with_a_reason():
         size = file_size(path, root)
         if size > MAX_HEADER:
@@ -105,8 +94,11 @@ def read_header(path: Path, root: Path | None = None) -> Header:
     # Not splitlines: it also ends a line at characters that a comment may hold, … in Windows-1252 among them.
     lines = [line.strip() for line in re.split(r"[\r\n]+", decode_text(content))]
     record, *signals = [line.split() for line in lines if line and not line.startswith("#")] or [[]]
-    sampling_rate, samples = parse_record(record, len(signals))
-    return Header(path, root, sampling_rate, samples, [parse_signal(fields) for fields in signals], comments_in(lines))
+    frame_rate, frames = parse_record(record, len(signals))
+    header = Header(path, root, frame_rate, frames, [parse_signal(fields) for fields in signals], comments_in(lines))
+    if header.sampling_rate > MAX_RATE:
+        raise BadRecording(f"header: sampling rate is {header.sampling_rate:g} Hz; allowed: to {MAX_RATE}")
+    return header
 
 
 def decode_text(content: bytes) -> str:
@@ -119,13 +111,13 @@ def decode_text(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-def comments_in(lines: list[str]) -> dict[str, str]:
-    """Return the `# key: value` lines, keys in lower case; of several with one key, the first."""
-    comments: dict[str, str] = {}
+def comments_in(lines: list[str]) -> dict[str, list[str]]:
+    """Return the values of the `# key: value` lines by key, in lower case."""
+    comments: dict[str, list[str]] = {}
     for line in lines:
         if line.startswith("#") and ":" in line:
             key, value = line.lstrip("# \t").split(":", 1)
-            comments.setdefault(key.strip().lower(), value.strip())
+            comments.setdefault(key.strip().lower(), []).append(value.strip())
     return comments
 
 
@@ -135,7 +127,7 @@ def parse_number(text: str, name: str) -> int:
         value = int(text)
     except ValueError:
         value = 2**31
-    if abs(value) >= 2**31:
+    if not -(2**31) <= value < 2**31:
         raise BadRecording(f"header: {name} is {text!r}")
     return value
 
@@ -148,26 +140,27 @@ def parse_float(text: str) -> float:
 
 
 def parse_record(fields: list[str], n_signals: int) -> tuple[float, int | None]:
-    """Return the sampling rate in Hz and the number of samples, None if not stated, of the header's first line."""
+    """Return frames a second and the number of frames, None if not stated, of the header's first line."""
     if not fields:
         raise BadRecording("header: empty")
-    # Fields after the number of samples are a time and a date, in whatever form; nothing here needs them.
+    # Fields after the number of frames are a time and a date, in whatever form; nothing here needs them.
     if len(fields) < 3:
         raise BadRecording("header: no number of signals or no sampling rate")
-    if "/" in fields[0]:
+    # NAME/NUMBER; any other slash is that of a path.
+    if re.search(r"/\d+$", fields[0]):
         raise BadRecording("header: a record of several segments")
     announced = parse_number(fields[1], "number of signals")
-    sampling_rate = parse_float(re.split(r"[/(]", fields[2])[0])
-    if not 0 < sampling_rate <= MAX_RATE:
+    frame_rate = parse_float(re.split(r"[/(]", fields[2])[0])
+    if not 0 < frame_rate <= MAX_RATE:
         raise BadRecording(f"header: sampling rate is {fields[2]}")
-    samples = parse_number(fields[3], "number of samples") if len(fields) > 3 else 0
-    if samples < 0:
-        raise BadRecording(f"header: number of samples is {samples}")
+    frames = parse_number(fields[3], "number of samples") if len(fields) > 3 else 0
+    if frames < 0:
+        raise BadRecording(f"header: number of samples is {frames}")
     if announced != n_signals:
         raise BadRecording(f"header: {announced} signals announced, {n_signals} described")
     if n_signals > MAX_SIGNALS:
         raise BadRecording(f"header: {n_signals} signals; allowed: {MAX_SIGNALS}")
-    return sampling_rate, samples or None
+    return frame_rate, frames or None
 
 
 def parse_signal(fields: list[str]) -> Signal:

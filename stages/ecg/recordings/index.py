@@ -1,6 +1,7 @@
 """The index of recordings: a row for each, what it is and where its samples are, or why it is refused."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ecg.leads import BadRecording
+from ecg.recordings.challenge import challenge_source
 from ecg.recordings.codes import UNKNOWN, class_of, parse_age, parse_codes, parse_sex
 from ecg.recordings.header import read_header
 from ecg.recordings.ptbxl import NOT_IN_TABLE
@@ -30,10 +32,10 @@ def read_recording(recording: RecordingFile, *, verify_checksums: bool) -> tuple
     flags, samples = list(known.get("flags", [])), None
     try:
         header = read_header(recording.header, recording.root)
-        comments = header.comments
-        about = {
-            "source": comments.get("source") or header.challenge_source or row["source"],
-            "dx": parse_codes(comments.get("dx", "")),
+        comments = {key: values[0] for key, values in header.comments.items()}
+        about: dict[str, Any] = {
+            "source": comments.get("source") or challenge_source(header) or row["source"],
+            "dx": header.comments.get("dx", []),
             "age": comments.get("age", ""),
             "sex": parse_sex(comments.get("sex", "")),
         }
@@ -42,11 +44,12 @@ def read_recording(recording: RecordingFile, *, verify_checksums: bool) -> tuple
         about |= {key: value for key, value in known.items() if key not in ("source", "flags")}
         age, age_flags = parse_age(about["age"])
         flags += age_flags
-        row |= about | {"age": "" if age is None else age, "dx": "|".join(about["dx"])}
+        row |= about | {"age": "" if age is None else age, "dx": ""}
         row["sampling_rate"] = f"{header.sampling_rate:g}"
-        if not about["dx"]:
+        codes = list(dict.fromkeys(code for text in about["dx"] for code in parse_codes(text)))
+        if not codes:
             raise BadRecording("no Dx")
-        row["label"] = class_of(about["dx"])
+        row |= {"dx": "|".join(codes), "label": class_of(codes)}
         samples, sample_flags = read_samples(header, verify_checksums=verify_checksums)
         flags += sample_flags
         row |= {"samples": len(samples), "sha256": hashlib.sha256(samples.tobytes()).hexdigest()}
@@ -67,7 +70,7 @@ def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
     n = len(names) + waveform.max(initial=-1) + 1
     edges = coo_array((np.ones(len(known)), (patient[known], len(names) + waveform)), shape=(n, n))
     _, group = connected_components(edges, directed=False)
-    first = {}
+    first: dict[int, str] = {}
     for i in range(len(names)):
         first.setdefault(group[i], names[i])
     return [first[group[i]] for i in patient]
@@ -77,7 +80,7 @@ def index_of(rows: list[dict]) -> pd.DataFrame:
     """Make the index of all rows; flag duplicated waveforms and let them share a patient."""
     index = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     index["patient"] = merge_patients(list(index.patient), list(index.sha256))
-    first = {}
+    first: dict[str, str] = {}
     for i, row in index[index.reason == ""].iterrows():
         if first.setdefault(row.sha256, row.record) != row.record:
             index.at[i, "flags"] = "; ".join(filter(None, [row["flags"], f"same waveform as {first[row.sha256]}"]))

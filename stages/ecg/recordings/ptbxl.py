@@ -1,6 +1,5 @@
 """PTB-XL's table ptbxl_database.csv: patients, folds, codes."""
 
-import ast
 import io
 import re
 from pathlib import Path
@@ -41,10 +40,19 @@ def ptbxl_patient(table: pd.DataFrame, ecg_id: int) -> dict:
     return patient | {"fold": int(fold)} if np.isfinite(fold) else patient
 
 
-def scp_codes(text: str) -> list[str]:
-    """Return the codes in a cell of PTB-XL's table, a Python dict literal of codes and likelihoods; [] in any other."""
-    try:
-        codes = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return []  # the last two: so many brackets
-    return [str(code) for code in codes] if isinstance(codes, dict) else []
+def path_in_records(file_name: str, records: str) -> str:
+    """Return a file name of PTB-XL's table from records500 (or 100) on, as in records500/00000/00001_hr.
+
+    Copies of the table have backslashes, ./ or the folder of the download before it, or a suffix after it.
+    """
+    path = str(file_name).replace("\\", "/")
+    path = path[max(path.rfind(f"{records}/"), 0) :]
+    return re.sub(r"\.(hea|dat)$", "", path, flags=re.IGNORECASE)
+
+
+def about_recording(table: pd.DataFrame, ecg_id: int) -> dict:
+    """What PTB-XL's table tells of one recording and its patient."""
+    row = table.loc[ecg_id]
+    sex = "male" if row.sex == 0 else "female" if row.sex == 1 else ""
+    about = {"source": "ptb-xl", "dx": [str(row.scp_codes)], "age": row.age, "sex": sex}
+    return about | ptbxl_patient(table, ecg_id)

@@ -6,92 +6,87 @@ A file may hold anything: what its header says of sizes is checked against it be
 from pathlib import Path
 
 import numpy as np
+from scipy.signal import resample_poly
 
-from ecg.leads import MISSING, BadRecording, derive_leads, find_leads
+from ecg.leads import BadRecording, find_leads, to_microvolts
+from ecg.recordings.challenge import correct_gains
 from ecg.recordings.formats import FORMATS, bytes_of, decode, samples_in
 from ecg.recordings.header import Header, Signal, file_size, with_a_reason
 
 MAX_VALUES = 22_000_000  # stored samples of all signals: 12 leads of 1000 Hz for half an hour
 
 MICROVOLTS = {"uv": 1, "µv": 1, "μv": 1, "mv": 1000, "v": 1_000_000}
+LARGEST_STEP = 1000  # uV from one number to the next
+SMALLEST_RANGE = 1  # uV from the least number that a format holds to the largest
 MATLAB_TYPES = {"16": 30, "32": 20, "80": 50}
 
 
 def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.ndarray, list[str]]:
     """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
 
-    Leads are found by name and derived where two limb leads give a third. Samples of the Challenge's .mat files
-    are microvolts, whatever the gain in the header says: headers from before August 2020 are wrong. BadRecording
-    says why a recording cannot be used.
+    They are `header.sampling_rate` a second. Leads are found by name, and derived where two limb leads give a third.
+    BadRecording says why a recording cannot be used.
     """
     columns = find_leads([signal.lead for signal in header.signals])
-    used = [header.signals[column] for column in columns.values()]
-    used, flags = calibrated(used, header.challenge_source)
+    signals, flags = correct_gains(header, [header.signals[column] for column in columns.values()])
+    scales = [microvolts_per_unit(signal) for signal in signals]
     with with_a_reason():
-        digital, checksums, missing = read_leads(header, list(columns.values()))
-    if len(digital) == 0:
+        stored = read_leads(header, list(columns.values()))
+    if stored[0].size == 0:
         raise BadRecording("no samples")
     wrong = [
-        s.lead for s, c in zip(used, checksums, strict=True) if s.checksum is not None and (s.checksum - c) % 65536
+        signal.lead
+        for signal, values in zip(signals, stored, strict=True)
+        if signal.checksum is not None and (signal.checksum - int(values.sum(dtype=np.int64))) % 65536
     ]
     if wrong and verify_checksums:
         raise BadRecording(f"wrong checksum: {', '.join(wrong)}")
     if wrong:
         flags.append(f"wrong checksum: {', '.join(wrong)}")
 
-    microvolts, clipped = to_microvolts(digital, missing, used)
-    if clipped:
-        flags.append("clipped: beyond 32.767 mV")
-    samples, derived = derive_leads(dict(zip(columns, microvolts.T, strict=True)))
-    flags += derived
+    highest = max(signal.per_frame for signal in signals)
+    leads = {
+        lead: at_rate(physical(signal, values, scale), signal, highest)
+        for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True)
+    }
+    del stored
+    samples, lead_flags = to_microvolts(leads)
     if not (samples != samples[0]).any():
         raise BadRecording("flat")
-    return samples, flags
+    return samples, flags + lead_flags
 
 
-def calibrated(signals: list[Signal], challenge_source: str | None) -> tuple[list[Signal], list[str]]:
-    """Return the signals with gains and units to be used, and flags; BadRecording where there are none."""
-    flags = []
-    if challenge_source and challenge_source != "incart":
-        wrong = next((s for s in signals if (s.gain, s.baseline, s.units.lower()) != (1000, 0, "mv")), None)
-        if wrong:
-            flags.append(f"gain: {wrong.gain:g}({wrong.baseline})/{wrong.units[:40]} read as 1000(0)/mV")
-            signals = [s._replace(gain=1000.0, baseline=0, units="mV") for s in signals]
-    for signal in signals:
-        if not 1e-9 < signal.gain < 1e9:
-            raise BadRecording(f"gain: {signal.gain:g} in lead {signal.lead}")
-        if signal.units.lower() not in MICROVOLTS:
-            raise BadRecording(f"units: {signal.units!r} in lead {signal.lead}; allowed: uV, mV, V")
-    return signals, flags
+def microvolts_per_unit(signal: Signal) -> float:
+    """Return how many uV one ADC unit is; BadRecording where that cannot be an ECG's."""
+    if signal.units.lower() not in MICROVOLTS:
+        raise BadRecording(f"units: {signal.units!r} in lead {signal.lead}; allowed: uV, mV, V")
+    step = MICROVOLTS[signal.units.lower()] / signal.gain if signal.gain else np.inf
+    numbers = -2 * FORMATS[signal.format].missing if signal.format in FORMATS else np.inf
+    if not (step <= LARGEST_STEP and step * numbers >= SMALLEST_RANGE):
+        raise BadRecording(
+            f"gain: {signal.gain:g}/{signal.units} in lead {signal.lead}, steps of {step:g} uV; "
+            f"allowed: to {LARGEST_STEP} uV, and at least {SMALLEST_RANGE} uV in all"
+        )
+    return step
 
 
-def read_leads(header: Header, columns: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read some signals: samples (samples x signals) in ADC units, their sums as stored, and which are missing.
-
-    Several samples a frame give their mean; skew is taken out, and what lies beyond the end is missing.
-    """
+def read_leads(header: Header, columns: list[int]) -> list[np.ndarray]:
+    """Read some signals as they are stored, each frames x samples a frame, in ADC units."""
     files: dict[str, list[int]] = {}
     for i, signal in enumerate(header.signals):
         files.setdefault(signal.file, []).append(i)
-    samples, stored = header.samples, {}
+    n_frames, stored = header.frames, dict[int, np.ndarray]()
     for members in files.values():
         if set(members) & set(columns):
-            frames = read_file(header, [header.signals[i] for i in members], samples)
-            samples = len(frames)
+            frames = read_file(header, [header.signals[i] for i in members], n_frames)
+            n_frames = len(frames)
             ends = np.cumsum([header.signals[i].per_frame for i in members])
             stored |= dict(zip(members, np.split(frames, ends[:-1], axis=1), strict=True))
-    # Sums and comparisons along contiguous memory take half the time.
-    leads = [np.ascontiguousarray(stored[i]) for i in columns]
-    sums = np.array([lead.sum(dtype=np.int64) for lead in leads])
-    aligned = [align(header.signals[i], lead) for i, lead in zip(columns, leads, strict=True)]
-    digital = np.column_stack([values for values, _ in aligned])
-    missing = np.column_stack([gone for _, gone in aligned])
-    if digital.dtype == np.int16:
-        digital[missing] = MISSING  # these may already be microvolts
-    return digital, sums, missing
+    # Work along contiguous memory takes half the time.
+    return [np.ascontiguousarray(stored[i]) for i in columns]
 
 
-def read_file(header: Header, signals: list[Signal], length: int | None) -> np.ndarray:
+def read_file(header: Header, signals: list[Signal], n_frames: int | None) -> np.ndarray:
     """Read one file with all its signals, in ADC units: so many frames (None: all) x the samples of a frame."""
     first, n = signals[0], sum(signal.per_frame for signal in signals)
     if first.format not in FORMATS:
@@ -100,28 +95,40 @@ def read_file(header: Header, signals: list[Signal], length: int | None) -> np.n
         raise BadRecording(f"header: signals in {first.file} differ in format or byte offset")
     if min(signal.per_frame for signal in signals) < 1:
         raise BadRecording("header: samples a frame is 0")
-    path = header.path.parent / first.file
-    try:
-        size = file_size(path, header.root) - first.offset
-    except FileNotFoundError:
-        raise BadRecording(f"signal file: no {first.file}") from None
-    if size < 0:
-        raise BadRecording(f"signal file: {first.file} ends before the byte offset {first.offset}")
+    path, size = signal_file(header, first)
     available = samples_in(first.format, size) // n
-    samples = available if length is None else length
-    if available < samples:
-        raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header says {samples}")
-    if samples * n > MAX_VALUES:
-        raise BadRecording(f"too long: {samples} samples of {n} signals; allowed: {MAX_VALUES} in all")
-    n_bytes = bytes_of(first.format, samples * n)
-    if length is None and n_bytes < size:
+    length = available if n_frames is None else n_frames
+    if available < length:
+        raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header says {length}")
+    if length * n > MAX_VALUES:
+        raise BadRecording(f"too long: {length * n} samples in {first.file}; allowed: {MAX_VALUES}")
+    n_bytes = bytes_of(first.format, length * n)
+    if n_frames is None and n_bytes < size:
         raise BadRecording(f"signal file: {first.file} ends within a sample")
     if path.suffix.lower() == ".mat":
-        check_matlab(path, first, n, samples)
+        check_matlab(path, first, n, length)
     with path.open("rb") as file:
         file.seek(first.offset)
         content = file.read(n_bytes)
-    return decode(first.format, content)[: samples * n].reshape(samples, n)
+    return decode(first.format, content)[: length * n].reshape(length, n)
+
+
+def signal_file(header: Header, signal: Signal) -> tuple[Path, int]:
+    """Return the path of a signal's file and how many bytes of it are samples; BadRecording where it has none.
+
+    Copies from systems that know no case may be in upper or lower case, whatever the header says.
+    """
+    stem, suffix = Path(signal.file).stem, Path(signal.file).suffix
+    for name in (signal.file, stem + suffix.swapcase(), signal.file.upper(), signal.file.lower()):
+        path = header.path.parent / name
+        try:
+            size = file_size(path, header.root) - signal.offset
+        except FileNotFoundError:
+            continue
+        if size < 0:
+            raise BadRecording(f"signal file: {name} ends before the byte offset {signal.offset}")
+        return path, size
+    raise BadRecording(f"signal file: no {signal.file}")
 
 
 def check_matlab(path: Path, signal: Signal, n: int, samples: int) -> None:
@@ -137,31 +144,34 @@ def check_matlab(path: Path, signal: Signal, n: int, samples: int) -> None:
         )
 
 
-def align(signal: Signal, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return one value a frame of a signal (frames x samples a frame), without its skew, and where it is missing."""
-    values = stored[:, 0] if signal.per_frame == 1 else stored.mean(axis=1)
-    missing = (stored == FORMATS[signal.format].missing).any(axis=1)
-    if signal.skew:
-        skew = min(signal.skew, len(stored))
-        values = np.concatenate([values[skew:], values[:skew]])
-        missing = np.concatenate([missing[skew:], np.ones(skew, dtype=bool)])
-    return values, missing
+def physical(signal: Signal, stored: np.ndarray, scale: float) -> np.ndarray:
+    """Return a signal in uV (float, NaN is missing), without its skew: what lies beyond the end is missing."""
+    skew = min(signal.skew, len(stored))
+    values, kept = np.empty(stored.size), stored[skew:].ravel()
+    values[kept.size :] = np.nan
+    known = values[: kept.size]
+    np.subtract(kept, signal.baseline, out=known, dtype=np.float64)
+    known *= scale
+    known[kept == FORMATS[signal.format].missing] = np.nan
+    return values
 
 
-def to_microvolts(digital: np.ndarray, missing: np.ndarray, signals: list[Signal]) -> tuple[np.ndarray, bool]:
-    """Scale ADC units to int16 uV; also say whether any value was out of range."""
-    scale = np.array([MICROVOLTS[s.units.lower()] / s.gain for s in signals])
-    baseline = np.array([s.baseline for s in signals], dtype=np.float64)
-    if digital.dtype == np.int16 and (scale == 1).all() and not baseline.any():
-        return digital, False
-    microvolts, clipped = np.empty(digital.shape, np.int16), False
-    # In blocks that stay in the processor's cache.
-    for start in range(0, len(digital), 2**13):
-        rows = slice(start, start + 2**13)
-        exact = digital[rows] - baseline
-        exact *= scale
-        exact[missing[rows]] = 0
-        clipped |= bool(max(exact.max(), -exact.min()) >= 32767.5)
-        microvolts[rows] = np.clip(np.rint(exact, out=exact), -32767, 32767, out=exact)
-    microvolts[missing] = MISSING
-    return microvolts, clipped
+def at_rate(values: np.ndarray, signal: Signal, per_frame: int) -> np.ndarray:
+    """Return a signal with so many samples a frame; BadRecording where that is no multiple of its own number.
+
+    What lies between its samples is band-limited; what is missing stays missing.
+    """
+    times, rest = divmod(per_frame, signal.per_frame)
+    if rest:
+        raise BadRecording(
+            f"header: {signal.per_frame} samples a frame in lead {signal.lead}, {per_frame} in another; "
+            "allowed: a multiple"
+        )
+    if times == 1:
+        return values
+    missing, at = np.isnan(values), np.arange(len(values))
+    whole = np.interp(at, at[~missing], values[~missing]) if not missing.all() else np.zeros(len(values))
+    # The line through both ends is taken out first: there is no jump at the ends.
+    resampled = resample_poly(whole, times, 1, padtype="line")
+    resampled[missing.repeat(times)] = np.nan
+    return resampled

@@ -11,11 +11,18 @@ from typing import NamedTuple
 from ecg.leads import BadRecording
 from ecg.params import Download
 from ecg.recordings.header import MAX_HEADER, file_size
-from ecg.recordings.ptbxl import NOT_IN_TABLE, ptbxl_patient, read_ptbxl_table, scp_codes
+from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, path_in_records, ptbxl_patient, read_ptbxl_table
 from ecg.recordings.web import download_data_set
 from ecg.stage.script import UsageError, warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
+TABLE = "ptbxl_database.csv"
+# PTB-XL's folders of recordings, and the column of its table that names their files.
+RECORDS = {"records500": "filename_hr", "records100": "filename_lr"}
+# Of archives at PhysioNet; they need no word.
+ARCHIVE_FILES = re.compile(
+    r"RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
+)
 
 
 class RecordingFile(NamedTuple):
@@ -27,35 +34,62 @@ class RecordingFile(NamedTuple):
     root: Path | None = None
 
 
+def header_of(path: Path) -> Path:
+    """Return the path of a record's header; the record may be named with a suffix of its files or without."""
+    if path.suffix.lower() == ".hea":
+        return path
+    stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
+    upper = path.with_name(f"{stem}.HEA")
+    return upper if upper.exists() else path.with_name(f"{stem}.hea")
+
+
 def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
     """Return the header path of every recording below `folder` and its files' size in bytes.
 
-    A signal file that no header beside it names is a recording too, one without a header. Hidden files and folders are
-    left out: those of git-annex hold each file again. Links to files count, links to folders are not followed. Files
-    that are not read, such as links out of `root`, by default the folder itself, count as 0 bytes.
+    A signal file that no header beside it names is a recording too, one without a header. Suffixes may be in upper
+    case. Hidden files and folders are left out: those of git-annex hold each file again. Links to files count, links to
+    folders are not followed. Files that are not read, such as links out of `root`, by default the folder itself, count
+    as 0 bytes. A warning counts files with other suffixes.
     """
-    sizes, root = Counter(), root or folder
+    sizes, others = dict[Path, int](), Counter[str]()
     for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        records: dict[str, list[Path]] = {}
         for path in [Path(where, name) for name in files if not name.startswith(".")]:
-            if path.suffix in SUFFIXES:
-                sizes[path.with_suffix(".hea")] += 0
-                with suppress(BadRecording, OSError):
-                    sizes[path.with_suffix(".hea")] += file_size(path, root)
-    named = {}
-    for header in [header for header in sizes if not header.exists()]:
-        if header.parent not in named:
-            named[header.parent] = set().union(*(first_words(other, root) for other in header.parent.glob("*.hea")))
-        if {os.fsencode(header.with_suffix(suffix).name) for suffix in (".mat", ".dat")} & named[header.parent]:
-            del sizes[header]
+            if path.suffix.lower() in SUFFIXES:
+                records.setdefault(path.stem, []).append(path)
+            elif not ARCHIVE_FILES.fullmatch(path.name):
+                others[path.suffix.lower() or "without a suffix"] += 1
+        sizes |= sizes_by_header(records, root or folder)
+    if others:
+        kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
+        warn(f"{others.total()} files in {folder} are no WFDB records: {kinds}")
     return dict(sorted(sizes.items()))
 
 
+def sizes_by_header(records: dict[str, list[Path]], root: Path) -> dict[Path, int]:
+    """Return the headers of one folder's records (stem: files) and the size of the files of each in bytes."""
+    headers = {stem: [path for path in paths if path.suffix.lower() == ".hea"] for stem, paths in records.items()}
+    named: set[bytes] = set()
+    if not all(headers.values()):
+        named.update(*(first_words(header, root) for some in headers.values() for header in some))
+    sizes = dict[Path, int]()
+    for stem, paths in records.items():
+        if not headers[stem] and any(os.fsencode(path.name.lower()) in named for path in paths):
+            continue
+        own = headers[stem] or [paths[0].with_suffix(".hea")]
+        sizes |= dict.fromkeys(own, 0)
+        for path in paths:
+            with suppress(BadRecording, OSError):
+                sizes[own[0]] += file_size(path, root)
+    return sizes
+
+
 def first_words(header: Path, root: Path) -> set[bytes]:
-    """Return the first words of a header's lines, with the names of its signal files; none of what is no header."""
+    """Return the first words of a header's lines in lower case, its signal files' names too; none of what is none."""
     with suppress(BadRecording, OSError):
         if file_size(header, root) <= MAX_HEADER:
-            return {line.split()[0] for line in header.read_bytes().splitlines() if line.strip()}
+            return {line.split()[0].lower() for line in header.read_bytes().splitlines() if line.strip()}
     return set()
 
 
@@ -73,19 +107,26 @@ def find_recordings(
         for name, root in roots.items()
         for header, size in find_headers(root, inside or root).items()
     ]
-    stems = Counter(header.stem for _, _, header, _ in sizes)
+    paths = [Path(name) / header.relative_to(root) for name, root, header, _ in sizes]
+    stems, records = Counter(path.stem for path in paths), Counter(path.with_suffix("") for path in paths)
     recordings = []
-    for name, root, header, _ in sizes:
+    for (name, root, header, _), path in zip(sizes, paths, strict=True):
+        # Where one folder holds r1.hea and r1.HEA, even the suffix counts.
+        longer = path.with_suffix("") if records[path.with_suffix("")] == 1 else path
+        record = path.stem if stems[path.stem] == 1 else longer.as_posix()
         source = name.split("/")[1] if name else root.resolve().name
-        path = (Path(name) / header.relative_to(root)).with_suffix("").as_posix()
-        record = header.stem if stems[header.stem] == 1 else path
         recordings.append(RecordingFile(record, header, {"source": source} | known(header), inside or root))
     return recordings, [size for *_, size in sizes]
 
 
 def from_project(where: str) -> str:
-    """Return a relative path from the main repository, also where DVC runs an experiment in a copy of it."""
-    return where if not where or "://" in where else str(Path(os.environ.get("DVC_ROOT", ""), where))
+    """Return a path from the home folder (~) or the main repository, also where DVC runs an experiment in a copy."""
+    if not where or "://" in where:
+        return where
+    path = Path(where)
+    with suppress(RuntimeError):  # no such user
+        path = path.expanduser()
+    return str(Path(os.environ.get("DVC_ROOT", ""), path))
 
 
 def from_kaggle(download: Download) -> tuple[list[RecordingFile], list[int]]:
@@ -122,32 +163,47 @@ def from_directory(download: Download) -> tuple[list[RecordingFile], list[int]]:
     root = Path(from_project(download.directory)).absolute()
     if not root.is_dir():
         raise UsageError(f"download.directory is '{root}': no such folder")
-    if (root / "ptbxl_database.csv").is_file():
+    if (root / TABLE).is_file():
         return from_ptbxl(root)
-    return find_recordings({"": root}, lambda header: {})
+    recordings, sizes = find_recordings({"": root}, lambda header: {})
+    elsewhere = folder_of_table({recording.header.parent for recording in recordings})
+    if elsewhere:
+        where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere
+        raise UsageError(f"{TABLE} is in {where}/: set download.directory to it")
+    return recordings, sizes
+
+
+def folder_of_table(folders: set[Path]) -> Path | None:
+    """Return the folder with PTB-XL's table in whose records500 or records100 one of the folders lies, if any."""
+    for above in sorted({above for folder in folders for above in folder.parents}):
+        if (above / TABLE).is_file() and any(
+            folder.is_relative_to(above / records) for folder in folders for records in RECORDS
+        ):
+            return above
+    return None
 
 
 def from_ptbxl(root: Path) -> tuple[list[RecordingFile], list[int]]:
     """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
-    columns = {"patient_id", "strat_fold", "scp_codes", "age", "sex", "filename_hr", "filename_lr"}
-    table = read_ptbxl_table(str(root / "ptbxl_database.csv"), columns)
-    rate = next((rate for rate in ("500", "100") if (root / f"records{rate}").is_dir()), None)
-    if not rate:
-        raise UsageError(f"{root} has ptbxl_database.csv, but neither records500 nor records100")
-    ecg_ids = {name: ecg_id for ecg_id, name in table[{"500": "filename_hr", "100": "filename_lr"}[rate]].items()}
+    columns = {"patient_id", "strat_fold", "scp_codes", "age", "sex", *RECORDS.values()}
+    table = read_ptbxl_table(str(root / TABLE), columns)
+    records = next((records for records in RECORDS if (root / records).is_dir()), None)
+    if not records:
+        raise UsageError(f"{root} has {TABLE}, but neither {' nor '.join(RECORDS)}")
+    file_names = table[RECORDS[records]].dropna()
+    ecg_ids = dict(zip((path_in_records(name, records) for name in file_names), file_names.index, strict=True))
 
     def known(header: Path) -> dict:
         ecg_id = ecg_ids.pop(header.relative_to(root).with_suffix("").as_posix(), None)
-        if ecg_id is None:
-            return {"source": "ptb-xl", "flags": [NOT_IN_TABLE]}
-        row = table.loc[ecg_id]
-        sex = {0: "male", 1: "female"}.get(row.sex, "")
-        about = {"source": "ptb-xl", "dx": scp_codes(row.scp_codes), "age": row.age, "sex": sex}
-        return about | ptbxl_patient(table, ecg_id)
+        return about_recording(table, ecg_id) if ecg_id else {"source": "ptb-xl", "flags": [NOT_IN_TABLE]}
 
-    recordings, sizes = find_recordings({"": root / f"records{rate}"}, known, inside=root)
-    if ecg_ids:
-        warn(
-            f"{len(ecg_ids)} of the {len(table)} recordings in ptbxl_database.csv are not in {root / f'records{rate}'}"
+    recordings, sizes = find_recordings({"": root / records}, known, inside=root)
+    if recordings and len(ecg_ids) == len(file_names):
+        header = recordings[0].header.relative_to(root)
+        raise UsageError(
+            f"no file name in {TABLE} is that of a recording in {root / records}: "
+            f"{file_names.iloc[0]!r} there, '{header}' here"
         )
+    if ecg_ids:
+        warn(f"{len(ecg_ids)} of the {len(table)} recordings in {TABLE} are not in {root / records}")
     return recordings, sizes

@@ -6,6 +6,7 @@ inverts, projects it to the 12 leads. Axes in mV: x to the left, y to the feet, 
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import wfdb
@@ -43,11 +44,21 @@ QRS, T = ("Q", "R", "S"), ("T1", "T2")
 TERRITORIES = {"anterior": (0.3, 0.1, -0.95), "inferior": (0.1, 0.95, 0.3), "lateral": (0.95, -0.1, 0.3)}
 REPOLARISATION_END = 330  # ms, in NORMAL
 
+
+class Hospital(NamedTuple):
+    """Sampling rate (Hz), noise against an ordinary recording's, shares of normal, ischemia, other, and of patients."""
+
+    sampling_rate: int
+    noise: float
+    classes: tuple[float, float, float]
+    patients: float
+
+
 # Class shares differ between the hospitals, as they do between real archives; so do rate and noise.
 HOSPITALS = {
-    "synthetic-north": {"sampling_rate": 500, "noise": 1.0, "shares": (0.45, 0.30, 0.25), "patients": 0.5},
-    "synthetic-east": {"sampling_rate": 257, "noise": 1.5, "shares": (0.35, 0.40, 0.25), "patients": 0.25},
-    "synthetic-west": {"sampling_rate": 1000, "noise": 0.7, "shares": (0.55, 0.20, 0.25), "patients": 0.25},
+    "synthetic-north": Hospital(500, 1.0, (0.45, 0.30, 0.25), 0.5),
+    "synthetic-east": Hospital(257, 1.5, (0.35, 0.40, 0.25), 0.25),
+    "synthetic-west": Hospital(1000, 0.7, (0.55, 0.20, 0.25), 0.25),
 }
 DX = {"normal": "426783006", "ischemia": "426783006,164861001"}
 DURATION = 10.0  # s
@@ -162,10 +173,10 @@ def noise(rng: np.random.Generator, n: int, sampling_rate: float, level: float) 
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
     """Write WFDB recordings of so many patients, 1.5 each on average, in one folder a hospital."""
     rng = np.random.default_rng(seed)
-    hospitals = rng.choice(list(HOSPITALS), patients, p=[h["patients"] for h in HOSPITALS.values()])
+    hospitals = rng.choice(list(HOSPITALS), patients, p=[h.patients for h in HOSPITALS.values()])
     for number, name in enumerate(tqdm(hospitals, desc="synthetic patients", disable=None)):
         hospital = HOSPITALS[name]
-        kind = rng.choice(["normal", "ischemia", "other"], p=hospital["shares"])
+        kind = rng.choice(["normal", "ischemia", "other"], p=hospital.classes)
         heart = healthy_heart(rng)
         diseased = {"normal": lambda heart, rng: heart, "ischemia": ischemic, "other": abnormal}[kind]
         age = int(np.clip(rng.normal({"normal": 50, "ischemia": 64, "other": 62}[kind], 14), 18, 95))
@@ -175,11 +186,11 @@ def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
             # Ischemia comes and goes; the other diseases stay.
             shown = "normal" if kind == "ischemia" and rng.random() < 0.1 else kind
             waves = diseased(heart, rng) if shown != "normal" else heart
-            signal = clean_signal(waves, rng, hospital["sampling_rate"])
-            signal += noise(rng, len(signal), hospital["sampling_rate"], hospital["noise"])
+            signal = clean_signal(waves, rng, hospital.sampling_rate)
+            signal += noise(rng, len(signal), hospital.sampling_rate, hospital.noise)
             wfdb.wrsamp(
                 f"S{number:04d}-{visit + 1}",
-                fs=hospital["sampling_rate"],
+                fs=hospital.sampling_rate,
                 units=["mV"] * 12,
                 sig_name=list(LEADS),
                 p_signal=np.clip(signal, -32, 32),

@@ -48,7 +48,7 @@ def fetch(url: str, checksum: str | None = None) -> bytes:
             # Less than Content-Length says is an error of requests.
             for chunk in response.iter_content(2**16):
                 content.extend(chunk)
-            if response.status_code == 206 and len(content) != int(part[2]):
+            if response.status_code == 206 and part and len(content) != int(part[2]):
                 raise requests.ConnectionError("less than was asked for")
         if checksum and hashlib.sha256(content).hexdigest() != checksum:
             content.clear()
@@ -117,12 +117,12 @@ def with_retries(call: Callable, what: str):
         try:
             return call()
         except (requests.RequestException, DataCorruptionError) as error:
-            response = getattr(error, "response", None)
-            status = getattr(response, "status_code", None)
+            response = getattr(error, "response", None)  # false where its status is an error
+            status = None if response is None else response.status_code
             short = f"{type(error).__name__}{f' {status}' if status else ''}"
             if wait is None or (status and status != 429 and status < 500):
                 raise UsageError(f"cannot {what} ({short})") from error
-            asked = response.headers.get("Retry-After", "") if status else ""
+            asked = "" if response is None else response.headers.get("Retry-After", "")
             if asked.isdecimal():
                 wait = max(wait, min(int(asked[:9]), LONGEST_WAIT))
             warn(f"cannot {what} ({short}); again in {wait} s")
@@ -139,8 +139,8 @@ def time_outs() -> Iterator[None]:
     def limited(self, request, **options):
         return send(self, request, **options | {"timeout": options.get("timeout") or TIMEOUT})
 
-    requests.Session.send = limited
+    requests.Session.send = limited  # type: ignore[method-assign]
     try:
         yield
     finally:
-        requests.Session.send = send
+        requests.Session.send = send  # type: ignore[method-assign]
