@@ -55,6 +55,9 @@ class Extract(Section):
     min_beats: Positive
     min_share: Fraction
     max_noise: Annotated[float, Field(gt=0)]
+    max_disagreement: Annotated[float, Field(gt=0)]
+    min_amplitude: Annotated[float, Field(ge=0)]
+    max_amplitude: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")
     def below_nyquist(self):

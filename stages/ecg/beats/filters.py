@@ -5,21 +5,6 @@ from fractions import Fraction
 import numpy as np
 from scipy import fft
 
-from ecg.leads import MISSING
-
-
-def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return leads x samples in mV, float32, with missing samples interpolated, and where one was missing, or None."""
-    signal = leads.astype(np.float32)
-    signal /= 1000
-    missing = leads == MISSING
-    if not missing.any():
-        return signal, None
-    for lead in np.flatnonzero(missing.any(axis=1)):
-        gaps = missing[lead]
-        signal[lead, gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), signal[lead, ~gaps])
-    return signal, missing.any(axis=0)
-
 
 def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tuple], pad: int) -> list[np.ndarray]:
     """Filter leads x samples at `rate` Hz with zero phase and change the rate by `ratio`, in one pair of transforms.

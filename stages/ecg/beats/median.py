@@ -6,48 +6,69 @@ from typing import NamedTuple
 import numpy as np
 
 from ecg.beats.alignment import align
-from ecg.beats.filters import fill_gaps, resample
+from ecg.beats.fiducials import find_fiducials
+from ecg.beats.filters import resample
+from ecg.beats.gaps import check_leads, fill_gaps, mark_held
+from ecg.beats.pacing import has_pacing_spikes
+from ecg.beats.plausibility import check_copies, check_limb_leads, check_shape, implausible_height
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.rejection import similar_beats
 from ecg.beats.statistics import median_of, modified_z, rms
 from ecg.beats.windows import beat_offsets, cut_windows, window_offsets
-from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, RAIL, BadRecording
+from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording
 from ecg.params import Extract
 
-MIN_DURATION = 4.0  # s
+MIN_DURATION = 4.0  # s of signal in all leads
 FLAT = 0.01  # mV, peak to peak of a lead of the median beat
-MAX_SATURATED = 0.01  # of a lead's samples
 PADDING = 1.0  # s
 DECISION_LOW_PASS = 20.0  # Hz
 QRS_BAND = (5.0, 20.0)  # Hz
 QRS = (-80, 120)  # ms from the R peak: what beats are compared on
-ISOELECTRIC = (-100, -60)  # ms from the R peak: the PQ segment
+SHAPE = (-250, 200)  # ms from the R peak: where the QRS complex and the stretch before it are looked for
+COMPARED = (-350, 300)  # ms from the R peak: lies inside the recording with all beats that are compared
+HILLS = 450  # ms from the R peak: where each lead's QRS complex is looked for
 FEW_OTHERS = 0.75  # of the beats alike: the others then hardly move the median
 TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
+PACED = "paced: a pacemaker's spike before most beats"
+
+
+class Signals(NamedTuple):
+    """A recording at the working rate, mV: all leads, the 8 independent ones low-passed at 20 Hz and at 5 - 20 Hz.
+
+    gap says where a sample was missing in any lead; None where none was.
+    """
+
+    ecg: np.ndarray
+    smooth: np.ndarray
+    qrs_band: np.ndarray
+    gap: np.ndarray | None
 
 
 class Beats(NamedTuple):
     """The beats of a recording whose window lies inside it.
 
-    beats are n x 12 x samples (mV, isoelectric line at 0), r_peaks their times (s), used says which go into the median,
-    correlation is that with the beat that most others resemble; heart_rate (beats/min) is of all R peaks; tie says that
-    two kinds of beat were as frequent.
+    beats are n x 12 x samples (mV, isoelectric line at 0), r_peaks their times (s), alike says which are of the kind
+    that most are of, used which of these go into the median, since no other QRS complex lies in their window;
+    correlation is that with the beat that most others resemble; heart_rate (beats/min) is of all QRS complexes; tie
+    says that two kinds of beat were as frequent; flags say what was odd.
     """
 
     beats: np.ndarray
     r_peaks: np.ndarray
+    alike: np.ndarray
     used: np.ndarray
     correlation: np.ndarray
     heart_rate: float | None
     tie: bool
+    flags: list[str]
 
 
 class MedianBeat(NamedTuple):
     """A median beat (12 x samples, float32, mV) and its quality, or None and the reason why there is none.
 
-    n_beats were found with their window inside the recording, n_used of them went into the median; heart_rate is in
-    beats/min, noise_uv the RMS of the used beats round their median in the median lead, correlation the mean of the
-    used beats with the one that most others resemble; flags say what was odd.
+    n_beats were found with their window inside the recording, n_used of them went into the median; heart_rate
+    is in beats/min, noise_uv the RMS of the used beats round their median in the median lead, correlation the mean of
+    the used beats with the one that most others resemble; flags say what was odd.
     """
 
     beat: np.ndarray | None
@@ -60,65 +81,63 @@ class MedianBeat(NamedTuple):
     reason: str = ""
 
 
-def check_leads(leads: np.ndarray) -> None:
-    """BadRecording where a lead (12 x samples, int16, uV) is missing or saturated."""
-    low, high = leads.min(axis=1), leads.max(axis=1)
-    missing, saturated = high == MISSING, np.zeros(len(leads), dtype=bool)
-    for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
-        saturated[lead] = np.isin(leads[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED
-    for state, bad in (("missing", missing), ("saturated", saturated)):
-        if bad.any():
-            raise BadRecording(f"{state} lead: {', '.join(np.array(LEADS)[bad])}")
+def filter_recording(samples: np.ndarray, recorded_rate: float, extract: Extract) -> Signals:
+    """Check a recording (samples x 12, int16, uV, at `recorded_rate` Hz) lead by lead, and filter it.
 
-
-def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
-    """Find the beats of a recording (samples x 12, int16, uV, at `recorded_rate` Hz), and which of them are alike.
-
-    BadRecording says what makes it impossible.
+    BadRecording says what is wrong with it.
     """
     lowest = 2 * extract.low_pass
     if not lowest <= recorded_rate <= MAX_RATE:
         raise BadRecording(f"sampling rate: {recorded_rate:g} Hz; allowed: {lowest:g} to {MAX_RATE:g} Hz")
-    if len(samples) / recorded_rate < MIN_DURATION:
-        raise BadRecording(f"too short: {len(samples) / recorded_rate:.1f} s, at least {MIN_DURATION:g} s")
-    leads = np.ascontiguousarray(samples.T)
-    check_leads(leads)
-
+    recorded = np.ascontiguousarray(samples.T)
+    leads = mark_held(recorded, recorded_rate)
+    check_leads(recorded, leads)
     signal, missing = fill_gaps(leads)
-    rate = extract.sampling_rate
-    ratio = Fraction(rate / recorded_rate).limit_denominator(1000)
+    duration = (leads.shape[1] - (0 if missing is None else np.count_nonzero(missing))) / recorded_rate
+    if duration < MIN_DURATION:
+        raise BadRecording(f"too short: {duration:.1f} s of signal in all leads, at least {MIN_DURATION:g} s")
+    check_copies(leads)
+    check_limb_leads(leads, extract)
+    ratio = Fraction(extract.sampling_rate / recorded_rate).limit_denominator(1000)
     filters = [
         (slice(None), (extract.high_pass, extract.low_pass)),
         (INDEPENDENT, (extract.high_pass, min(extract.low_pass, DECISION_LOW_PASS))),
         (INDEPENDENT, QRS_BAND),
     ]
     ecg, smooth, qrs_band = resample(signal, recorded_rate, ratio, filters, pad=round(PADDING * recorded_rate))
-    peaks = find_r_peaks(qrs_band, smooth, rate, extract.detector)
-    heart_rate = 60 * rate / float(np.median(np.diff(peaks))) if len(peaks) > 1 else None
-    offsets = beat_offsets(extract)
-    reach = int(extract.max_shift * rate / 1000)
-    peaks = peaks[(peaks + offsets[0] - reach >= 0) & (peaks + offsets[-1] + reach < ecg.shape[1])]
-    if missing is not None:
-        gaps = np.interp(np.arange(ecg.shape[1]) / float(ratio), np.arange(len(missing)), missing) > 0
-        peaks = peaks[~gaps[peaks[:, None] + offsets].any(axis=1)]
-    if not len(peaks):
-        raise BadRecording("too few beats: 0")
+    if missing is None:
+        return Signals(ecg, smooth, qrs_band, None)
+    at = np.arange(ecg.shape[1]) / float(ratio)
+    return Signals(ecg, smooth, qrs_band, np.interp(at, np.arange(len(missing)), missing) > 0)
 
-    peaks, used, correlation, tie = align_and_reject(smooth, peaks, reach, extract)
-    beats = cut_windows(ecg, peaks, offsets)
-    isoelectric = window_offsets(*ISOELECTRIC, rate) - offsets[0]
-    beats -= median_of(np.moveaxis(beats[:, :, isoelectric], 2, 0))[:, :, None]
-    return Beats(beats, peaks / rate, used, correlation, heart_rate, tie)
+
+def are_whole(centres: np.ndarray, offsets: np.ndarray, signals: Signals) -> np.ndarray:
+    """Say which windows lie inside the recording and hold no gap."""
+    n = signals.ecg.shape[1]
+    whole = (centres + offsets[0] >= 0) & (centres + offsets[-1] < n)
+    if signals.gap is not None:
+        whole &= ~signals.gap[np.clip(centres[:, None] + offsets, 0, n - 1)].any(axis=1)
+    return whole
+
+
+def mean_rate(peaks: np.ndarray, signals: Signals, sampling_rate: int) -> float | None:
+    """Return the mean heart rate (beats/min) of all QRS complexes; an interval that holds a gap does not count."""
+    intervals = np.diff(peaks)
+    if signals.gap is not None:
+        before = np.cumsum(signals.gap)
+        intervals = intervals[before[peaks[1:]] == before[peaks[:-1]]]
+    return 60 * sampling_rate / float(intervals.mean()) if len(intervals) else None
 
 
 def align_and_reject(
-    smooth: np.ndarray, peaks: np.ndarray, max_shift: int, extract: Extract
+    smooth: np.ndarray, peaks: np.ndarray, extract: Extract
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     """Return aligned R peaks, which beats are alike, their correlation with the reference, and if two kinds were tied.
 
-    Beats are compared on the QRS complex of `smooth` (leads x samples); a shift is at most `max_shift` samples.
+    Beats are compared on the QRS complex of `smooth` (leads x samples).
     """
     qrs = window_offsets(*QRS, extract.sampling_rate)
+    max_shift = int(extract.max_shift * extract.sampling_rate / 1000)
     aligned = align(smooth, peaks, qrs, max_shift)
     used, correlation, tie = similar_beats(cut_windows(smooth, aligned, qrs), extract.min_correlation)
     if used.mean() < FEW_OTHERS:
@@ -130,30 +149,84 @@ def align_and_reject(
     return aligned, used, correlation, tie
 
 
+def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
+    """Find the beats of a recording (samples x 12, int16, uV, at `recorded_rate` Hz), and which of them are alike.
+
+    BadRecording says what makes it impossible.
+    """
+    signals, rate = filter_recording(samples, recorded_rate, extract), extract.sampling_rate
+    peaks = find_r_peaks(signals.qrs_band, rate, extract.detector)
+    heart_rate = mean_rate(peaks, signals, rate)
+    shape = window_offsets(*SHAPE, rate)
+    comparable = are_whole(peaks, window_offsets(*COMPARED, rate), signals)
+    if not comparable.any():
+        raise BadRecording("too few beats: 0")
+    r, alike, correlation, tie = align_and_reject(signals.smooth, peaks[comparable], extract)
+    template = median_of(cut_windows(signals.ecg, r[alike], shape))
+    fiducials = find_fiducials(template, -int(shape[0]), rate)
+    r += fiducials.r + shape[0]
+
+    offsets = beat_offsets(extract)
+    whole = are_whole(r, offsets, signals)
+    if not whole.any():
+        raise BadRecording("too few beats: 0")
+    following = np.append(peaks[1:], signals.ecg.shape[1] + len(offsets))[comparable] - peaks[comparable]
+    room = int(offsets[-1]) + fiducials.r - fiducials.onset
+    alone = following > room
+    check_room(alone[whole & alike], heart_rate, 60 * rate / room, extract)
+    around = window_offsets(-HILLS, HILLS, rate)
+    hills = cut_windows(signals.qrs_band, r[alike], around, clipped=True)
+    flags = fiducials.flags + check_shape(template, median_of(hills), fiducials.r, rate)
+    beats = cut_windows(signals.ecg, r[whole], offsets)
+    isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r)
+    beats -= median_of(np.moveaxis(isoelectric, 2, 0))[:, :, None]
+    used = alike & alone
+    return Beats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, tie, flags)
+
+
+def check_room(alone: np.ndarray, heart_rate: float | None, most: float, extract: Extract) -> None:
+    """BadRecording where too few of the beats that are alike have a window without another QRS complex.
+
+    `most` is the heart rate (beats/min) from which on a regular rhythm has none.
+    """
+    n = np.count_nonzero(alone)
+    if n >= min(extract.min_beats, len(alone)) or heart_rate is None:
+        return
+    if heart_rate > most:
+        raise BadRecording(f"too fast: {heart_rate:.0f}/min, at most {most:.0f}/min")
+    raise BadRecording(f"too few beats: another QRS complex lies in the window of {len(alone) - n} of {len(alone)}")
+
+
 def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> MedianBeat:
-    """Reduce a recording (samples x 12, int16, uV, at `recorded_rate` Hz) to its median beat."""
+    """Reduce a recording (samples x 12, int16, uV, at `recorded_rate` Hz) to its median beat, or to a reason."""
     try:
         beats = find_beats(samples, recorded_rate, extract)
     except BadRecording as error:
         return MedianBeat(None, reason=str(error))
+    if has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
+        return MedianBeat(None, len(beats.beats), 0, beats.heart_rate, flags="; ".join(beats.flags), reason=PACED)
     return combine(beats, extract)
 
 
 def combine(beats: Beats, extract: Extract) -> MedianBeat:
-    """Take the median of the beats that are alike; refuse where they are few or where their noise remains."""
+    """Take the median of the beats that are alike; refuse where they are few, noisy or of an implausible height."""
     n_beats, n_used = len(beats.beats), int(beats.used.sum())
-    flags = TIE if beats.tie else ""
+    flags = "; ".join([TIE] * beats.tie + beats.flags)
     refused = MedianBeat(None, n_beats, n_used, beats.heart_rate, flags=flags)
     if n_beats < extract.min_beats:
         return refused._replace(reason=f"too few beats: {n_beats}, at least {extract.min_beats}")
+    n_alike = int(beats.alike.sum())
     # Of two kinds of beat that are as frequent, the other half cannot be used.
-    if n_used < extract.min_beats or n_used < extract.min_share * (n_beats / 2 if beats.tie else n_beats):
-        return refused._replace(reason=f"too few good beats: {n_used} of {n_beats}")
+    if n_used < extract.min_beats or n_alike < extract.min_share * (n_beats / 2 if beats.tie else n_beats):
+        return refused._replace(reason=f"too few good beats: {n_alike} of {n_beats} alike, {n_used} used")
     used = beats.beats[beats.used]
     median = median_of(used)
     flat = np.ptp(median, axis=1) < FLAT
     if flat.any():
         return refused._replace(reason=f"flat lead: {', '.join(np.array(LEADS)[flat])}")
+    implausible = implausible_height(median, extract)
+    if implausible:
+        return refused._replace(reason=implausible)
     noise = 1000 * float(np.median(rms(used - median, (0, 2))))
     # The standard error of a median of normal values is 1.25 times that of their mean.
     remaining = 1.25 * noise / np.sqrt(n_used)

@@ -21,6 +21,8 @@ def beat_times(extract: Extract) -> np.ndarray:
     return beat_offsets(extract) * (1000 / extract.sampling_rate)
 
 
-def cut_windows(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return beats x leads x offsets from leads x samples."""
+def cut_windows(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, *, clipped: bool = False) -> np.ndarray:
+    """Return beats x leads x offsets from leads x samples; `clipped` repeats the ends of the recording."""
+    if clipped:
+        return signal[:, np.clip(centres[:, None] + offsets, 0, signal.shape[1] - 1)].swapaxes(0, 1)
     return signal[:, centres[:, None] + offsets].swapaxes(0, 1)

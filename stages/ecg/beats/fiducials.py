@@ -1,0 +1,77 @@
+"""Where in a beat the QRS complex is, and the quiet stretch before it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from ecg.beats.statistics import rms
+from ecg.leads import INDEPENDENT
+
+SMOOTH = 100  # ms, width of the Hann window under which the sharp parts of a QRS complex become one hill
+SEARCH = 120  # ms from the first guess of R
+QUIET = 0.05  # share of the QRS complex's steepest slope; a slope below it is no part of the complex
+QUIET_FOR = 16  # ms
+ONSET_FROM = -160  # ms from R: the QRS complex does not begin earlier
+PQ = 24  # ms of the PQ segment give the isoelectric line
+PQ_FROM = 60  # ms before the QRS complex: the segment is looked for from there on
+USUAL_ONSET = -80  # ms from R
+NO_PQ = "no quiet stretch before the QRS complex: the isoelectric line is a guess"
+
+
+class Fiducials(NamedTuple):
+    """Samples of a beat: R, the onset of the QRS complex, those of the PQ segment; flags say what is a guess."""
+
+    r: int
+    onset: int
+    pq: np.ndarray
+    flags: list[str]
+
+
+def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducials:
+    """Return the fiducial points of a beat (12 x samples, mV) whose R peak lies near the sample `origin`."""
+    r = qrs_centre(beat, origin, sampling_rate)
+    onset = qrs_onset(beat, r, sampling_rate)
+    if onset is not None:
+        return Fiducials(r, onset, pq_segment(beat, onset, sampling_rate), [])
+    onset = max(r + USUAL_ONSET * sampling_rate // 1000, 0)
+    return Fiducials(r, onset, pq_segment(beat, onset, sampling_rate), [NO_PQ])
+
+
+def qrs_centre(beat: np.ndarray, origin: int, sampling_rate: float) -> int:
+    """Return the sample of a beat (12 x samples, mV) where its sharpest part is, near `origin`.
+
+    That is the top of the smoothed RMS over leads of the acceleration: of two waves of a QRS complex it is not now the
+    one, now the other, and an ST segment that is higher than R does not count.
+    """
+    acceleration = rms(np.diff(beat[INDEPENDENT], 2, axis=1), 0)
+    weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
+    energy = np.convolve(acceleration**2, weights, "same")
+    reach = round(SEARCH * sampling_rate / 1000)
+    first = max(origin - 1 - reach, 0)
+    return first + int(energy[first : origin + reach].argmax()) + 1
+
+
+def qrs_onset(beat: np.ndarray, origin: int, sampling_rate: float) -> int | None:
+    """Return the sample where the QRS complex of a beat (12 x samples, mV, R at `origin`) begins; None if it does not.
+
+    That is the end of the last stretch before R whose slope, as RMS over the 8 independent leads, stays under a
+    twentieth of its steepest near R for 16 ms.
+    """
+    slope = rms(np.gradient(beat[INDEPENDENT].astype(np.float64), axis=1), 0)
+    near = round(SEARCH * sampling_rate / 1000)
+    quiet = slope < QUIET * slope[max(origin - near, 0) : origin + near].max()
+    length = max(2, round(QUIET_FOR * sampling_rate / 1000))
+    first = max(origin + round(ONSET_FROM * sampling_rate / 1000), 0)
+    runs = np.flatnonzero(sliding_window_view(quiet[first:origin], length).all(axis=1))
+    return first + int(runs[-1]) + length if len(runs) else None
+
+
+def pq_segment(beat: np.ndarray, onset: int, sampling_rate: float) -> np.ndarray:
+    """Return the quietest 24 ms (samples) in the 60 ms before the QRS complex of a beat (12 x samples, mV) begins."""
+    length = round(PQ * sampling_rate / 1000)
+    first = max(onset - round(PQ_FROM * sampling_rate / 1000), 0)
+    slope = rms(np.gradient(beat[INDEPENDENT].astype(np.float64), axis=1), 0)
+    restless = sliding_window_view(slope[first:onset], length).mean(axis=1)
+    start = first + int(restless.argmin())
+    return np.arange(start, start + length)

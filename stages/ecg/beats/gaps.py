@@ -1,0 +1,52 @@
+"""Stretches that are no signal: missing samples, and a lead that holds one value."""
+
+import numpy as np
+
+from ecg.leads import LEADS, MISSING, RAIL, BadRecording
+
+# Of 781 real recordings, no lead that is on holds a value for more than 0.39 s.
+MAX_HELD = 0.5  # s
+MAX_SATURATED = 0.01  # of a lead's samples
+
+
+def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Return leads (12 x samples, int16, uV) with stretches of equal samples, half a second or more, as missing."""
+    length = max(2, int(np.ceil(MAX_HELD * sampling_rate)))
+    # Such a stretch holds at least three of these in a row.
+    every = leads[:, :: max(1, length // 4)]
+    equal = every[:, 1:] == every[:, :-1]
+    suspects = np.flatnonzero((equal[:, 1:] & equal[:, :-1]).any(axis=1))
+    if len(suspects):
+        leads = leads.copy()
+    for lead in suspects:
+        changes = np.flatnonzero(np.diff(leads[lead])) + 1
+        starts, ends = np.r_[0, changes], np.r_[changes, leads.shape[1]]
+        for start, end in zip(starts, ends, strict=True):
+            if end - start >= length:
+                leads[lead, start:end] = MISSING
+    return leads
+
+
+def check_leads(leads: np.ndarray, marked: np.ndarray) -> None:
+    """BadRecording where a lead (12 x samples, int16, uV) is missing, flat or saturated; `marked` is of `mark_held`."""
+    low, high = marked.min(axis=1), marked.max(axis=1)
+    missing = leads.max(axis=1) == MISSING
+    flat, saturated = (high == MISSING) & ~missing, np.zeros(len(leads), dtype=bool)
+    for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
+        saturated[lead] = np.isin(marked[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED
+    for state, bad in (("missing", missing), ("flat", flat), ("saturated", saturated)):
+        if bad.any():
+            raise BadRecording(f"{state} lead: {', '.join(np.array(LEADS)[bad])}")
+
+
+def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return leads x samples in mV, float32, with missing samples interpolated, and where one was missing, or None."""
+    signal = leads.astype(np.float32)
+    signal /= 1000
+    missing = leads == MISSING
+    if not missing.any():
+        return signal, None
+    for lead in np.flatnonzero(missing.any(axis=1)):
+        gaps = missing[lead]
+        signal[lead, gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), signal[lead, ~gaps])
+    return signal, missing.any(axis=0)

@@ -1,0 +1,84 @@
+"""Whether 12 leads can be those of one heart, on the scale that is said: lead against lead, amplitude, shape."""
+
+import numpy as np
+
+from ecg.beats.r_peaks import qrs_energy
+from ecg.beats.statistics import rms
+from ecg.leads import INDEPENDENT, LEADS, MISSING, BadRecording
+from ecg.params import Extract
+
+PRECORDIAL = slice(6, 12)
+# Of 1,287 real recordings the extremes are 2.5 uV, 0.51, 0.12, 24 ms and -0.85.
+DISAGREE = 95  # percentile over time of what Einthoven's and Goldberger's laws leave
+AT_R = 80  # ms from R
+MIN_AT_R = 0.35  # of a lead's highest hill lies there
+MIN_RANK = 0.05  # second over first singular value of the beat: below, all leads show the same wave
+MAX_BLUNT = 27  # ms, standard deviation of the Gaussian that is as sharp as the sharpest part of the beat
+INVERTED = -0.75  # correlation with both neighbours
+
+
+def check_limb_leads(leads: np.ndarray, extract: Extract) -> None:
+    """BadRecording where limb leads (12 x samples, int16, uV) break Einthoven's or Goldberger's law by too many uV.
+
+    I - II + III = 0, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2, each but for a constant.
+    """
+    limb = leads[:6]
+    one, two, three, avr, avl, avf = limb[:, (limb != MISSING).all(axis=0)].astype(np.float32)
+    left = np.stack([two - one - three, avr + (one + two) / 2, avl - one + two / 2, avf - two + one / 2])
+    left -= np.median(left, axis=1, keepdims=True)
+    amounts = np.percentile(np.abs(left), DISAGREE, axis=1)
+    wrong = [i for i, amount in enumerate(amounts) if amount > extract.max_disagreement]
+    if wrong:
+        # A wrong I or II breaks several laws, another lead its own.
+        names = ["I", "II"] if len(wrong) > 2 else []
+        names += [LEADS[2 + i] for i in wrong]
+        most = f"{amounts.max():.0f} uV, at most {extract.max_disagreement:g} uV"
+        raise BadRecording(f"limb leads disagree: {', '.join(names)} by {most}")
+
+
+def check_copies(leads: np.ndarray) -> None:
+    """BadRecording where two leads (12 x samples, int16, uV) hold the same samples."""
+    first: dict[bytes, str] = {}
+    for name, lead in zip(LEADS, leads, strict=True):
+        other = first.setdefault(lead.tobytes(), name)
+        if other != name:
+            raise BadRecording(f"copied lead: {name} is {other}")
+
+
+def implausible_height(beat: np.ndarray, extract: Extract) -> str:
+    """Say why the height of a median beat (12 x samples, mV) is that of no heart; empty where it may be."""
+    heights = np.ptp(beat, axis=1)
+    largest, usual = float(heights.max()), float(np.median(heights[INDEPENDENT]))
+    if largest < extract.min_amplitude:
+        return f"amplitude: {largest:.2g} mV in the largest lead, at least {extract.min_amplitude:g} mV; wrong unit?"
+    if usual > extract.max_amplitude:
+        return f"amplitude: {usual:.2g} mV in half of the leads, at most {extract.max_amplitude:g} mV; wrong unit?"
+    return ""
+
+
+def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: int) -> list[str]:
+    """BadRecording where leads show one wave only, a blunt one, or a QRS complex that is not at R; return flags.
+
+    `beat` is 12 x samples (mV) with R at the sample `r`; `qrs_band` are its 8 independent leads in the band of the QRS
+    complex, with R in the middle.
+    """
+    independent = beat[INDEPENDENT].astype(np.float64)
+    independent -= np.median(independent, axis=1, keepdims=True)
+    singular = np.linalg.svd(independent, compute_uv=False)
+    if singular[1] < MIN_RANK * singular[0]:
+        raise BadRecording("copied lead: all leads show the same wave")
+    # Of a Gaussian, the height over the curvature at its top is its variance.
+    curvature = rms(np.diff(independent, 2, axis=1), 0).max() * sampling_rate**2
+    width = 1000 * np.sqrt(rms(independent, 0).max() / curvature)
+    if width > MAX_BLUNT:
+        raise BadRecording(f"no QRS complexes: the sharpest wave is {width:.0f} ms wide, at most {MAX_BLUNT} ms")
+    energy = np.array([qrs_energy(lead[None], sampling_rate) for lead in qrs_band])
+    middle, near = energy.shape[1] // 2, round(AT_R * sampling_rate / 1000)
+    share = energy[:, middle - near : middle + near + 1].max(axis=1) / (energy.max(axis=1) + 1e-12)
+    shifted = [LEADS[INDEPENDENT[i]] for i in np.flatnonzero(share < MIN_AT_R)]
+    if shifted:
+        raise BadRecording(f"leads shifted in time: no QRS complex at R in {', '.join(shifted)}")
+    correlation = np.corrcoef(beat[PRECORDIAL].astype(np.float64))
+    neighbours = [[j for j in (i - 1, i + 1) if 0 <= j < 6] for i in range(6)]
+    odd = [LEADS[6 + i] for i, beside in enumerate(neighbours) if correlation[i, beside].max() < INVERTED]
+    return [f"like its neighbours upside down: {', '.join(odd)}"] if odd else []
