@@ -25,8 +25,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats.median import MedianBeat, combine, find_beats
-from ecg.beats.pacing import has_pacing_spikes
+from ecg.beats.median import MedianBeat, median_beat
 from ecg.evaluation.answers import answer, in_words
 from ecg.evaluation.names import SYNTHETIC, data_kind
 from ecg.leads import BadRecording, find_leads, to_microvolts
@@ -34,12 +33,11 @@ from ecg.network.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.header import read_header
 from ecg.recordings.signals import read_samples
-from ecg.recordings.sources import SUFFIXES, RecordingFile, find_recordings, header_of
+from ecg.recordings.sources import RecordingFile, find_named
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
 from ecg.stage.paths import MODEL
-from ecg.stage.script import run
-from ecg.stage.text import printable
+from ecg.stage.script import UsageError, run
 
 if TYPE_CHECKING:
     from ecg.network.fcn import Ensemble
@@ -57,18 +55,6 @@ class Reading(NamedTuple):
     sampling_rate: float = 0.0
 
 
-def reduce_recording(samples: np.ndarray, sampling_rate: float, flags: list[str], extract: Extract) -> Reading:
-    """Reduce samples (samples x 12, int16, uV) to the median beat, or to the reason why there is none."""
-    try:
-        beats = find_beats(samples, sampling_rate, extract)
-        beat = combine(beats, extract)
-        if has_pacing_spikes(samples, sampling_rate, beats.r_peaks):
-            beat = beat._replace(beat=None, reason="paced: a pacemaker's spike before most beats")
-    except BadRecording as error:
-        beat = MedianBeat(None, reason=str(error))
-    return Reading(beat, flags + [beat.flags] * bool(beat.flags), samples, sampling_rate)
-
-
 def read(recording: RecordingFile, extract: Extract) -> Reading:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
@@ -76,7 +62,7 @@ def read(recording: RecordingFile, extract: Extract) -> Reading:
         samples, flags = read_samples(header)
     except BadRecording as error:
         return Reading(MedianBeat(None, reason=str(error)), [])
-    return reduce_recording(samples, header.sampling_rate, flags, extract)
+    return Reading(median_beat(samples, header.sampling_rate, extract), flags, samples, header.sampling_rate)
 
 
 def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list[Reading]:
@@ -94,7 +80,7 @@ def score(readings: list[Reading], names: list[str], model: "Ensemble", descript
     beats = [reading.beat.beat for reading in readings if reading.beat.beat is not None]
     scored = iter(probabilities(model, np.stack(beats)) if beats else [])
     return [
-        answer(name, beat, flags, None if beat.beat is None else next(scored), description)
+        answer(name, beat, [*flags, *beat.flags], None if beat.beat is None else next(scored), description)
         for name, (beat, flags, *_) in zip(names, readings, strict=True)
     ]
 
@@ -136,43 +122,11 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
         columns = find_leads(list(leads))
         samples, flags = to_microvolts({lead: 1000 * signal[:, column] for lead, column in columns.items()})
         with threadpool_limits(limits=1):
-            reading = reduce_recording(samples, sampling_rate, flags, description.extract)
+            reading = Reading(median_beat(samples, sampling_rate, description.extract), flags)
     except BadRecording as error:
         reading = Reading(MedianBeat(None, reason=str(error)), [])
     (row,) = score([reading], [""], network, description)
     return {key: value for key, value in row.items() if key != "record"}
-
-
-def find(parser: argparse.ArgumentParser, given: list[str]) -> list[RecordingFile]:
-    """Find the recordings that the arguments name; wrong usage where there is none."""
-    roots, headers = {}, []
-    for text in given:
-        path = Path(text)
-        if path.is_dir():
-            roots[text] = path
-        elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
-            headers.append(header)
-        elif path.exists():
-            headers.append(path)  # to be refused
-        else:
-            parser.error(f"RECORD is {text}: no such record or folder")
-    found = [
-        RecordingFile(header.stem if header.suffix.lower() == ".hea" else header.name, header, {}) for header in headers
-    ]
-    for text, root in roots.items():
-        below, _ = find_recordings({"": root}, lambda header: {})
-        if not below:
-            parser.error(f"RECORD is {text}: no .hea, .mat or .dat file in that folder")
-        found += below
-    names = Counter(one.record for one in found)
-    # Of several with one name, each is called by its path.
-    paths = [one.header.with_suffix("").as_posix() for one in found]
-    called = [one.record if names[one.record] == 1 else path for one, path in zip(found, paths, strict=True)]
-    # Absolute: worker processes may have been started elsewhere.
-    return [
-        one._replace(record=printable(name), header=one.header.absolute(), root=one.root and one.root.absolute())
-        for one, name in zip(found, called, strict=True)
-    ]
 
 
 def draw(folder: Path, readings: list[Reading], rows: list[dict], model: "Ensemble", description: Description) -> None:
@@ -198,7 +152,10 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
     options = parser.parse_args()
-    recordings = find(parser, options.records)
+    try:
+        recordings = find_named(options.records)
+    except UsageError as error:
+        parser.error(f"RECORD is {error}")
     description = read_description(options.model)
     trained_on = data_kind(description.sources)
     if trained_on == SYNTHETIC:
@@ -206,7 +163,7 @@ def main() -> None:
     if options.plot:
         options.plot.mkdir(parents=True, exist_ok=True)
 
-    counts = Counter()
+    counts: Counter[str] = Counter()
     with ExitStack() as stack:
         if options.csv:
             temporary = stack.enter_context(replacing(options.csv))

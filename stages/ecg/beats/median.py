@@ -77,7 +77,7 @@ class MedianBeat(NamedTuple):
     heart_rate: float | None = None
     noise_uv: float | None = None
     correlation: float | None = None
-    flags: str = ""
+    flags: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -204,14 +204,14 @@ def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
     except BadRecording as error:
         return MedianBeat(None, reason=str(error))
     if has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
-        return MedianBeat(None, len(beats.beats), 0, beats.heart_rate, flags="; ".join(beats.flags), reason=PACED)
+        return MedianBeat(None, len(beats.beats), 0, beats.heart_rate, flags=tuple(beats.flags), reason=PACED)
     return combine(beats, extract)
 
 
 def combine(beats: Beats, extract: Extract) -> MedianBeat:
     """Take the median of the beats that are alike; refuse where they are few, noisy or of an implausible height."""
     n_beats, n_used = len(beats.beats), int(beats.used.sum())
-    flags = "; ".join([TIE] * beats.tie + beats.flags)
+    flags = (*[TIE] * beats.tie, *beats.flags)
     refused = MedianBeat(None, n_beats, n_used, beats.heart_rate, flags=flags)
     if n_beats < extract.min_beats:
         return refused._replace(reason=f"too few beats: {n_beats}, at least {extract.min_beats}")

@@ -14,6 +14,7 @@ from ecg.recordings.header import MAX_HEADER, file_size
 from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, path_in_records, ptbxl_patient, read_ptbxl_table
 from ecg.recordings.web import download_data_set
 from ecg.stage.script import UsageError, warn
+from ecg.stage.text import printable
 
 SUFFIXES = (".hea", ".mat", ".dat")
 TABLE = "ptbxl_database.csv"
@@ -207,3 +208,37 @@ def from_ptbxl(root: Path) -> tuple[list[RecordingFile], list[int]]:
     if ecg_ids:
         warn(f"{len(ecg_ids)} of the {len(table)} recordings in {TABLE} are not in {root / records}")
     return recordings, sizes
+
+
+def find_named(names: list[str]) -> list[RecordingFile]:
+    """Find records, named with or without a suffix, and all records of folders; UsageError where there is none.
+
+    Of several with one name, each is called by its path. A file that is no record is one that will be refused.
+    """
+    roots, found = {}, []
+    for name in names:
+        path, header = Path(name), header_of(Path(name))
+        if path.is_dir():
+            roots[name] = path
+        elif header.exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
+            found.append(RecordingFile(header.stem, header, {}))
+        elif path.exists():
+            found.append(RecordingFile(path.name, path, {}))
+        else:
+            raise UsageError(f"{name}: no such record or folder")
+    for name, root in roots.items():
+        below, _ = find_recordings({"": root}, lambda header: {})
+        if not below:
+            raise UsageError(f"{name}: no .hea, .mat or .dat file in that folder")
+        found += below
+    counts = Counter(recording.record for recording in found)
+    # Absolute: worker processes may have been started elsewhere.
+    return [
+        recording._replace(
+            record=printable(record if counts[record] == 1 else recording.header.with_suffix("").as_posix()),
+            header=recording.header.absolute(),
+            root=recording.root and recording.root.absolute(),
+        )
+        for recording in found
+        for record in [recording.record]
+    ]

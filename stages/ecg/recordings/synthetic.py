@@ -13,7 +13,7 @@ import wfdb
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from ecg.leads import LEADS
+from ecg.leads import LEADS, limb_leads
 
 DOWER = {
     "I": (0.632, -0.235, 0.059),
@@ -25,9 +25,8 @@ DOWER = {
     "V5": (1.125, 0.127, -0.086),
     "V6": (0.831, 0.076, 0.230),
 }
-ONE, TWO = np.array(DOWER["I"]), np.array(DOWER["II"])
-LIMB = {"III": TWO - ONE, "aVR": -(ONE + TWO) / 2, "aVL": ONE - TWO / 2, "aVF": TWO - ONE / 2}
-PROJECTION = np.array([(DOWER | LIMB)[lead] for lead in LEADS]).T
+LIMB = limb_leads(np.array(DOWER["I"]), np.array(DOWER["II"]))
+PROJECTION = np.array([(LIMB | DOWER)[lead] for lead in LEADS]).T
 
 # Each wave: centre (ms from the R peak), width (ms, one standard deviation), x, y, z (mV). ST and T move with QT.
 NORMAL = {
@@ -156,18 +155,23 @@ def clean_signal(waves: dict, rng: np.random.Generator, sampling_rate: float) ->
     return signal
 
 
+def twelve_leads(eight: np.ndarray) -> np.ndarray:
+    """Return the 12 leads (samples x 12) of leads I, II, V1 - V6 (samples x 8): noise obeys Einthoven's law too."""
+    return np.column_stack([*limb_leads(eight[:, 0], eight[:, 1]).values(), eight[:, 2:]])
+
+
 def noise(rng: np.random.Generator, n: int, sampling_rate: float, level: float) -> np.ndarray:
     """Return muscle noise, baseline wander and mains hum (samples x 12, mV); `level` 1 is an ordinary recording."""
     times = np.arange(n) / sampling_rate
     level = level * rng.lognormal(0, 0.35)
     # White at 500 Hz has the same density at other rates.
-    muscle = rng.normal(0, 0.022 * level * np.sqrt(sampling_rate / 500), (n, 12))
+    muscle = rng.normal(0, 0.022 * level * np.sqrt(sampling_rate / 500), (n, 8))
     frequency = rng.uniform(0.08, 0.45, 3)
-    phase = rng.uniform(0, 2 * np.pi, (3, 12))
-    size = rng.normal(0, 0.08 * level, (3, 12))
+    phase = rng.uniform(0, 2 * np.pi, (3, 8))
+    size = rng.normal(0, 0.08 * level, (3, 8))
     wander = sum(size[k] * np.sin(2 * np.pi * frequency[k] * times[:, None] + phase[k]) for k in range(3))
-    hum = rng.normal(0, 0.012 * level, 12) * np.sin(2 * np.pi * 50 * times + rng.uniform(0, 2 * np.pi))[:, None]
-    return muscle + wander + hum
+    hum = rng.normal(0, 0.012 * level, 8) * np.sin(2 * np.pi * 50 * times + rng.uniform(0, 2 * np.pi))[:, None]
+    return twelve_leads(muscle + wander + hum)
 
 
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
