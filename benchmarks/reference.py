@@ -11,7 +11,7 @@ from ecg.beats.median import median_beat
 from ecg.params import read_params
 from ecg.recordings.header import read_header
 from ecg.recordings.signals import read_samples
-from ecg.recordings.synthetic import abnormal, healthy_heart, ischemic, leads
+from ecg.recordings.synthetic import abnormal, healthy_heart, ischemic, leads, twelve_leads
 
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
 START, END = -250, 500  # ms
@@ -111,11 +111,12 @@ def recording(
     for peak in ectopic:
         near = np.abs(times - peak) < 600
         signal[near] += leads(times[near] - peak, shape)
-    signal += rng.normal(0, emg / 1000, signal.shape)
+    noise = rng.normal(0, emg / 1000, (len(times), 8))
     for frequency in rng.uniform(0.1, 0.4, 2):
-        phase = rng.uniform(0, 2 * np.pi, 12)
-        signal += wander / 2000 * np.sin(2 * np.pi * frequency * times[:, None] / 1000 + phase)
-    signal += hum / 1000 * np.sin(2 * np.pi * 50 * times[:, None] / 1000 + rng.uniform(0, 2 * np.pi))
+        phase = rng.uniform(0, 2 * np.pi, 8)
+        noise += wander / 2000 * np.sin(2 * np.pi * frequency * times[:, None] / 1000 + phase)
+    noise += hum / 1000 * np.sin(2 * np.pi * 50 * times[:, None] / 1000 + rng.uniform(0, 2 * np.pi))
+    signal += twelve_leads(noise)
     if burst:
         # One chest electrode loses contact for 0.6 s.
         at = rng.integers(len(times) - int(0.6 * sampling_rate))

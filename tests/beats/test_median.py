@@ -8,7 +8,7 @@ from ecg.leads import LEADS, MISSING
 from ecg.params import read_params
 from ecg.recordings.header import read_header
 from ecg.recordings.signals import read_samples
-from ecg.recordings.synthetic import healthy_heart, leads
+from ecg.recordings.synthetic import healthy_heart, leads, twelve_leads
 
 EXTRACT = read_params(ROOT / "params.yaml").extract
 TIMES = beat_times(EXTRACT)
@@ -27,9 +27,10 @@ def recording(peaks, *, seconds=10, sampling_rate=500, emg=0.0, wander=0.0, hum=
     rng = np.random.default_rng(seed)
     times = np.arange(int(seconds * sampling_rate)) * 1000 / sampling_rate
     signal = sum(leads(times - peak, PREMATURE if i in ectopic else waves) for i, peak in enumerate(peaks))
-    signal += rng.normal(0, emg / 1000, signal.shape)
-    signal += wander / 1000 * np.sin(2 * np.pi * (0.25 * times[:, None] / 1000 + rng.random(12)))
-    signal += hum / 1000 * np.sin(2 * np.pi * 50 * times[:, None] / 1000)
+    noise = rng.normal(0, emg / 1000, (len(times), 8))
+    noise += wander / 1000 * np.sin(2 * np.pi * (0.25 * times[:, None] / 1000 + rng.random(8)))
+    noise += hum / 1000 * np.sin(2 * np.pi * 50 * times[:, None] / 1000)
+    signal += twelve_leads(noise)
     return np.rint(1000 * signal).astype(np.int16)
 
 
