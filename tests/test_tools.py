@@ -10,7 +10,12 @@ from conftest import ROOT
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [("faults.py", "kills", "orphans", "disk", "--kills", "2"), ("clones.py", "folder name")],
+    [
+        # dvc and its group killed; two at once; no space for any output of any stage.
+        ("faults.py", "kills", "orphans", "disk", "--kills", "2"),
+        # DVC itself in a folder with a blank and an umlaut, from nothing: two clones, the same hashes in dvc.lock.
+        ("clones.py", "folder name"),
+    ],
     ids=lambda command: command[0],
 )
 def test_the_same_bytes_in_the_end(command):
