@@ -13,18 +13,17 @@ MAX_SATURATED = 0.01  # of a lead's samples
 def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return leads (12 x samples, int16, uV) with stretches of equal samples, half a second or more, as missing."""
     length = max(2, int(np.ceil(MAX_HELD * sampling_rate)))
-    # Such a stretch holds at least three of these in a row.
-    every = leads[:, :: max(1, length // 4)]
+    # Such a stretch holds at least four of these in a row.
+    every = leads[:, :: max(1, length // 5)]
     equal = every[:, 1:] == every[:, :-1]
-    suspects = np.flatnonzero((equal[:, 1:] & equal[:, :-1]).any(axis=1))
+    suspects = np.flatnonzero((equal[:, 2:] & equal[:, 1:-1] & equal[:, :-2]).any(axis=1))
     if len(suspects):
         leads = leads.copy()
     for lead in suspects:
         changes = np.flatnonzero(np.diff(leads[lead])) + 1
         starts, ends = np.r_[0, changes], np.r_[changes, leads.shape[1]]
-        for start, end in zip(starts, ends, strict=True):
-            if end - start >= length:
-                leads[lead, start:end] = MISSING
+        for run in np.flatnonzero(ends - starts >= length):
+            leads[lead, starts[run] : ends[run]] = MISSING
     return leads
 
 
@@ -35,7 +34,9 @@ def check_leads(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> 
         raise BadRecording(f"too short: {leads.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
     short = (~absent).sum(axis=1) / sampling_rate < MIN_DURATION
     held = short & (absent.sum(axis=1) > 2 * (leads == MISSING).sum(axis=1))
-    saturated = np.isin(marked, (-RAIL, RAIL)).mean(axis=1) > MAX_SATURATED
+    saturated = np.zeros(len(leads), dtype=bool)
+    for lead in np.flatnonzero((marked.max(axis=1) == RAIL) | (marked.min(axis=1) <= -RAIL)):
+        saturated[lead] = np.isin(marked[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED
     for state, bad in (("missing", short & ~held), ("flat", held), ("saturated", saturated)):
         if bad.any():
             raise BadRecording(f"{state} lead: {', '.join(names[bad])}")

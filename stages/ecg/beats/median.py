@@ -179,7 +179,7 @@ def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> B
     check_room(alone[whole & alike], heart_rate, 60 * rate / room, extract)
     around = window_offsets(-HILLS, HILLS, rate)
     hills = cut_windows(signals.qrs_band, r[alike], around, clipped=True)
-    flags = fiducials.flags + check_shape(template, median_of(hills), fiducials.r, rate)
+    flags = fiducials.flags + check_shape(template, hills.mean(axis=0), fiducials.r, rate)
     beats = cut_windows(signals.ecg, r[whole], offsets)
     isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r)
     beats -= median_of(np.moveaxis(isoelectric, 2, 0))[:, :, None]
@@ -206,9 +206,10 @@ def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
         beats = find_beats(samples, recorded_rate, extract)
     except BadRecording as error:
         return MedianBeat(None, reason=str(error))
-    if has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
-        return MedianBeat(None, len(beats.beats), 0, beats.heart_rate, flags=tuple(beats.flags), reason=PACED)
-    return combine(beats, extract)
+    median = combine(beats, extract)
+    if median.beat is not None and has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
+        return median._replace(beat=None, reason=PACED)
+    return median
 
 
 def combine(beats: Beats, extract: Extract) -> MedianBeat:

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+from scipy.ndimage import convolve1d
 from scipy.signal import find_peaks
 
 from ecg.beats.statistics import rms
@@ -20,19 +21,20 @@ MAX_WIDTH = 220  # ms, of a hill at half its height
 
 
 def smooth_rms(signal: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """Return the smoothed RMS over leads of leads x samples."""
+    """Return the smoothed RMS over leads of ... x leads x samples."""
     weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
-    power = np.mean(np.square(signal), axis=0, dtype=np.float64)
-    return np.sqrt(np.maximum(np.convolve(power, weights / weights.sum(), "same"), 0))
+    power = np.mean(np.square(signal), axis=-2, dtype=np.float64)
+    return np.sqrt(convolve1d(power, weights / weights.sum(), mode="constant"))
 
 
 def sharpness(qrs_band: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """Return the smoothed RMS over leads of the curvature (mV/s²) of the QRS band (leads x samples, mV).
+    """Return the smoothed RMS over leads of the curvature (mV/s²) of the QRS band (... x leads x samples, mV).
 
     A T wave may be as high as a QRS complex, but is never so sharp.
     """
-    ends = {"prepend": qrs_band[:, :1], "append": qrs_band[:, -1:]}
-    return smooth_rms(np.diff(qrs_band, 2, axis=1, **ends) * sampling_rate**2, sampling_rate)
+    curvature = np.zeros_like(qrs_band)
+    curvature[..., 1:-1] = np.diff(qrs_band, 2) * sampling_rate**2
+    return smooth_rms(curvature, sampling_rate)
 
 
 def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.ndarray:
