@@ -137,7 +137,7 @@ def main() -> None:
     save_figure(plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), kind), paths.BEATS_PNG)
     save_figure(plot_example(model, description, test, test_beats, activation), paths.EXAMPLE_PNG)
     interval = f"{numbers['roc_auc_low']:.3f} – {numbers['roc_auc_high']:.3f}"
-    print(f"paths.ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
+    print(f"ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
 
 
 if __name__ == "__main__":

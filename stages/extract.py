@@ -51,7 +51,7 @@ def quality_table(records: pd.Series, results: list[MedianBeat]) -> pd.DataFrame
     table.insert(0, "record", records.to_numpy())
     table.insert(1, "row", np.where(table.beat, table.beat.cumsum() - 1, -1))
     table["row"] = table.row.astype("Int64").mask(~table.beat)
-    table["flags"] = table.flags.map("; ".join)
+    table["flags"] = table["flags"].map("; ".join)
     return table.drop(columns="beat").round({"heart_rate": 2, "noise_uv": 2, "correlation": 4})
 
 
