@@ -61,7 +61,7 @@ def main() -> None:
             output_names=["probabilities", "score"],
             dynamic_shapes=({0: torch.export.Dim("records")},),
         )
-    proto = program.model_proto
+    proto = program.model_proto  # type: ignore[union-attr]  # None only without dynamo
     # Where each node comes from: folders of this machine, which would make other bytes elsewhere.
     for part in (proto.graph, *proto.graph.node, *proto.graph.value_info):
         del part.metadata_props[:]

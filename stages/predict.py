@@ -135,10 +135,10 @@ def draw(folder: Path, readings: list[Reading], rows: list[dict], model: "Ensemb
 
     for reading, row in zip(readings, rows, strict=True):
         path = file_of(folder, row["record"])
-        if row["reason"]:
+        if reading.beat.beat is None:
             draw_refused(path, row, reading.samples, reading.sampling_rate)
         else:
-            draw_scored(path, row, reading.beat, model, description)
+            draw_scored(path, row, reading.beat.beat, model, description)
 
 
 def main() -> None:

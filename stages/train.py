@@ -25,7 +25,7 @@ from ecg.network.description import Description
 from ecg.network.device import choose_device
 from ecg.network.fcn import FCN, Ensemble, logits, probabilities
 from ecg.network.model_file import save_model
-from ecg.network.training import fit, standardise
+from ecg.network.training import best_epoch, fit, standardise
 from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
 from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, SPLIT, TRAIN_METRICS
@@ -71,7 +71,7 @@ def train_member(
     def val_auc(scores: np.ndarray, target: np.ndarray) -> float:
         return float(roc_auc(*scores_against_normal(scores, target, classes))[0])
 
-    history, best = fit(
+    history, weights = fit(
         network.to(choose_device(train.precision)),
         train_data,
         val_data,
@@ -80,9 +80,9 @@ def train_member(
         state,
         partial(write_checkpoint, checkpoint),
     )
-    network.load_state_dict(best.weights)
-    epoch, auc = best.row["epoch"], best.row["val_roc_auc"]
-    print(f"member {number}: best epoch {epoch} of {len(history)}, ROC AUC {auc:.4f} on val")
+    network.load_state_dict(weights)
+    best = best_epoch(history)
+    print(f"member {number}: best epoch {best['epoch']} of {len(history)}, ROC AUC {best['val_roc_auc']:.4f} on val")
     return network, [{"member": number} | row for row in history]
 
 

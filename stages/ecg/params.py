@@ -5,18 +5,17 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from ecg.stage.script import UsageError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
-
-
 Detector = Literal[
-    *("neurokit", "pantompkins1985", "nabian2018", "hamilton2002", "christov2004"),
-    *("elgendi2010", "kalidas2017", "martinez2004", "rodrigues2021", "manikandan2012", "khamis2016"),
-]
+    "neurokit", "pantompkins1985", "nabian2018", "hamilton2002", "christov2004", "elgendi2010",
+    "kalidas2017", "martinez2004", "rodrigues2021", "manikandan2012", "khamis2016",
+]  # fmt: skip
 
 
 class Section(BaseModel):
@@ -141,13 +140,12 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
         raise UsageError(f"{path}: " + "; ".join(explain(e) for e in error.errors())) from None
 
 
-def explain(error: dict) -> str:
+def explain(error: ErrorDetails) -> str:
     """Say one of pydantic's errors in a clause that names the key, the value and what is allowed."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        section = Params.model_fields.get(str(error["loc"][0]))
-        known = section.annotation.model_fields if section else Params.model_fields
-        return f"{key} is not a parameter; allowed: {', '.join(known)}"
+        section = Params.__annotations__.get(str(error["loc"][0]), Params)
+        return f"{key} is not a parameter; allowed: {', '.join(section.model_fields)}"
     if error["type"] == "missing":
         return f"{key} is missing"
     if error["type"] == "value_error":

@@ -23,7 +23,7 @@ DESCRIPTION = {
     "leads": list(LEADS),
     "samples": 188,
     "unit": "mV",
-    "extract": read_params(ROOT / "params.yaml").extract.model_dump(),
+    "extract": read_params(ROOT / "params.yaml").extract.model_dump() | {"window_end": 500},
     "sources": ["Zürich"],
     "specificity": 0.9,
     "threshold": 0.25,

@@ -6,7 +6,7 @@ from ecg.evaluation.questions import scores_against_normal
 from ecg.evaluation.roc import roc_auc
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
 from ecg.network.fcn import FCN, probabilities
-from ecg.network.training import class_weights, fit, standardise
+from ecg.network.training import best_epoch, class_weights, fit, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -48,9 +48,9 @@ def trained(train, val, state=None, save=lambda state: None, **changes):
     torch.manual_seed(1)
     model = FCN(TRAIN, leads=12, classes=3)
     standardise(model, train[0])
-    history, best = fit(model, train, val, headline_auc, TRAIN.model_copy(update=changes), state, save)
-    model.load_state_dict(best.weights)
-    return model, history, best.row
+    history, weights = fit(model, train, val, headline_auc, TRAIN.model_copy(update=changes), state, save)
+    model.load_state_dict(weights)
+    return model, history, best_epoch(history)
 
 
 def test_it_learns_what_is_there_and_nothing_else():

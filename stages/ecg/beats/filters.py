@@ -31,7 +31,7 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     padded[:, pad + n : pad + n + reach] = centred[:, -2 : -reach - 2 : -1] * fade[::-1]
     spectrum = fft.rfft(padded, axis=1)[:, : total * up // 2 + 1]
     start, stop = blocks * up, blocks * up + n * up // down
-    gains = [band_pass(*band, spectrum.shape[1], rate / (total * down), up / down) for _, band in filters]
+    gains = [band_pass(low, high, spectrum.shape[1], rate / (total * down), up / down) for _, (low, high) in filters]
     return [
         fft.irfft(spectrum[rows] * gain, total * up, axis=1)[:, start:stop]
         for (rows, _), gain in zip(filters, gains, strict=True)

@@ -35,7 +35,7 @@ def measure_beats(beats: np.ndarray, times: np.ndarray) -> Measurements:
     quiet = slope < QUIET * slope[:, near].max(axis=1, keepdims=True)
     length = max(2, round(QUIET_FOR / step))
     # Entry i: all of the samples i … i + length − 1 are quiet.
-    run = sliding_window_view(quiet, length, axis=1).all(axis=2)
+    run = np.all(sliding_window_view(quiet, length, axis=1), axis=2)
     origin = int(np.argmin(np.abs(times)))
     first, last = (int(np.argmin(np.abs(times - limit))) for limit in (QRS_FROM, QRS_TO))
     before = run[:, first : origin - length + 2]

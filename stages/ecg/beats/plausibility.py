@@ -79,7 +79,7 @@ def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: i
     shifted = [LEADS[INDEPENDENT[i]] for i in np.flatnonzero(share < MIN_AT_R)]
     if shifted:
         raise BadRecording(f"leads shifted in time: no QRS complex at R in {', '.join(shifted)}")
-    correlation = np.corrcoef(beat[PRECORDIAL].astype(np.float64))
+    correlation = np.atleast_2d(np.corrcoef(beat[PRECORDIAL].astype(np.float64)))
     neighbours = [[j for j in (i - 1, i + 1) if 0 <= j < 6] for i in range(6)]
     odd = [LEADS[6 + i] for i, beside in enumerate(neighbours) if correlation[i, beside].max() < INVERTED]
     return [f"like its neighbours upside down: {', '.join(odd)}"] if odd else []

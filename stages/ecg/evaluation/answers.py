@@ -1,6 +1,6 @@
 """What a model says of one recording, in numbers and in words."""
 
-from collections.abc import Sequence
+import numpy as np
 
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.names import data_kind
@@ -13,11 +13,11 @@ def answer(
     record: str,
     beat: MedianBeat,
     flags: list[str],
-    probabilities: Sequence[float] | None,
+    probabilities: np.ndarray | None,
     description: Description,
 ) -> dict:
     """Return what is said of a recording, as in predict's --json; `probabilities`, one a class, are None if refused."""
-    row = {
+    row: dict = {
         "record": record,
         "probability": None,
         "ischemia": None,

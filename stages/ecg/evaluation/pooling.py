@@ -11,7 +11,7 @@ from ecg.params import Evaluate
 
 def counts_and_aucs(test: pd.DataFrame) -> dict:
     """Return counts and the ROC AUC of each question; none where it has no records."""
-    row = {f"n_{label}": int((test.label == label).sum()) for label in ("ischemia", "normal", "other")}
+    row: dict = {f"n_{label}": int((test.label == label).sum()) for label in ("ischemia", "normal", "other")}
     for question in QUESTIONS:
         positive, score, _ = select_question(test, question)
         row[question] = float(roc_auc(positive, score)[0]) if 0 < positive.sum() < len(positive) else None
@@ -23,7 +23,7 @@ def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
 
     `tables` holds one table of test predictions a seed, the same records in the same order.
     """
-    numbers = {}
+    numbers: dict[str, float | None] = {}
     for question in QUESTIONS:
         selected = [select_question(table, question) for table in tables]
         positive, _, patient = selected[0]

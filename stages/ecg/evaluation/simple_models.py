@@ -72,7 +72,7 @@ def auc_rows(model: str, scored: pd.DataFrame, fcn: pd.DataFrame, evaluate: Eval
     rows = []
     for question in QUESTIONS:
         positive, score, patient = select_question(scored, question)
-        row = {"model": model, "question": question}
+        row: dict = {"model": model, "question": question}
         row |= {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
         if positive.all():
             rows.append(row | {"reason": "no such recording in the test split"})
@@ -122,7 +122,7 @@ def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
     rows = []
     for question in QUESTIONS:
         positive, _, _ = select_question(runs[0], question)
-        row = {"model": "permuted", "question": question}
+        row: dict = {"model": "permuted", "question": question}
         row |= {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
         if positive.all():
             rows.append(row | {"reason": "no such recording in the test split"})

@@ -20,7 +20,7 @@ class Description(Section, extra="ignore"):
 
     architecture: Architecture
     members: Positive
-    classes: list[Literal[CLASSES]]
+    classes: list[Annotated[str, Field(pattern=f"^({'|'.join(CLASSES)})$")]]
     leads: list[str]
     samples: Positive
     unit: Literal["mV"]

@@ -14,8 +14,8 @@ def choose_device(precision: str = "float32") -> torch.device:
     """
     # What CUDA needs to add up in the same order every time.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # By itself a GPU would take TF32 for convolutions.
-    torch.backends.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    # By itself a GPU would take TF32 for convolutions. (Torch's types lack this setting.)
+    torch.backends.fp32_precision = "tf32" if precision == "tf32" else "ieee"  # type: ignore[attr-defined]
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)

@@ -16,11 +16,9 @@ def activation_maps(model: Ensemble, classes: list[str], beats: np.ndarray) -> t
     ischemia, normal = classes.index("ischemia"), classes.index("normal")
     model.eval()
     device = model.temperature.device
-    maps, constant = 0, 0
+    maps, constant = torch.zeros(()), torch.zeros(())
     for member in model.members:
-        weight, bias = (
-            values[ischemia] - values[normal] for values in (member.classifier.weight, member.classifier.bias)
-        )
+        weight, bias = (values[ischemia] - values[normal] for values in member.classifier.parameters())
         batches = torch.as_tensor(beats).split(1024)
         features = (member.features((batch.to(device) - member.mean) / member.std) for batch in batches)
         maps = maps + torch.cat([torch.einsum("nct,c->nt", f, weight).cpu() for f in features]).double()

@@ -36,19 +36,17 @@ class FCN(nn.Module):
 
     def __init__(self, architecture: Architecture, *, leads: int, classes: int):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(leads, 1))
-        self.register_buffer("std", torch.ones(leads, 1))
+        self.mean = nn.Buffer(torch.zeros(leads, 1))
+        self.std = nn.Buffer(torch.ones(leads, 1))
         self.pool = nn.AvgPool1d(architecture.pool)
-        blocks, channels = [], leads
-        layers = zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True)
-        for n, kernel, rate in layers:
+        self.blocks, channels = nn.Sequential(), leads
+        for n, kernel, rate in zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True):
             # The length stays, with even kernels too. A bias would be undone by the batch norm.
             if kernel % 2 == 0:
-                blocks.append(nn.ZeroPad2d((0, 1, 0, 0)))
+                self.blocks.append(nn.ZeroPad2d((0, 1, 0, 0)))
             convolution = nn.Conv2d(channels, n, (1, kernel), padding=(0, (kernel - 1) // 2), bias=False)
-            blocks += [convolution, nn.BatchNorm2d(n), nn.ReLU(), Dropout(rate)]
+            self.blocks.extend([convolution, nn.BatchNorm2d(n), nn.ReLU(), Dropout(rate)])
             channels = n
-        self.blocks = nn.Sequential(*blocks)
         self.classifier = nn.Linear(channels, classes)
 
     def features(self, standardised: torch.Tensor) -> torch.Tensor:
@@ -69,9 +67,9 @@ class Ensemble(nn.Module):
 
     def __init__(self, members: list[FCN]):
         super().__init__()
-        self.members = nn.ModuleList(members)
-        self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("log_shares", torch.zeros(members[0].classifier.out_features))
+        self.members: list[FCN] = nn.ModuleList(members)  # type: ignore[assignment]  # ModuleList is not generic
+        self.temperature = nn.Buffer(torch.ones(()))
+        self.log_shares = nn.Buffer(torch.zeros(members[0].classifier.out_features))
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         mean = torch.stack([member(beats) for member in self.members]).mean(dim=0)

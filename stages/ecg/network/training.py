@@ -25,13 +25,6 @@ class Progress(NamedTuple):
     shuffle: torch.Generator
 
 
-class Best(NamedTuple):
-    """The row of the history and the averaged weights of the best epoch so far."""
-
-    row: dict
-    weights: dict
-
-
 def standardise(model: FCN, beats: np.ndarray) -> None:
     """Store each lead's mean and standard deviation over the train split (n x leads x samples, mV) in the model."""
     model.mean.copy_(torch.from_numpy(beats.mean(axis=(0, 2), dtype=np.float64))[:, None])
@@ -57,24 +50,24 @@ def begin(model: FCN, steps: int, train: Train) -> Progress:
     return Progress(model, averaged, optimiser, schedule, torch.Generator().manual_seed(train.seed))
 
 
-def capture(progress: Progress, history: list[dict], best: Best) -> dict:
+def capture(progress: Progress, history: list[dict], best: dict) -> dict:
     """Return all that `restore` needs for a training to go on as if it had not been interrupted."""
     parts = progress._asdict()
     shuffle = parts.pop("shuffle")
     rng = {"shuffle": shuffle.get_state(), "rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
     states = {name: part.state_dict() for name, part in parts.items()}
-    return states | rng | {"history": history, "best": best.row, "best_state": best.weights}
+    return states | rng | {"history": history, "best": best}
 
 
-def restore(progress: Progress, state: dict) -> tuple[list[dict], Best]:
-    """Set a training to where `capture` found it; return its history and its best epoch."""
+def restore(progress: Progress, state: dict) -> tuple[list[dict], dict]:
+    """Set a training to where `capture` found it; return its history and the weights of its best epoch."""
     parts = progress._asdict()
     parts.pop("shuffle").set_state(state["shuffle"])
     for name, part in parts.items():
         part.load_state_dict(state[name])
     torch.set_rng_state(state["rng"])
     torch.cuda.set_rng_state_all(state["cuda_rng"])
-    return state["history"], Best(state["best"], state["best_state"])
+    return state["history"], state["best"]
 
 
 def batches_of(
@@ -110,9 +103,9 @@ def train_epoch(
     return total.item() / n
 
 
-def is_better(row: dict, best: Best | None) -> bool:
-    """Say whether an epoch has the higher ROC AUC on val or, of equals, the lower loss there."""
-    return best is None or (row["val_roc_auc"], -row["val_loss"]) > (best.row["val_roc_auc"], -best.row["val_loss"])
+def best_epoch(history: list[dict]) -> dict:
+    """Return the row with the highest ROC AUC on val or, of equals, the lowest loss there."""
+    return max(history, key=lambda row: (row["val_roc_auc"], -row["val_loss"]))
 
 
 def fit(
@@ -123,8 +116,8 @@ def fit(
     train: Train,
     state: dict | None = None,
     save: Callable[[dict], None] = lambda state: None,
-) -> tuple[list[dict], Best]:
-    """Train `model` in place; return the history and the best epoch.
+) -> tuple[list[dict], dict]:
+    """Train `model` in place; return the history and the averaged weights of the best epoch.
 
     The data are (beats n x leads x samples in mV, class numbers). The cross-entropy weights classes alike. The average
     of the weights is what is judged, by `roc_auc` of n x classes probabilities and class numbers, and kept: single
@@ -136,7 +129,7 @@ def fit(
     val_beats, val_target = torch.from_numpy(val_data[0]).to(device), torch.from_numpy(val_data[1])
     weights = class_weights(target, model.classifier.out_features).to(device)
     progress = begin(model, -(-len(beats) // train.batch_size), train)
-    history, best = restore(progress, state) if state else ([], None)
+    history, best = restore(progress, state) if state else ([], {})
 
     def after_step() -> None:
         progress.schedule.step()
@@ -144,18 +137,19 @@ def fit(
 
     epochs = range(len(history) + 1, train.epochs + 1)
     for epoch in tqdm(epochs, "epochs", train.epochs, initial=len(history), disable=None):
-        if best and epoch - 1 - best.row["epoch"] >= train.patience:
+        if history and epoch - 1 - best_epoch(history)["epoch"] >= train.patience:
             break
         batches = batches_of(beats, target, train.batch_size, progress.shuffle)
-        settings = {"weights": weights, "precision": train.precision, "after_step": after_step}
-        train_loss = train_epoch(model, batches, progress.optimiser, **settings)
+        train_loss = train_epoch(
+            model, batches, progress.optimiser, weights=weights, precision=train.precision, after_step=after_step
+        )
         out = logits(progress.averaged.module, val_beats).double()
         if not torch.isfinite(out).all():
             raise UsageError(f"training diverged in epoch {epoch}; train.lr is {train.lr:g}, try a lower one")
         val_loss = functional.cross_entropy(out, val_target, weights.cpu().double()).item()
         val_auc = roc_auc(torch.softmax(out, dim=1).numpy(), val_data[1])
         history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_roc_auc": val_auc})
-        if is_better(history[-1], best):
-            best = Best(history[-1], copy.deepcopy(progress.averaged.module.state_dict()))
+        if best_epoch(history) is history[-1]:
+            best = copy.deepcopy(progress.averaged.module.state_dict())
         save(capture(progress, history, best))
     return history, best

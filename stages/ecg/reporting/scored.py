@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg.beats.median import MedianBeat
 from ecg.beats.windows import beat_times
 from ecg.evaluation.answers import in_words
 from ecg.leads import LEADS, MISSING
@@ -22,14 +21,14 @@ def file_of(folder: Path, record: str) -> Path:
     return folder / f"{record.replace('%', '%25').replace('/', '%2F')}.png"
 
 
-def draw_scored(path: Path, row: dict, beat: MedianBeat, model: Ensemble, description: Description) -> None:
-    """Draw a median beat, what speaks for the score, and the answer in words."""
-    beats, classes = beat.beat[None], description.classes
+def draw_scored(path: Path, row: dict, beat: np.ndarray, model: Ensemble, description: Description) -> None:
+    """Draw a median beat (12 x samples, mV), what speaks for the score, and the answer in words."""
+    beats, classes = beat[None], description.classes
     explanation = Explanation(
         activation_maps(model, classes, beats)[0][0], lead_contributions(model, classes, beats)[0]
     )
     times, notes = beat_times(description.extract), in_words(row, description.threshold)
-    save_figure(plot_ecg(beat.beat, times, row["record"], notes, explanation), path)
+    save_figure(plot_ecg(beat, times, row["record"], notes, explanation), path)
 
 
 def draw_refused(path: Path, row: dict, samples: np.ndarray | None, sampling_rate: float) -> None:
