@@ -142,17 +142,14 @@ def main() -> None:
             raise UsageError(f"{path} is not there; run `dvc repro extract` first")
     params = read_params()
     rows, predictions, linear = run_all(params, over, seeds)
-    pooled = [pd.concat(tables).sort_values("record", ignore_index=True) for tables in predictions.values()]
     runs = pd.DataFrame(rows)
-    totals = pd.DataFrame(
-        [{"test": "pooled", "seed": seed} | counts_and_aucs(table) for seed, table in zip(seeds, pooled, strict=True)]
-    )
+    pooled = [pd.concat(tables).sort_values("record", ignore_index=True) for tables in predictions.values()]
+    totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
     spread = [{"test": f"pooled, {name}"} | totals[list(QUESTIONS)].agg(name).to_dict() for name in ("mean", "std")]
     numbers = mean_aucs(pooled, params.evaluate)
     numbers |= {key: float(runs[key].mean()) for key in ("roc_auc_val", "threshold")} | mean_rates(pooled)
     numbers |= {key: int(totals[key][0]) for key in ("n_ischemia", "n_normal", "n_other")}
-    linear_numbers = mean_aucs([pd.concat(linear)], params.evaluate)
-    numbers |= {f"linear_{key}": value for key, value in linear_numbers.items()}
+    numbers |= {f"linear_{key}": value for key, value in mean_aucs([pd.concat(linear)], params.evaluate).items()}
     numbers |= {f"{question}_std": value for question, value in totals[list(QUESTIONS)].std().items()}
     numbers |= {"runs": len(runs), "seeds": len(seeds)}
     out.parent.mkdir(parents=True, exist_ok=True)

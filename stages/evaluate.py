@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.bootstrap import question_rows
+from ecg.evaluation.bootstrap import auc_row
 from ecg.evaluation.calibration import calibration_rows, reliability
 from ecg.evaluation.curves import confusion, curves
 from ecg.evaluation.names import data_kind
@@ -30,13 +30,7 @@ from ecg.network.evidence import activation_maps, lead_contributions
 from ecg.network.fcn import Ensemble, probabilities
 from ecg.network.model_file import load_model
 from ecg.params import Evaluate, read_params
-from ecg.reporting.curves import (
-    plot_confusion,
-    plot_learning_curve,
-    plot_precision_recall,
-    plot_reliability,
-    plot_roc,
-)
+from ecg.reporting.curves import plot_confusion, plot_learning_curve, plot_precision_recall, plot_reliability, plot_roc
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_subgroups
@@ -55,7 +49,8 @@ def score_records(model: Ensemble, classes: list[str], beats: np.ndarray, rows: 
 def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:
     """Return every AUC, rate and calibration number of the test records, a row each."""
     positive, score, _ = select_question(test, "roc_auc")
-    rows = question_rows(test, evaluate) + operating_rows(test, threshold, evaluate) + calibration_rows(positive, score)
+    rows = [{"measure": question} | auc_row(test, question, evaluate) for question in QUESTIONS]
+    rows += operating_rows(test, threshold, evaluate) + calibration_rows(positive, score)
     return pd.DataFrame(rows).reindex(columns=["measure", "value", "low", "high", "n_ischemia", "n_others", "reason"])
 
 

@@ -157,9 +157,8 @@ def main() -> None:
     except UsageError as error:
         parser.error(f"RECORD is {error}")
     description = read_description(options.model)
-    trained_on = data_kind(description.sources)
-    if trained_on == SYNTHETIC:
-        print(f"predict: trained on {trained_on}: not for any use", file=sys.stderr)
+    if data_kind(description.sources) == SYNTHETIC:
+        print(f"predict: trained on {SYNTHETIC}: not for any use", file=sys.stderr)
     if options.plot:
         options.plot.mkdir(parents=True, exist_ok=True)
 

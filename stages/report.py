@@ -67,7 +67,7 @@ def main() -> None:
     params, description = read_params(), read_description(paths.MODEL)
     metrics = json.loads(paths.EVALUATE_METRICS.read_text(encoding="utf-8"))
     evaluated = (paths.EVALUATE_TABLE, paths.ROC, paths.PRECISION_RECALL, paths.CONFUSION, paths.RELIABILITY)
-    scores, roc, precision_recall, confusion, bins = map(pd.read_csv, evaluated)
+    scores, roc, pr, confusion, bins = map(pd.read_csv, evaluated)
     groups, audit, history = map(pd.read_csv, (paths.SUBGROUPS, paths.AUDIT_TABLE, paths.HISTORY))
     (beats, rows), activation = load_split("test"), np.load(paths.ACTIVATION)
     test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
@@ -81,10 +81,7 @@ def main() -> None:
     sources, maps = sorted(set(counts.source[:-1])), (evidence["maps"], evidence["steps"])
     charts = {
         "roc": (plot_roc(roc, metrics, recordings), tables.roc_table(roc)),
-        "precision_recall": (
-            plot_precision_recall(precision_recall, recordings),
-            tables.precision_recall_table(precision_recall),
-        ),
+        "precision_recall": (plot_precision_recall(pr, recordings), tables.precision_recall_table(pr)),
         "reliability": (plot_reliability(bins, scores, recordings), tables.reliability_table(bins)),
         "audit": (plot_audit(audit, recordings), tables.audit_table(audit)),
         "subgroups": (plot_subgroups(groups, recordings), tables.subgroups_table(groups)),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ecg.evaluation.bootstrap import auc_interval, bootstrap_intervals, resample_patients
+from ecg.evaluation.bootstrap import auc_with_interval, bootstrap_intervals, resample_patients
 from ecg.params import Evaluate
 
 
@@ -21,7 +21,7 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     for trial in range(200):
         positive = np.arange(120) < 40
         score = rng.normal(positive.astype(float), 1)
-        low, high = auc_interval(positive, score, np.arange(120), Evaluate(bootstrap=400, seed=trial))
+        _, low, high = auc_with_interval(positive, [score], np.arange(120), Evaluate(bootstrap=400, seed=trial))
         hits += low <= 0.76025 <= high
     assert 0.90 <= hits / 200 <= 0.99
 
@@ -30,10 +30,11 @@ def test_interval_is_wider_where_patients_repeat():
     rng = np.random.default_rng(2)
     positive = np.repeat(np.arange(60) < 20, 5)
     score = np.repeat(rng.normal(np.arange(60) < 20, 1), 5)
-    apart = np.subtract(*auc_interval(positive, score, np.arange(300), Evaluate(bootstrap=500, seed=0))[::-1])
-    together = np.subtract(
-        *auc_interval(positive, score, np.repeat(np.arange(60), 5), Evaluate(bootstrap=500, seed=0))[::-1]
-    )
+    intervals = [
+        auc_with_interval(positive, [score], patient, Evaluate(bootstrap=500, seed=0))[1:]
+        for patient in (np.arange(300), np.repeat(np.arange(60), 5))
+    ]
+    apart, together = np.diff(intervals)[:, 0]
     assert together > 1.8 * apart
 
 

@@ -39,7 +39,7 @@ def test_it_is_the_network_of_one_dimensional_layers():
         x = nn.functional.conv1d(x, convolution.weight[:, :, 0])
         x = nn.functional.relu(x / np.sqrt(1 + 1e-5))  # a batch norm that has seen nothing yet
     torch.testing.assert_close(model(beats), model.classifier(x.mean(dim=2)))
-    torch.testing.assert_close(model.features((beats - model.mean) / model.std), x)
+    torch.testing.assert_close(model.features(beats), x)
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.999])

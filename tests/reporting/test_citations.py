@@ -1,6 +1,6 @@
 """Who is to be cited for the recordings."""
 
-from ecg.recordings.challenge import CHALLENGE_SOURCES
+from ecg.recordings.challenge import ARCHIVES
 from ecg.reporting.citations import CITATIONS, cite_sources
 
 
@@ -22,4 +22,4 @@ def test_each_is_cited_once():
 
 
 def test_every_source_of_the_challenges_has_a_citation():
-    assert set(CITATIONS) == set(CHALLENGE_SOURCES)
+    assert set(CITATIONS) == {archive.source for archive in ARCHIVES.values()}

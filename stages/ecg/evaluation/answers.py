@@ -10,11 +10,7 @@ from ecg.stage.text import printable
 
 
 def answer(
-    record: str,
-    beat: MedianBeat,
-    flags: list[str],
-    probabilities: np.ndarray | None,
-    description: Description,
+    record: str, beat: MedianBeat, flags: list[str], probabilities: np.ndarray | None, description: Description
 ) -> dict:
     """Return what is said of a recording, as in predict's --json; `probabilities`, one a class, are None if refused."""
     row: dict = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.questions import QUESTIONS, select_question
+from ecg.evaluation.questions import select_question
 from ecg.evaluation.roc import roc_auc
 from ecg.params import Evaluate
 
@@ -43,27 +43,23 @@ def bootstrap_intervals(
         return np.nanpercentile(values, [2.5, 97.5], axis=0).T
 
 
-def auc_interval(
-    positive: np.ndarray, score: np.ndarray, patient: np.ndarray, evaluate: Evaluate
-) -> tuple[float, float]:
-    """Return the 95% interval of the ROC AUC over patients."""
+def auc_with_interval(
+    positive: np.ndarray, scores: list[np.ndarray], patient: np.ndarray, evaluate: Evaluate
+) -> tuple[float, float, float]:
+    """Return the ROC AUC, mean over `scores` of the same records, and its 95% interval over patients."""
 
-    def statistic(weights):
-        return roc_auc(positive, score, weights)[:, None]
+    def mean(weights):
+        return np.mean([roc_auc(positive, score, weights) for score in scores], axis=0)[:, None]
 
-    low, high = bootstrap_intervals(statistic, positive, patient, evaluate)[0]
-    return float(low), float(high)
+    ((low, high),) = bootstrap_intervals(mean, positive, patient, evaluate)
+    return float(mean(np.ones((1, len(positive))))[0, 0]), float(low), float(high)
 
 
-def question_rows(test: pd.DataFrame, evaluate: Evaluate) -> list[dict]:
-    """Return the ROC AUC of each question, with interval and counts."""
-    rows = []
-    for question in QUESTIONS:
-        positive, score, patient = select_question(test, question)
-        row = {"measure": question, "n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
-        if positive.all():
-            rows.append(row | {"reason": "no such recording in the test split"})
-            continue
-        low, high = auc_interval(positive, score, patient, evaluate)
-        rows.append(row | {"value": float(roc_auc(positive, score)[0]), "low": low, "high": high})
-    return rows
+def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
+    """Return the ROC AUC that answers a question, with interval and counts, or the reason why there is none."""
+    positive, score, patient = select_question(test, question)
+    row = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
+    if positive.all():
+        return row | {"reason": "no such recording in the test split"}
+    value, low, high = auc_with_interval(positive, [score], patient, evaluate)
+    return row | {"value": value, "low": low, "high": high}

@@ -50,12 +50,10 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
     """Return calibration slope, intercept and expected calibration error of the score against normal."""
     slope, intercept = calibration_line(positive, score)
-    n = {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
-    rows = [
-        {"measure": "calibration_slope", "value": slope},
-        {"measure": "calibration_intercept", "value": intercept},
-        {"measure": "expected_calibration_error", "value": expected_calibration_error(reliability(positive, score))},
-    ]
+    error = expected_calibration_error(reliability(positive, score))
+    values = {"calibration_slope": slope, "calibration_intercept": intercept, "expected_calibration_error": error}
+    n = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
+    rows = [{"measure": measure, "value": value} | n for measure, value in values.items()]
     if np.isnan(slope):
-        rows[0] = {"measure": "calibration_slope", "reason": "the scores of the two classes do not overlap"}
-    return [row | n for row in rows]
+        rows[0]["reason"] = "the scores of the two classes do not overlap"
+    return rows

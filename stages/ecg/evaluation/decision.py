@@ -10,7 +10,6 @@ def fit_temperature(logits: np.ndarray, log_shares: np.ndarray, target: np.ndarr
     Logits are n x classes and take the classes as equally frequent; log_shares are the logs of their shares.
     Between 0.25 and 20: where the classes are told apart without a fault, ever colder would be ever better.
     """
-
     from scipy.optimize import minimize_scalar
 
     def loss(exponent):

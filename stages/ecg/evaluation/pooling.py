@@ -1,9 +1,8 @@
 """Predictions of several test sets and seeds, taken together."""
 
-import numpy as np
 import pandas as pd
 
-from ecg.evaluation.bootstrap import bootstrap_intervals
+from ecg.evaluation.bootstrap import auc_with_interval
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import roc_auc
 from ecg.params import Evaluate
@@ -27,16 +26,12 @@ def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
     for question in QUESTIONS:
         selected = [select_question(table, question) for table in tables]
         positive, _, patient = selected[0]
+        keys = (question, f"{question}_low", f"{question}_high")
         if positive.all():
-            numbers |= {question: None, f"{question}_low": None, f"{question}_high": None}
-            continue
-
-        def mean(weights, positive=positive, scores=tuple(score for _, score, _ in selected)):
-            return np.mean([roc_auc(positive, score, weights) for score in scores], axis=0)[:, None]
-
-        numbers[question] = float(mean(np.ones((1, len(positive))))[0, 0])
-        ((low, high),) = bootstrap_intervals(mean, positive, patient, evaluate)
-        numbers |= {f"{question}_low": float(low), f"{question}_high": float(high)}
+            numbers |= dict.fromkeys(keys)
+        else:
+            scores = [score for _, score, _ in selected]
+            numbers |= zip(keys, auc_with_interval(positive, scores, patient, evaluate), strict=True)
     return numbers
 
 

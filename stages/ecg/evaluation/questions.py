@@ -3,12 +3,7 @@
 import numpy as np
 import pandas as pd
 
-# The three questions: which classes ischemia is told from.
-QUESTIONS = {
-    "roc_auc": ("normal",),
-    "roc_auc_vs_rest": ("normal", "other"),
-    "roc_auc_vs_other": ("other",),
-}
+QUESTIONS = {"roc_auc": ("normal",), "roc_auc_vs_rest": ("normal", "other"), "roc_auc_vs_other": ("other",)}
 
 
 def ischemia_score(probabilities: dict[str, np.ndarray], question: str) -> np.ndarray:

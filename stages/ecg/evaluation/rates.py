@@ -39,10 +39,10 @@ def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> 
         return np.stack([*values, weights @ error / weights.sum(axis=1)], axis=1)
 
     names = ["sensitivity", "specificity", "ppv", "npv"]
-    names += [f"{name}_at_{prevalence:.0%}".replace("%", "") for prevalence in PREVALENCES for name in ("ppv", "npv")]
+    names += [f"{name}_at_{100 * prevalence:.0f}" for prevalence in PREVALENCES for name in ("ppv", "npv")]
     values = measures(np.ones((1, len(score))))[0]
     intervals = bootstrap_intervals(measures, positive, patient, evaluate)
-    n = {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
+    n = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
     rows = [
         {"measure": name, "value": value, "low": low, "high": high} | n
         for name, value, (low, high) in zip([*names, "brier"], values, intervals, strict=True)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
-from ecg.evaluation.bootstrap import auc_interval, bootstrap_intervals
+from ecg.evaluation.bootstrap import auc_row, bootstrap_intervals
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import delong, roc_auc
 from ecg.params import Audit, Evaluate
@@ -35,34 +35,26 @@ def principal_components(beats: np.ndarray, train: np.ndarray, audit: Audit) -> 
     return pipeline.fit(flat[train]).transform(flat)
 
 
-def simple_models(table: pd.DataFrame, st_t: np.ndarray, linear: np.ndarray) -> dict[str, tuple]:
+def build_models(table: pd.DataFrame, st_t: np.ndarray, linear: np.ndarray) -> dict[str, tuple]:
     """Return of each model by name: what it sees of the records (None: nothing), the model, what the data lacks."""
     one_hot = OneHotEncoder(handle_unknown="ignore")
-    one_source = table.groupby("split").source.nunique().min() == 1
+    one_source = "train or test holds one source only" if table.groupby("split").source.nunique().min() == 1 else ""
     lacking = [name for name, empty in (("age", table.age.isna()), ("sex", table.sex == "")) if empty.all()]
     person = make_column_transformer((quadratic(), ["age"]), (one_hot, ["sex"]))
-    quality = pd.DataFrame(
-        {"noise": np.log1p(table.noise_uv), "used": table.n_used, "share": table.n_used / table.n_beats}
-    )
-    person_lacks = f"no recording has {' or '.join(lacking)}" if lacking else ""
+    quality = np.column_stack([np.log1p(table.noise_uv), table.n_used, table.n_used / table.n_beats])
+    no_person = f"no recording has {' or '.join(lacking)}" if lacking else ""
     return {
-        "source": (None, None, "train or test holds one source only")
-        if one_source
-        else (table[["source"]], make_pipeline(one_hot, logistic()), ""),
-        "age_sex": (
-            None if len(lacking) == 2 else table[["age", "sex"]],
-            make_pipeline(person, logistic()),
-            person_lacks,
-        ),
+        "source": (None if one_source else table[["source"]], make_pipeline(one_hot, logistic()), one_source),
+        "age_sex": (None if len(lacking) == 2 else table[["age", "sex"]], make_pipeline(person, logistic()), no_person),
         "heart_rate": (table[["heart_rate"]], make_pipeline(quadratic(), logistic()), ""),
         "quality": (quality, make_pipeline(quadratic(), logistic()), ""),
-        "st_t": (pd.DataFrame(st_t), make_pipeline(StandardScaler(), logistic()), ""),
-        "linear": (pd.DataFrame(linear), logistic(0.1), ""),
+        "st_t": (st_t, make_pipeline(StandardScaler(), logistic()), ""),
+        "linear": (linear, logistic(0.1), ""),
     }
 
 
-def classify(model: Any, features: pd.DataFrame, labels: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict:
-    """Fit on the train rows (`labels` are theirs); return a column p_CLASS of the test rows."""
+def classify(model: Any, features: Any, labels: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict:
+    """Fit on the train rows (`labels` are theirs) of a table or array; return a column p_CLASS of the test rows."""
     model.fit(features[train], labels)
     return {f"p_{name}": p for name, p in zip(model.classes_, model.predict_proba(features[test]).T, strict=True)}
 
@@ -71,15 +63,9 @@ def auc_rows(model: str, scored: pd.DataFrame, fcn: pd.DataFrame, evaluate: Eval
     """Return the rows of metrics/audit.csv for one model, set beside the FCN on the same records."""
     rows = []
     for question in QUESTIONS:
-        positive, score, patient = select_question(scored, question)
-        row: dict = {"model": model, "question": question}
-        row |= {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
-        if positive.all():
-            rows.append(row | {"reason": "no such recording in the test split"})
-            continue
-        row["roc_auc"] = float(roc_auc(positive, score)[0])
-        row["low"], row["high"] = auc_interval(positive, score, patient, evaluate)
-        if model != "fcn":
+        row = {"model": model, "question": question} | auc_row(scored, question, evaluate)
+        if model != "fcn" and "value" in row:
+            positive, score, _ = select_question(scored, question)
             row["fcn_minus_model"], row["p_delong"] = delong(positive, select_question(fcn, question)[1], score)
         rows.append(row)
     return rows
@@ -114,7 +100,7 @@ def probe_row(scored: pd.DataFrame, evaluate: Evaluate) -> dict:
 
     strata, patient = np.unique(sources, return_inverse=True)[1], scored.patient.to_numpy()
     ((low, high),) = bootstrap_intervals(macro, strata, patient, evaluate)
-    return row | {"roc_auc": float(macro(np.ones((1, len(scored))))[0, 0]), "low": low, "high": high}
+    return row | {"value": macro(np.ones((1, len(scored))))[0, 0], "low": low, "high": high}
 
 
 def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
@@ -122,12 +108,29 @@ def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
     rows = []
     for question in QUESTIONS:
         positive, _, _ = select_question(runs[0], question)
-        row: dict = {"model": "permuted", "question": question}
-        row |= {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
+        row = {"model": "permuted", "question": question, "n_ischemia": positive.sum(), "n_others": (~positive).sum()}
         if positive.all():
             rows.append(row | {"reason": "no such recording in the test split"})
             continue
-        aucs = [float(roc_auc(positive, select_question(run, question)[1])[0]) for run in runs]
+        aucs = [roc_auc(positive, select_question(run, question)[1])[0] for run in runs]
         low, high = np.percentile(aucs, [2.5, 97.5])
-        rows.append(row | {"roc_auc": np.mean(aucs), "low": low, "high": high})
+        rows.append(row | {"value": np.mean(aucs), "low": low, "high": high})
     return rows
+
+
+def summarise(
+    scored: dict[str, pd.DataFrame],
+    lacks: dict[str, str],
+    permuted: list[pd.DataFrame],
+    probe: pd.DataFrame,
+    evaluate: Evaluate,
+) -> pd.DataFrame:
+    """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
+    rows = [row for name, values in scored.items() for row in auc_rows(name, values, scored["fcn"], evaluate)]
+    rows = [row | {"reason": row.get("reason") or lacks.get(row["model"], "")} for row in rows]
+    rows += [{"model": name, "question": "roc_auc", "reason": lacks[name]} for name in lacks if name not in scored]
+    rows += [*permuted_rows(permuted), probe_row(probe, evaluate)]
+    columns = ["model", "question", "roc_auc", "low", "high", "n_ischemia", "n_others"]
+    columns += ["fcn_minus_model", "p_delong", "reason"]
+    table = pd.DataFrame(rows).rename(columns={"value": "roc_auc"}).reindex(columns=columns)
+    return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})

@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.bootstrap import auc_interval
+from ecg.evaluation.bootstrap import auc_with_interval
 from ecg.evaluation.questions import select_question
-from ecg.evaluation.roc import roc_auc
 from ecg.params import Evaluate
 
 # A subgroup with fewer ischemic or fewer normal patients has no AUC worth a number.
@@ -33,15 +32,14 @@ def subgroups(table: pd.DataFrame, evaluate: Evaluate) -> pd.DataFrame:
     for grouping, membership in groupings.items():
         for group, members in test.groupby(membership, observed=True):
             positive, score, patient = select_question(members, "roc_auc")
-            row = {"grouping": grouping, "group": group}
-            row |= {"n_ischemia": int(positive.sum()), "n_normal": int((~positive).sum())}
+            row = {"grouping": grouping, "group": group, "n_ischemia": positive.sum(), "n_normal": (~positive).sum()}
             patients = {"ischemia": patient[positive], "normal": patient[~positive]}
             few = [name for name, ids in patients.items() if len(set(ids)) < MIN_EACH]
             if few:
-                rows.append(row | {"reason": f"fewer than {MIN_EACH} patients with {' and '.join(few)}"})
-                continue
-            auc_low, auc_high = auc_interval(positive, score, patient, evaluate)
-            rows.append(row | {"roc_auc": float(roc_auc(positive, score)[0]), "low": auc_low, "high": auc_high})
+                row["reason"] = f"fewer than {MIN_EACH} patients with {' and '.join(few)}"
+            else:
+                row["roc_auc"], row["low"], row["high"] = auc_with_interval(positive, [score], patient, evaluate)
+            rows.append(row)
     columns = ["grouping", "group", "n_ischemia", "n_normal", "roc_auc", "low", "high", "reason"]
     return pd.DataFrame(rows).reindex(columns=columns)
 

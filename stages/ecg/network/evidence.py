@@ -15,12 +15,10 @@ def activation_maps(model: Ensemble, classes: list[str], beats: np.ndarray) -> t
     """
     ischemia, normal = classes.index("ischemia"), classes.index("normal")
     model.eval()
-    device = model.temperature.device
     maps, constant = torch.zeros(()), torch.zeros(())
     for member in model.members:
         weight, bias = (values[ischemia] - values[normal] for values in member.classifier.parameters())
-        batches = torch.as_tensor(beats).split(1024)
-        features = (member.features((batch.to(device) - member.mean) / member.std) for batch in batches)
+        features = (member.features(batch.to(weight.device)) for batch in torch.as_tensor(beats).split(1024))
         maps = maps + torch.cat([torch.einsum("nct,c->nt", f, weight).cpu() for f in features]).double()
         constant = constant + bias.double()
     scale = len(model.members) * model.temperature.double()

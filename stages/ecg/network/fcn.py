@@ -49,14 +49,14 @@ class FCN(nn.Module):
             channels = n
         self.classifier = nn.Linear(channels, classes)
 
-    def features(self, standardised: torch.Tensor) -> torch.Tensor:
+    def features(self, beats: torch.Tensor) -> torch.Tensor:
         """Return what the classifier sees the mean over time of: n x channels x time."""
         # Channels last, as pictures of height 1: so convolutions run at the speed of matrix multiplication.
-        pictures = self.pool(standardised).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        pictures = self.pool((beats - self.mean) / self.std).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return self.blocks(pictures).squeeze(2)
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.features((beats - self.mean) / self.std).mean(dim=2))
+        return self.classifier(self.features(beats).mean(dim=2))
 
 
 class Ensemble(nn.Module):
@@ -77,12 +77,11 @@ class Ensemble(nn.Module):
 
 
 @torch.no_grad()
-def logits(model: nn.Module, beats: np.ndarray | torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
+def logits(model: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Return n x classes logits of n x leads x samples (mV), on the CPU; dropout off."""
     model.eval()
     device = next(model.parameters()).device
-    batches = torch.as_tensor(beats).split(batch_size)
-    return torch.cat([model(batch.to(device)).cpu() for batch in batches])
+    return torch.cat([model(batch.to(device)).cpu() for batch in torch.as_tensor(beats).split(1024)])
 
 
 def probabilities(model: nn.Module, beats: np.ndarray) -> np.ndarray:

@@ -45,8 +45,7 @@ def begin(model: FCN, steps: int, train: Train) -> Progress:
     """
     optimiser = torch.optim.AdamW(model.parameters(), lr=train.lr, weight_decay=train.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, train.lr, total_steps=train.epochs * steps)
-    average = get_ema_multi_avg_fn(train.average ** (1 / steps))
-    averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average ** (1 / steps)), use_buffers=True)
     return Progress(model, averaged, optimiser, schedule, torch.Generator().manual_seed(train.seed))
 
 

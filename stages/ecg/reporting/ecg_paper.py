@@ -42,10 +42,8 @@ def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordi
     for lead, axes in zip(LAYOUT.flat, grid.flat, strict=True):
         axes.set_title(lead, fontweight="bold", loc="left", fontsize=10)
         axes.axhline(0, color=GREY, lw=0.5)
-    for axes in grid[-1]:
-        axes.set_xlabel("ms from the R peak")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("mV")
+    plt.setp(grid[-1], xlabel="ms from the R peak")
+    plt.setp(grid[:, 0], ylabel="mV")
     grid[0, 0].legend()
     return figure
 

@@ -40,24 +40,21 @@ def finish_forest(axes: plt.Axes, lows: pd.Series, lines: int) -> None:
 
 def plot_subgroups(groups: pd.DataFrame, recordings: str) -> plt.Figure:
     """Draw metrics/subgroups.csv, each grouping below its name."""
-    names: list[str] = []
-    rows: list[dict | None] = []
+    lines: list[tuple[str, dict | None]] = []
     for grouping, members in groups.groupby("grouping", sort=False):
         if grouping != "all":
-            names.append(grouping)
-            rows.append(None)
+            lines.append((grouping, None))
         for row in members.to_dict("records"):
             name = "all" if grouping == "all" else cut(row["group"], 18)
-            names.append(f"{name}  ({row['n_ischemia']}/{row['n_normal']})")
-            rows.append(row)
-    figure, axes = create_figure(f"Subgroups (ischemic/normal), {recordings}", 1 + 0.23 * len(rows))
-    axes.set_yticks(range(len(names)), names)
-    for y, (row, label) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
+            lines.append((f"{name}  ({row['n_ischemia']}/{row['n_normal']})", row))
+    figure, axes = create_figure(f"Subgroups (ischemic/normal), {recordings}", 1 + 0.23 * len(lines))
+    axes.set_yticks(range(len(lines)), [name for name, _ in lines])
+    for y, ((_, row), label) in enumerate(zip(lines, axes.get_yticklabels(), strict=True)):
         if row is None:
             label.set_fontweight("bold")
         else:
             draw_estimate(axes, y, row, "roc_auc")
-    finish_forest(axes, groups.low, len(rows))
+    finish_forest(axes, groups.low, len(lines))
     return figure
 
 
