@@ -11,7 +11,7 @@ from conftest import ecg_signal, write_challenge
 from predict import main, predict
 
 from ecg.leads import LEADS
-from ecg.recordings.synthetic import write_recordings
+from ecg.recordings.synthetic import twelve_leads, write_recordings
 from ecg.stage.script import run as run_script
 
 KEYS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
@@ -79,7 +79,7 @@ def test_each_is_scored_or_refused_with_the_reason(run, tmp_path):
     write_challenge(archive, "slow", SAMPLES, sampling_rate=50)
     write_challenge(archive, "fast", SAMPLES, sampling_rate=200_000)
     write_challenge(archive, "flat", np.where(np.arange(12) == 6, 0, SAMPLES))
-    write_challenge(archive, "noise", np.random.default_rng(0).normal(0, 100, SAMPLES.shape).astype(np.int16))
+    write_challenge(archive, "noise", twelve_leads(np.random.default_rng(0).normal(0, 100, (5000, 8))).astype(np.int16))
     spiky = SAMPLES.copy()
     spiky[np.arange(220, 5000, 500)] += 900
     write_challenge(archive, "paced", spiky)
@@ -100,7 +100,7 @@ def test_each_is_scored_or_refused_with_the_reason(run, tmp_path):
         "slow": "sampling rate",
         "fast": "header",
         "flat": "flat lead",
-        "noise": "too few beats",
+        "noise": "no QRS complexes",
         "paced": "paced",
         "truncated": "signal file",
         "headerless": "unreadable",

@@ -33,7 +33,7 @@ def test_counts_add_up(finished):
     assert (beats.reason[beats.row == ""] != "").all()
     assert list(split.record) == list(found.record)
     array = np.load(finished / "data/beats.npy")
-    assert array.shape == (len(found), 12, 188)
+    assert array.shape == (len(found), 12, 163)
     assert array.dtype == np.float32
     assert np.isfinite(array).all()
 
@@ -160,7 +160,7 @@ def test_model_describes_itself(finished):
     assert description["members"] == 2
     assert description["threshold"] == json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
     assert description["classes"] == ["normal", "ischemia", "other"]
-    assert description["samples"] == 188
+    assert description["samples"] == 163
     assert all(source.startswith("synthetic-") for source in description["sources"])
 
 

@@ -18,7 +18,6 @@ from ecg.beats.windows import beat_offsets, cut_windows, window_offsets
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording
 from ecg.params import Extract
 
-MIN_DURATION = 4.0  # s of signal in all leads
 FLAT = 0.01  # mV, peak to peak of a lead of the median beat
 PADDING = 1.0  # s
 DECISION_LOW_PASS = 20.0  # Hz
@@ -91,11 +90,8 @@ def filter_recording(samples: np.ndarray, recorded_rate: float, extract: Extract
         raise BadRecording(f"sampling rate: {recorded_rate:g} Hz; allowed: {lowest:g} to {MAX_RATE:g} Hz")
     recorded = np.ascontiguousarray(samples.T)
     leads = mark_held(recorded, recorded_rate)
-    check_leads(recorded, leads)
+    check_leads(recorded, leads, recorded_rate)
     signal, missing = fill_gaps(leads)
-    duration = (leads.shape[1] - (0 if missing is None else np.count_nonzero(missing))) / recorded_rate
-    if duration < MIN_DURATION:
-        raise BadRecording(f"too short: {duration:.1f} s of signal in all leads, at least {MIN_DURATION:g} s")
     check_copies(leads)
     check_limb_leads(leads, extract)
     ratio = Fraction(extract.sampling_rate / recorded_rate).limit_denominator(1000)
@@ -120,13 +116,20 @@ def are_whole(centres: np.ndarray, offsets: np.ndarray, signals: Signals) -> np.
     return whole
 
 
-def mean_rate(peaks: np.ndarray, signals: Signals, sampling_rate: int) -> float | None:
-    """Return the mean heart rate (beats/min) of all QRS complexes; an interval that holds a gap does not count."""
+def heart_rate_of(peaks: np.ndarray, signals: Signals, sampling_rate: int) -> float | None:
+    """Return the heart rate (beats/min) of all QRS complexes; an interval that holds a gap does not count.
+
+    That is the median over pairs of neighbouring intervals, so that it counts all beats of a bigeminy, and few false or
+    missed ones do not move it.
+    """
     intervals = np.diff(peaks)
     if signals.gap is not None:
         before = np.cumsum(signals.gap)
         intervals = intervals[before[peaks[1:]] == before[peaks[:-1]]]
-    return 60 * sampling_rate / float(intervals.mean()) if len(intervals) else None
+    if not len(intervals):
+        return None
+    pairs = (intervals[1:] + intervals[:-1]) / 2 if len(intervals) > 1 else intervals
+    return 60 * sampling_rate / float(np.median(pairs))
 
 
 def align_and_reject(
@@ -156,7 +159,7 @@ def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> B
     """
     signals, rate = filter_recording(samples, recorded_rate, extract), extract.sampling_rate
     peaks = find_r_peaks(signals.qrs_band, rate, extract.detector)
-    heart_rate = mean_rate(peaks, signals, rate)
+    heart_rate = heart_rate_of(peaks, signals, rate)
     shape = window_offsets(*SHAPE, rate)
     comparable = are_whole(peaks, window_offsets(*COMPARED, rate), signals)
     if not comparable.any():
@@ -176,7 +179,7 @@ def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> B
     check_room(alone[whole & alike], heart_rate, 60 * rate / room, extract)
     around = window_offsets(-HILLS, HILLS, rate)
     hills = cut_windows(signals.qrs_band, r[alike], around, clipped=True)
-    flags = fiducials.flags + check_shape(template, median_of(hills), fiducials.r, rate)
+    flags = fiducials.flags + check_shape(template, hills.mean(axis=0), fiducials.r, rate)
     beats = cut_windows(signals.ecg, r[whole], offsets)
     isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r)
     beats -= median_of(np.moveaxis(isoelectric, 2, 0))[:, :, None]
@@ -203,9 +206,10 @@ def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
         beats = find_beats(samples, recorded_rate, extract)
     except BadRecording as error:
         return MedianBeat(None, reason=str(error))
-    if has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
-        return MedianBeat(None, len(beats.beats), 0, beats.heart_rate, flags=tuple(beats.flags), reason=PACED)
-    return combine(beats, extract)
+    median = combine(beats, extract)
+    if median.beat is not None and has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
+        return median._replace(beat=None, reason=PACED)
+    return median
 
 
 def combine(beats: Beats, extract: Extract) -> MedianBeat:

@@ -24,9 +24,13 @@ def has_pacing_spikes(samples: np.ndarray, sampling_rate: float, r_peaks: np.nda
     centres = centres[(centres + reach[0] >= 0) & (centres + reach[-1] < len(samples))]
     if not half or not len(centres):
         return False
-    near = samples[centres[:, None] + reach]
+    near = samples[centres[:, None] + reach].astype(np.int32)
+    # What stands out by so much differs from both its neighbours; this costs a tenth of what follows.
+    bend = np.abs(2 * near[:, half:-half] - near[:, : -2 * half] - near[:, 2 * half :])
+    if np.median(np.partition(bend.max(axis=1), -2, axis=1)[:, -2]) <= SPIKE:
+        return False
     # A sort finds the median of so few in half of np.median's time.
     smooth = np.sort(sliding_window_view(near, 2 * half + 1, axis=1), axis=3)[:, :, :, half]
-    second_lead = np.sort(np.abs(near[:, half:-half] - smooth.astype(np.int32)), axis=2)[:, :, -2]
+    second_lead = np.sort(np.abs(near[:, half:-half] - smooth), axis=2)[:, :, -2]
     spike = np.median(second_lead.max(axis=1))
     return bool(spike > SPIKE and spike > SPIKE_OVER_REST * np.median(second_lead))

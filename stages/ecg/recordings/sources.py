@@ -217,10 +217,10 @@ def find_named(names: list[str]) -> list[RecordingFile]:
     """
     roots, found = {}, []
     for name in names:
-        path, header = Path(name), header_of(Path(name))
+        path = Path(name)
         if path.is_dir():
             roots[name] = path
-        elif header.exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
+        elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
             found.append(RecordingFile(header.stem, header, {}))
         elif path.exists():
             found.append(RecordingFile(path.name, path, {}))

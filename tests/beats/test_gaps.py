@@ -1,0 +1,90 @@
+"""A stretch of equal samples is no signal: it costs the beats that it touches, or the recording."""
+
+import numpy as np
+import pytest
+from test_median import EXTRACT, TIMES, error_uv, every, recording
+
+from ecg.beats.gaps import mark_held
+from ecg.beats.median import median_beat
+from ecg.leads import LEADS, MISSING
+
+
+def off(samples, lead, until, value):
+    """The lead at 0, held at its next value, or missing, from the start on."""
+    samples = samples.copy()
+    samples[:until, lead] = {"zero": 0, "held": samples[until, lead], "missing": MISSING}[value]
+    return samples
+
+
+@pytest.mark.parametrize("share", [0.5, 0.55])
+@pytest.mark.parametrize("lead", ["I", "II", "aVL", "V6"])
+def test_a_lead_that_is_off_for_half_of_the_time_is_as_good_as_missing_there(lead, share):
+    samples = recording(every(811), emg=20)
+    found = [
+        median_beat(off(samples, LEADS.index(lead), int(5000 * share), value), 500, EXTRACT)
+        for value in ("zero", "held", "missing")
+    ]
+    assert error_uv(found[0]) < 15
+    for other in found[1:]:
+        np.testing.assert_allclose(other.beat, found[0].beat, atol=0.005)
+
+
+@pytest.mark.parametrize("sampling_rate", [100, 257, 1000])
+def test_half_a_second_is_held_and_less_is_not(sampling_rate):
+    leads = np.random.default_rng(0).integers(-500, 500, (12, 10 * sampling_rate)).astype(np.int16)
+    for start in (0, 3 * sampling_rate + 7):
+        for seconds, marked in ((0.39, 0), (0.5, 1)):
+            changed = leads.copy()
+            n = int(np.ceil(seconds * sampling_rate))
+            changed[3, start : start + n] = 5000
+            is_missing = mark_held(changed, sampling_rate) == MISSING
+            assert is_missing.sum() == marked * n
+            assert is_missing[3, start : start + n].all() == marked
+    assert (changed != MISSING).all()  # what was given stays as it was
+
+
+def test_strips_of_zeros_cost_the_beats_that_they_touch():
+    samples = recording(every(800), emg=20)
+    samples[1000:1300] = 0
+    samples[3000:3300, 7] = 0
+    found = median_beat(samples, 500, EXTRACT)
+    assert 5 <= found.n_used <= 9
+    assert error_uv(found) < 15
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda x: np.r_[x[:1600], np.zeros_like(x[1600:])], "flat lead: I, II, III, aVR, aVL, aVF, V1"),
+        (lambda x: off(x, 6, 3100, "held"), "flat lead: V1"),
+        (lambda x: off(x, 6, 3100, "missing"), "missing lead: V1"),
+        (lambda x: off(off(x, 6, 2000, "zero")[::-1], 9, 1500, "missing"), "too short: 3.0 s of signal in all leads"),
+    ],
+)
+def test_the_minimum_duration_counts_signal(change, reason):
+    found = median_beat(change(recording(every(800), emg=20)), 500, EXTRACT)
+    assert found.beat is None
+    assert found.reason.startswith(reason)
+    assert "missing samples in V1, V4" in found.reason or not reason.startswith("too short")
+
+
+def test_no_lead_of_a_real_recording_is_wrong_where_it_was_held(real_data):
+    from ecg.recordings.header import read_header
+    from ecg.recordings.signals import read_samples
+
+    wrong = []
+    for path in sorted((real_data / "ptb-xl").rglob("*.hea"))[:50]:
+        header = read_header(path)
+        samples = read_samples(header)[0]
+        whole = median_beat(samples, header.sampling_rate, EXTRACT)
+        for lead in range(12):
+            for share in (0.5, 0.55):
+                found = median_beat(
+                    off(samples, lead, int(share * len(samples)), "held"), header.sampling_rate, EXTRACT
+                )
+                if found.beat is not None and whole.beat is not None:
+                    # The QRS complex: what follows may differ from half to half, as after an ectopic beat.
+                    error = np.abs(found.beat - whole.beat)[lead, np.abs(TIMES) < 60].max()
+                    if error > 0.25 * np.ptp(whole.beat[lead]) + 0.1:
+                        wrong.append((path.stem, LEADS[lead], round(float(error), 3)))
+    assert wrong == []

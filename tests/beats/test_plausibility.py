@@ -1,0 +1,90 @@
+"""Leads held against one another, and the scale against what hearts can do."""
+
+import numpy as np
+import pytest
+from test_median import EXTRACT, every, recording
+
+from ecg.beats.median import median_beat
+from ecg.leads import LEADS
+
+RIGHT = recording(every(811), emg=20, wander=100)
+
+
+def swapped(*names):
+    samples, columns = RIGHT.copy(), [LEADS.index(name) for name in names]
+    samples[:, columns] = RIGHT[:, np.roll(columns, 1)]
+    return samples
+
+
+def scaled(lead, factor):
+    samples = RIGHT.copy()
+    samples[:, LEADS.index(lead)] = factor * samples[:, LEADS.index(lead)]
+    return samples
+
+
+def shifted(names, ms):
+    samples, columns = RIGHT.copy(), [LEADS.index(name) for name in names]
+    samples[:, columns] = np.roll(samples[:, columns], round(ms / 2), axis=0)
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("samples", "named"),
+    [
+        (swapped("I", "II"), {"I", "II"}),
+        (swapped("aVR", "aVL"), {"aVR", "aVL"}),
+        (swapped("aVL", "aVF"), {"aVL", "aVF"}),
+        (swapped("II", "III"), {"II", "III"}),
+        (scaled("aVR", -1), {"aVR"}),
+        (scaled("III", -1), {"III"}),
+        (scaled("aVF", 0.5), {"aVF"}),
+        (scaled("I", 2), {"I"}),
+        (shifted(["aVL"], 60), {"aVL"}),
+    ],
+)
+def test_limb_leads_that_disagree_are_refused_by_name(samples, named):
+    reason = median_beat(samples, 500, EXTRACT).reason
+    assert reason.startswith("limb leads disagree: ")
+    assert named <= set(reason.split(": ")[1].split(" by ")[0].split(", "))
+
+
+def test_the_limit_is_a_param():
+    loose = EXTRACT.model_copy(update={"max_disagreement": 1e5})
+    assert median_beat(scaled("aVR", -1), 500, loose).beat is not None
+
+
+def test_limb_leads_agree_but_for_constants_and_rounding():
+    samples = RIGHT + np.array([300, -200, 70, 10, 0, 5] + [0] * 6, np.int16)
+    samples += np.random.default_rng(0).integers(-3, 4, samples.shape).astype(np.int16)
+    assert median_beat(samples, 500, EXTRACT).beat is not None
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (np.repeat(RIGHT[:, [1]], 12, axis=1), "copied lead: II is I"),
+        (np.where(np.arange(12) == 9, RIGHT[:, [8]], RIGHT), "copied lead: V4 is V3"),
+        (np.rint(RIGHT[:, [1]] * [1, 1, 0, -1, 0.5, 0.5, 0.2, 0.7, 0.9, 1.1, 1.2, 0.8] + np.arange(12)), "copied lead"),
+        (shifted(LEADS[6:], 200), "leads shifted in time"),
+        (shifted(LEADS[6:], 400), "leads shifted in time"),
+        (shifted(["V3"], 160), "leads shifted in time: no QRS complex at R in V3"),
+    ],
+)
+def test_copied_and_shifted_leads_are_refused(samples, reason):
+    found = median_beat(samples.astype(np.int16), 500, EXTRACT)
+    assert found.beat is None
+    assert found.reason.startswith((reason, "too fast", "flat lead: III"))
+
+
+@pytest.mark.parametrize("lead", ["V1", "V5", "V6"])
+def test_a_precordial_lead_upside_down_is_flagged(lead):
+    assert any(lead in flag for flag in median_beat(scaled(lead, -1), 500, EXTRACT).flags)
+    assert median_beat(RIGHT, 500, EXTRACT).flags == ()
+
+
+@pytest.mark.parametrize(("factor", "beat"), [(0.001, False), (0.1, False), (0.2, False), (1, True), (4.88, False)])
+def test_an_implausible_scale_is_refused(factor, beat):
+    found = median_beat(np.rint(factor * RIGHT.astype(float)).astype(np.int16), 500, EXTRACT)
+    assert (found.beat is not None) == beat
+    if factor in (0.1, 4.88):
+        assert found.reason.startswith("amplitude: ") and "mV" in found.reason
