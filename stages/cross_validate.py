@@ -68,12 +68,8 @@ def run_stages(folder: Path, params: dict, stages: list[str]) -> None:
 
 def changed_params(params: Params, split_changes: dict, seed: int) -> dict:
     """Return the params of one run: its split and seed, and no more resampling than its own numbers need."""
-    changes = {
-        "split": split_changes,
-        "train": {"seed": seed},
-        "evaluate": {"bootstrap": 100},
-        "audit": {"permutations": 2},
-    }
+    changes = {"split": split_changes, "train": {"seed": seed}}
+    changes |= {"evaluate": {"bootstrap": 100}, "audit": {"permutations": 2}}
     values = params.model_dump()
     return values | {section: values[section] | change for section, change in changes.items()}
 
@@ -92,14 +88,12 @@ def read_run(folder: Path, seed: int) -> tuple[dict, pd.DataFrame, pd.DataFrame 
     return row, test, linear.astype({column: float for column in linear if column.startswith("p_")})
 
 
-def run_all(
-    params: Params, over: str, seeds: range
-) -> tuple[list[dict], dict[int, list[pd.DataFrame]], list[pd.DataFrame]]:
+def run_all(params: Params, over: str, seeds: range) -> tuple[list[dict], dict[int, list], list[pd.DataFrame]]:
     """Run each test set with each seed where that is not done yet; return rows, predictions by seed, linear ones."""
     sets = test_sets(over, params.split.folds, sorted(set(read_table(paths.RECORDINGS_TABLE).source)))
     root = cache_folder("cross_validate", params.model_dump(), INPUTS)
     rows: list[dict] = []
-    predictions: dict[int, list[pd.DataFrame]] = {seed: [] for seed in seeds}
+    predictions: dict[int, list] = {seed: [] for seed in seeds}
     linear = []
     for seed, name in tqdm([(seed, name) for seed in seeds for name in sets], desc="runs", disable=None):
         folder = root / f"{over}-{quote(name, safe='')}-seed-{seed}"

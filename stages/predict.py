@@ -147,9 +147,7 @@ def main() -> None:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a line and recording")
     output.add_argument("--csv", type=Path, metavar="FILE", help="one row a recording")
-    parser.add_argument(
-        "--plot", type=Path, metavar="DIR", help="one PNG a recording: the beat, and what speaks for it"
-    )
+    parser.add_argument("--plot", type=Path, metavar="DIR", help="one PNG a recording: the beat and what speaks for it")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
     options = parser.parse_args()
     try:

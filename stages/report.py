@@ -72,9 +72,8 @@ def main() -> None:
     (beats, rows), activation = load_split("test"), np.load(paths.ACTIVATION)
     test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
     test["score"] = ischemia_score({name: test[f"p_{name}"].to_numpy() for name in description.classes}, "roc_auc")
-    counts, refused = tables.count_recordings(
-        *map(read_table, (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.SPLIT))
-    )
+    found = map(read_table, (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.SPLIT))
+    counts, refused = tables.count_recordings(*found)
 
     evidence, environment = draw_beats(test, beats, activation, description), describe_environment()
     recordings, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)

@@ -70,13 +70,8 @@ def main() -> None:
     split = read_params().split
     index, quality = read_table(RECORDINGS_TABLE), read_table(BEATS_TABLE)
     index = index[index.record.isin(quality.record[quality.row.notna()])].reset_index(drop=True)
-    index["fold"] = assign_folds(
-        index.patient.to_numpy(),
-        (index.label + " " + index.source).to_numpy(),
-        index.fold.to_numpy(dtype=float),
-        folds=split.folds,
-        seed=split.seed,
-    )
+    strata, given = (index.label + " " + index.source).to_numpy(), index.fold.to_numpy(dtype=float)
+    index["fold"] = assign_folds(index.patient.to_numpy(), strata, given, folds=split.folds, seed=split.seed)
     index["split"] = assign_splits(index, split)
     check_classes(index)
     print(pd.crosstab(index.label, index.split)[["train", "val", "test"]].to_string())

@@ -35,13 +35,8 @@ from ecg.stage.tables import CLASSES, load_split
 
 def checkpoint_folder(params: Params, device: torch.device) -> Path:
     """Return where checkpoints of a training with these params, inputs and machine lie."""
-    machine = {
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-    }
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    machine = {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}
     inputs = {"train": params.train.model_dump(), "extract": params.extract.model_dump(), "machine": machine}
     return cache_folder("train", inputs, (BEATS, BEATS_TABLE, SPLIT))
 
@@ -62,7 +57,7 @@ def train_member(
     """Return a network, trained from its own seed or on from its checkpoint, and its history."""
     seed = int(np.random.SeedSequence([train.seed, number]).generate_state(1)[0])
     torch.manual_seed(seed)
-    network = FCN(train, leads=len(LEADS), classes=len(classes))
+    network = FCN(train, leads=len(LEADS), classes=len(classes)).to(choose_device(train.precision))
     standardise(network, train_data[0])
     state = read_checkpoint(checkpoint)
     if state:
@@ -71,15 +66,8 @@ def train_member(
     def val_auc(scores: np.ndarray, target: np.ndarray) -> float:
         return float(roc_auc(*scores_against_normal(scores, target, classes))[0])
 
-    history, weights = fit(
-        network.to(choose_device(train.precision)),
-        train_data,
-        val_data,
-        val_auc,
-        train.model_copy(update={"seed": seed}),
-        state,
-        partial(write_checkpoint, checkpoint),
-    )
+    train = train.model_copy(update={"seed": seed})
+    history, weights = fit(network, train_data, val_data, val_auc, train, state, partial(write_checkpoint, checkpoint))
     network.load_state_dict(weights)
     best = best_epoch(history)
     print(f"member {number}: best epoch {best['epoch']} of {len(history)}, ROC AUC {best['val_roc_auc']:.4f} on val")

@@ -119,11 +119,7 @@ def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
 
 
 def summarise(
-    scored: dict[str, pd.DataFrame],
-    lacks: dict[str, str],
-    permuted: list[pd.DataFrame],
-    probe: pd.DataFrame,
-    evaluate: Evaluate,
+    scored: dict[str, pd.DataFrame], lacks: dict[str, str], permuted: list, probe: pd.DataFrame, evaluate: Evaluate
 ) -> pd.DataFrame:
     """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
     rows = [row for name, values in scored.items() for row in auc_rows(name, values, scored["fcn"], evaluate)]

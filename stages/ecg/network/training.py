@@ -33,8 +33,7 @@ def standardise(model: FCN, beats: np.ndarray) -> None:
 
 def class_weights(target: torch.Tensor, classes: int) -> torch.Tensor:
     """Return weights that make every class count alike, 1 on average over the records."""
-    counts = torch.bincount(target, minlength=classes)
-    return len(target) / (classes * counts)
+    return len(target) / (classes * torch.bincount(target, minlength=classes))
 
 
 def begin(model: FCN, steps: int, train: Train) -> Progress:
