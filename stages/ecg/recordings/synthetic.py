@@ -41,7 +41,6 @@ NORMAL = {
 QRS, T = ("Q", "R", "S"), ("T1", "T2")
 # Where ischemic and infarcted muscle lies, as seen from the dipole's origin.
 TERRITORIES = {"anterior": (0.3, 0.1, -0.95), "inferior": (0.1, 0.95, 0.3), "lateral": (0.95, -0.1, 0.3)}
-REPOLARISATION_END = 330  # ms, in NORMAL
 
 
 class Hospital(NamedTuple):
