@@ -14,7 +14,7 @@ from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import abnormal, healthy_heart, ischemic, leads, twelve_leads
 
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
-START, END = -250, 500  # ms
+START, END = EXTRACT.window_start, EXTRACT.window_end  # ms
 FADE = 50  # ms, over which a known beat goes to 0 at both ends
 RATE = 500  # Hz, of the known beats
 
