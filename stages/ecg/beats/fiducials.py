@@ -30,21 +30,22 @@ class Fiducials(NamedTuple):
 
 def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducials:
     """Return the fiducial points of a beat (12 x samples, mV) whose R peak lies near the sample `origin`."""
-    r = qrs_centre(beat, origin, sampling_rate)
-    onset = qrs_onset(beat, r, sampling_rate)
-    if onset is not None:
-        return Fiducials(r, onset, pq_segment(beat, onset, sampling_rate), [])
-    onset = max(r + USUAL_ONSET * sampling_rate // 1000, 0)
-    return Fiducials(r, onset, pq_segment(beat, onset, sampling_rate), [NO_PQ])
+    independent = beat[INDEPENDENT].astype(np.float64)
+    r = qrs_centre(independent, origin, sampling_rate)
+    slope = rms(np.gradient(independent, axis=1), 0)
+    onset, flags = qrs_onset(slope, r, sampling_rate), []
+    if onset is None:
+        onset, flags = max(r + USUAL_ONSET * sampling_rate // 1000, 0), [NO_PQ]
+    return Fiducials(r, onset, pq_segment(slope, onset, sampling_rate), flags)
 
 
-def qrs_centre(beat: np.ndarray, origin: int, sampling_rate: float) -> int:
-    """Return the sample of a beat (12 x samples, mV) where its sharpest part is, near `origin`.
+def qrs_centre(independent: np.ndarray, origin: int, sampling_rate: float) -> int:
+    """Return the sample of a beat (independent leads x samples, mV) where its sharpest part is, near `origin`.
 
     That is the top of the smoothed RMS over leads of the acceleration: of two waves of a QRS complex it is not now the
     one, now the other, and an ST segment that is higher than R does not count.
     """
-    acceleration = rms(np.diff(beat[INDEPENDENT], 2, axis=1), 0)
+    acceleration = rms(np.diff(independent, 2, axis=1), 0)
     weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
     energy = np.convolve(acceleration**2, weights, "same")
     reach = round(SEARCH * sampling_rate / 1000)
@@ -52,13 +53,12 @@ def qrs_centre(beat: np.ndarray, origin: int, sampling_rate: float) -> int:
     return first + int(energy[first : origin + reach].argmax()) + 1
 
 
-def qrs_onset(beat: np.ndarray, origin: int, sampling_rate: float) -> int | None:
-    """Return the sample where the QRS complex of a beat (12 x samples, mV, R at `origin`) begins; None if it does not.
+def qrs_onset(slope: np.ndarray, origin: int, sampling_rate: float) -> int | None:
+    """Return the sample where the QRS complex of a beat begins whose R is at `origin`; None if it does not.
 
-    That is the end of the last stretch before R whose slope, as RMS over the 8 independent leads, stays under a
-    twentieth of its steepest near R for 16 ms.
+    That is the end of the last stretch before R whose `slope`, an RMS over leads, stays under a twentieth of its
+    steepest near R for 16 ms.
     """
-    slope = rms(np.gradient(beat[INDEPENDENT].astype(np.float64), axis=1), 0)
     near = round(SEARCH * sampling_rate / 1000)
     quiet = slope < QUIET * slope[max(origin - near, 0) : origin + near].max()
     length = max(2, round(QUIET_FOR * sampling_rate / 1000))
@@ -67,11 +67,10 @@ def qrs_onset(beat: np.ndarray, origin: int, sampling_rate: float) -> int | None
     return first + int(runs[-1]) + length if len(runs) else None
 
 
-def pq_segment(beat: np.ndarray, onset: int, sampling_rate: float) -> np.ndarray:
-    """Return the quietest 24 ms (samples) in the 60 ms before the QRS complex of a beat (12 x samples, mV) begins."""
+def pq_segment(slope: np.ndarray, onset: int, sampling_rate: float) -> np.ndarray:
+    """Return the quietest 24 ms (samples) in the 60 ms before the QRS complex begins."""
     length = round(PQ * sampling_rate / 1000)
     first = max(onset - round(PQ_FROM * sampling_rate / 1000), 0)
-    slope = rms(np.gradient(beat[INDEPENDENT].astype(np.float64), axis=1), 0)
     restless = sliding_window_view(slope[first:onset], length).mean(axis=1)
     start = first + int(restless.argmin())
     return np.arange(start, start + length)

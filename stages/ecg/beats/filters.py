@@ -5,6 +5,8 @@ from fractions import Fraction
 import numpy as np
 from scipy import fft
 
+from ecg.beats.statistics import median_of
+
 
 def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tuple], pad: int) -> list[np.ndarray]:
     """Filter leads x samples at `rate` Hz with zero phase and change the rate by `ratio`, in one pair of transforms.
@@ -18,7 +20,7 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     pad = blocks * down
     total = fft.next_fast_len(-(-(n + 2 * pad) // down), real=True)
     # Without offset and drift the two ends meet. Every fifth sample tells where they are.
-    first, last = np.median(signal[:, :pad:5], axis=1), np.median(signal[:, -pad::5], axis=1)
+    first, last = median_of(signal[:, :pad:5].T), median_of(signal[:, -pad::5].T)
     slope = ((last - first) / (n - pad))[:, None]
     centred = slope * ((pad - 1) / 2 - np.arange(n, dtype=np.float32))
     centred += signal

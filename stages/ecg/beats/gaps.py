@@ -29,15 +29,22 @@ def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
 
 def check_leads(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
     """BadRecording where leads (12 x samples, int16, uV) hold too little signal; `marked` is of `mark_held`."""
-    absent, names = marked == MISSING, np.array(LEADS)
     if leads.shape[1] / sampling_rate < MIN_DURATION:
         raise BadRecording(f"too short: {leads.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
+    names, low, high = np.array(LEADS), marked.min(axis=1), marked.max(axis=1)
+    if (low == MISSING).any():
+        check_gaps(leads, marked, sampling_rate)
+    for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
+        if np.isin(marked[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED:
+            raise BadRecording(f"saturated lead: {names[lead]}")
+
+
+def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
+    """BadRecording where too little is left beside missing and held stretches, in a lead or in all leads at once."""
+    absent, names = marked == MISSING, np.array(LEADS)
     short = (~absent).sum(axis=1) / sampling_rate < MIN_DURATION
     held = short & (absent.sum(axis=1) > 2 * (leads == MISSING).sum(axis=1))
-    saturated = np.zeros(len(leads), dtype=bool)
-    for lead in np.flatnonzero((marked.max(axis=1) == RAIL) | (marked.min(axis=1) <= -RAIL)):
-        saturated[lead] = np.isin(marked[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED
-    for state, bad in (("missing", short & ~held), ("flat", held), ("saturated", saturated)):
+    for state, bad in (("missing", short & ~held), ("flat", held)):
         if bad.any():
             raise BadRecording(f"{state} lead: {', '.join(names[bad])}")
     duration = np.count_nonzero(~absent.any(axis=0)) / sampling_rate

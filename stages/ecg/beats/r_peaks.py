@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import convolve1d
 from scipy.signal import find_peaks
 
-from ecg.beats.statistics import rms
+from ecg.beats.statistics import median_of, rms
 from ecg.leads import BadRecording
 
 SMOOTH = 100  # ms, width of the Hann window under which a QRS complex becomes one hill
@@ -37,6 +37,11 @@ def sharpness(qrs_band: np.ndarray, sampling_rate: int) -> np.ndarray:
     return smooth_rms(curvature, sampling_rate)
 
 
+def upper(values: np.ndarray) -> float:
+    """Return a value that a fifth reach: what is usual, where a detector may have found every T wave too."""
+    return float(np.sort(values)[int(0.8 * (len(values) - 1))])
+
+
 def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.ndarray:
     """Return the samples of the QRS complexes (leads x samples, mV), each where it is sharpest.
 
@@ -52,36 +57,37 @@ def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.
             peaks = neurokit2.ecg_findpeaks(rms(qrs_band, 0), sampling_rate=sampling_rate, method=detector)
     except Exception as error:  # whatever a detector stumbles over is the reason
         raise BadRecording(f"detector {detector}: {type(error).__name__}: {error}") from error
-    sharp, height = sharpness(qrs_band, sampling_rate), smooth_rms(qrs_band, sampling_rate)
+    sharp = sharpness(qrs_band, sampling_rate)
     reach = round(NEAR * sampling_rate / 1000)
     around = np.asarray(peaks["ECG_R_Peaks"], dtype=int)[:, None] + np.arange(-reach, reach + 1)
     around = np.clip(around, 0, len(sharp) - 1)
     detected = np.unique(np.take_along_axis(around, sharp[around].argmax(axis=1)[:, None], axis=1))
     if not len(detected):
         raise BadRecording("no QRS complexes")
-    # Not the median: a detector may find every T wave too.
-    usual, usual_height = np.percentile(sharp[detected], 80), np.percentile(height[detected], 80)
+    usual = upper(sharp[detected])
     if usual < MIN_SHARP:
         raise BadRecording(f"no QRS complexes: nothing sharper than {usual:.2g} mV/s², at least {MIN_SHARP}")
-    detected = detected[(sharp[detected] >= BLUNT * usual) | (height[detected] >= LOW * usual_height)]
+    if (sharp[detected] < BLUNT * usual).any():
+        height = smooth_rms(qrs_band, sampling_rate)[detected]
+        detected = detected[(sharp[detected] >= BLUNT * usual) | (height >= LOW * upper(height))]
     apart = round(REFRACTORY * sampling_rate / 1000)
     # The ends count as valleys: a hill may stand at the very edge.
     hills = find_peaks(np.pad(sharp, 1), height=MISSED * usual, distance=apart)[0] - 1
     missed = hills[np.abs(hills[:, None] - detected).min(axis=1) >= apart]
-    found = np.union1d(detected, missed)
+    found = np.sort(np.concatenate([detected, missed]))
     check_qrs(sharp, found, sampling_rate)
     return found
 
 
 def check_qrs(sharp: np.ndarray, peaks: np.ndarray, sampling_rate: int) -> None:
     """BadRecording unless the sharpness at the peaks stands out as that of QRS complexes does: high and short."""
-    usual = np.median(sharp[peaks])
+    usual = median_of(sharp[peaks])
     if len(peaks) > 1:
-        valley = np.median(np.minimum.reduceat(sharp, peaks)[:-1]) / usual
+        valley = median_of(np.minimum.reduceat(sharp, peaks)[:-1]) / usual
         if valley > MAX_VALLEY:
             raise BadRecording(f"no QRS complexes: as sharp between them by {valley:.0%}, at most {MAX_VALLEY:.0%}")
     low = np.append(np.flatnonzero(sharp < usual / 2), len(sharp))
     left = np.concatenate([[0], low])[np.searchsorted(low, peaks)]
-    width = np.median(low[np.searchsorted(low, peaks)] - left) * 1000 / sampling_rate
+    width = median_of(low[np.searchsorted(low, peaks)] - left) * 1000 / sampling_rate
     if width > MAX_WIDTH:
         raise BadRecording(f"no QRS complexes: {width:.0f} ms wide, at most {MAX_WIDTH} ms")

@@ -17,5 +17,6 @@ def median_of(beats: np.ndarray) -> np.ndarray:
 
 def modified_z(values: np.ndarray) -> np.ndarray:
     """Return Iglewicz and Hoaglin's (1993) modified z scores of positive values; a spread of few values has a floor."""
-    deviation = values - np.median(values)
-    return 0.6745 * deviation / (np.maximum(np.median(np.abs(deviation)), MIN_SPREAD * np.median(values)) + 1e-12)
+    middle = median_of(values)
+    deviation = values - middle
+    return 0.6745 * deviation / (np.maximum(median_of(np.abs(deviation)), MIN_SPREAD * middle) + 1e-12)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from ecg.leads import BadRecording, find_leads, to_microvolts
+from ecg.leads import LEADS, BadRecording, find_leads, to_microvolts
 from ecg.recordings.challenge import correct_gains
 from ecg.recordings.formats import FORMATS, bytes_of, decode, samples_in
 from ecg.recordings.header import Header, Signal, file_size, with_a_reason
@@ -44,13 +44,15 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
     if wrong:
         flags.append(f"wrong checksum: {', '.join(wrong)}")
 
-    highest = max(signal.per_frame for signal in signals)
-    leads = {
-        lead: at_rate(physical(signal, values, scale), signal, highest)
-        for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True)
-    }
-    del stored
-    samples, lead_flags = to_microvolts(leads)
+    if len(columns) == len(LEADS) and all(map(is_in_microvolts, signals, scales)):
+        samples, lead_flags = np.hstack(stored), list[str]()
+    else:
+        highest = max(signal.per_frame for signal in signals)
+        leads = {
+            lead: at_rate(physical(signal, values, scale), signal, highest)
+            for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True)
+        }
+        samples, lead_flags = to_microvolts(leads)
     if not (samples != samples[0]).any():
         raise BadRecording("flat")
     return samples, flags + lead_flags
@@ -68,6 +70,12 @@ def microvolts_per_unit(signal: Signal) -> float:
             f"allowed: to {LARGEST_STEP} uV, and at least {SMALLEST_RANGE} uV in all"
         )
     return step
+
+
+def is_in_microvolts(signal: Signal, scale: float) -> bool:
+    """Say whether a signal is stored as `read_samples` returns it, as most are; a step is `scale` uV."""
+    stored = (signal.format, signal.per_frame, signal.skew, signal.baseline, scale)
+    return stored == ("16", 1, 0, 0, 1)
 
 
 def read_leads(header: Header, columns: list[int]) -> list[np.ndarray]:
