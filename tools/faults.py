@@ -235,7 +235,11 @@ def judge(done: subprocess.CompletedProcess, folder: Path, wanted: dict, told: s
     """Say what is wrong with how a stage ended on a disk that it could not write to; '' where nothing is."""
     if done.returncode == 0:
         return compare(folder, wanted)
-    if done.returncode != 1 or done.stderr.count("\n") != 1 or told not in done.stderr.lower():
+    # Where a pool is cut short, Python's tracker of semaphores may speak after the stage.
+    lines = [
+        line for line in done.stderr.splitlines() if "resource_tracker" not in line and "warnings.warn" not in line
+    ]
+    if done.returncode != 1 or len(lines) != 1 or told not in lines[0].lower():
         return f"exit status {done.returncode}, not one clear line: {done.stderr[-500:]}"
     found = contents(folder)
     wrong = [name for name, content in found.items() if content != wanted.get(name)]
