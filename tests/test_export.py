@@ -56,7 +56,9 @@ def test_the_same_probabilities_as_torch_on_real_beats(written, real_data):
     for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea"))[:100]:
         header = read_header(path)
         found.append(median_beat(read_samples(header)[0], header.sampling_rate, EXTRACT).beat)
-    score_alike(written, np.stack(found))
+    beats = [beat for beat in found if beat is not None]
+    assert len(beats) > 90
+    score_alike(written, np.stack(beats))
 
 
 def test_the_file_describes_itself_and_names_no_folder(written):
