@@ -20,6 +20,7 @@ def cross_validate(folder, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_folds_are_pooled_and_summed_up(finished):
     done = cross_validate(finished, "--out", "metrics/cv/folds.json")
     assert done.returncode == 0, done.stderr
@@ -49,6 +50,7 @@ def test_sources(finished):
     assert (runs.n_ischemia.notna() ^ runs.reason.notna()).all()
 
 
+@pytest.mark.slow
 def test_seeds_also_when_only_some_were_done_before(finished):
     def seeds(n):
         done = cross_validate(finished, "--over", "seeds", "--seeds", str(n), "--out", "metrics/cv/seeds.json")

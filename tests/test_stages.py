@@ -164,6 +164,7 @@ def test_model_describes_itself(finished):
     assert all(source.startswith("synthetic-") for source in description["sources"])
 
 
+@pytest.mark.slow
 def test_the_same_bytes_somewhere_else(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "Länge läuft")
     elsewhere = {"WORKERS": "1", "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
