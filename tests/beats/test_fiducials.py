@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_median import EXTRACT, every
 
+from ecg.beats.fiducials import pq_segment
 from ecg.beats.median import median_beat
 from ecg.beats.windows import beat_times
 from ecg.recordings.synthetic import twelve_leads
@@ -69,3 +70,8 @@ def test_without_a_quiet_stretch_it_says_so():
     eight += 0.25 * np.sin(2 * np.pi * 5 * times[:, None] + np.linspace(0, 1, 8))
     found = median_beat(np.rint(1000 * twelve_leads(eight)).astype(np.int16), 500, EXTRACT)
     assert found.reason or any("isoelectric line is a guess" in flag for flag in found.flags)
+
+
+def test_a_beat_that_begins_just_before_its_qrs_complex_has_a_line():
+    slope = np.r_[np.zeros(4), np.hanning(40), np.zeros(60)]
+    assert list(pq_segment(slope, 4, 250)) == [0, 1, 2, 3, 4, 5]

@@ -88,3 +88,11 @@ def test_no_lead_of_a_real_recording_is_wrong_where_it_was_held(real_data):
                     if error > 0.25 * np.ptp(whole.beat[lead]) + 0.1:
                         wrong.append((path.stem, LEADS[lead], round(float(error), 3)))
     assert wrong == []
+
+
+def test_gaps_at_regular_places_have_a_reason():
+    samples = recording(every(800), emg=20)
+    samples[::10, 4] = MISSING
+    found = median_beat(samples, 500, EXTRACT)
+    assert found.beat is None
+    assert found.reason.startswith("too few beats")

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ecg.beats.r_peaks import smooth_rms
 from ecg.beats.statistics import rms
 from ecg.leads import INDEPENDENT
 
-SMOOTH = 100  # ms, width of the Hann window under which the sharp parts of a QRS complex become one hill
 SEARCH = 120  # ms from the first guess of R
 QUIET = 0.05  # share of the QRS complex's steepest slope; a slope below it is no part of the complex
 QUIET_FOR = 16  # ms
@@ -39,18 +39,16 @@ def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducia
     return Fiducials(r, onset, pq_segment(slope, onset, sampling_rate), flags)
 
 
-def qrs_centre(independent: np.ndarray, origin: int, sampling_rate: float) -> int:
+def qrs_centre(independent: np.ndarray, origin: int, sampling_rate: int) -> int:
     """Return the sample of a beat (independent leads x samples, mV) where its sharpest part is, near `origin`.
 
     That is the top of the smoothed RMS over leads of the acceleration: of two waves of a QRS complex it is not now the
     one, now the other, and an ST segment that is higher than R does not count.
     """
-    acceleration = rms(np.diff(independent, 2, axis=1), 0)
-    weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
-    energy = np.convolve(acceleration**2, weights, "same")
+    sharp = smooth_rms(np.diff(independent, 2, axis=1), sampling_rate)
     reach = round(SEARCH * sampling_rate / 1000)
     first = max(origin - 1 - reach, 0)
-    return first + int(energy[first : origin + reach].argmax()) + 1
+    return first + int(sharp[first : origin + reach].argmax()) + 1
 
 
 def qrs_onset(slope: np.ndarray, origin: int, sampling_rate: float) -> int | None:
@@ -71,6 +69,7 @@ def pq_segment(slope: np.ndarray, onset: int, sampling_rate: float) -> np.ndarra
     """Return the quietest 24 ms (samples) in the 60 ms before the QRS complex begins."""
     length = round(PQ * sampling_rate / 1000)
     first = max(onset - round(PQ_FROM * sampling_rate / 1000), 0)
-    restless = sliding_window_view(slope[first:onset], length).mean(axis=1)
+    # The beat may begin just before the QRS complex.
+    restless = sliding_window_view(slope[first : max(onset, length)], length).mean(axis=1)
     start = first + int(restless.argmin())
     return np.arange(start, start + length)

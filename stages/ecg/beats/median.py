@@ -181,7 +181,7 @@ def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> B
     hills = cut_windows(signals.qrs_band, r[alike][:5], around, clipped=True)
     flags = fiducials.flags + check_shape(template, hills.mean(axis=0), fiducials.r, rate)
     beats = cut_windows(signals.ecg, r[whole], offsets)
-    isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r)
+    isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r, clipped=True)
     beats -= median_of(np.moveaxis(isoelectric, 2, 0))[:, :, None]
     used = alike & alone
     return Beats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, tie, flags)

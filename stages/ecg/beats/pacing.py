@@ -18,8 +18,8 @@ def has_pacing_spikes(samples: np.ndarray, sampling_rate: float, r_peaks: np.nda
     and 40 ms after R. Bipolar pacing leaves smaller ones, and under 250 Hz none can be seen: such recordings pass.
     """
     half = int(SPIKE_WIDTH * sampling_rate / 1000)
-    before = window_offsets(*SEARCH, sampling_rate)
-    reach = np.arange(before[0] - half, before[-1] + half + 1)
+    search = window_offsets(*SEARCH, sampling_rate)
+    reach = np.arange(search[0] - half, search[-1] + half + 1)
     centres = np.rint(r_peaks * sampling_rate).astype(int)
     centres = centres[(centres + reach[0] >= 0) & (centres + reach[-1] < len(samples))]
     if not half or not len(centres):

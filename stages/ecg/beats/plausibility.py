@@ -21,9 +21,9 @@ def check_limb_leads(leads: np.ndarray, extract: Extract) -> None:
 
     I - II + III = 0, aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2, each but for a constant.
     """
-    # Every tenth sample tells enough.
-    limb = leads[:6, ::10]
-    one, two, three, avr, avl, avf = limb[:, (limb != MISSING).all(axis=0)].astype(np.float32)
+    # Every tenth of the samples that all six have tells enough.
+    known = np.flatnonzero((leads[:6] != MISSING).all(axis=0))[::10]
+    one, two, three, avr, avl, avf = leads[:6, known].astype(np.float32)
     left = np.stack([two - one - three, avr + (one + two) / 2, avl - one + two / 2, avf - two + one / 2])
     n = left.shape[1]
     left -= np.sort(left, axis=1)[:, n // 2, None]

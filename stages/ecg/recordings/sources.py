@@ -232,13 +232,9 @@ def find_named(names: list[str]) -> list[RecordingFile]:
             raise UsageError(f"{name}: no .hea, .mat or .dat file in that folder")
         found += below
     counts = Counter(recording.record for recording in found)
-    # Absolute: worker processes may have been started elsewhere.
-    return [
-        recording._replace(
-            record=printable(record if counts[record] == 1 else recording.header.with_suffix("").as_posix()),
-            header=recording.header.absolute(),
-            root=recording.root and recording.root.absolute(),
-        )
-        for recording in found
-        for record in [recording.record]
-    ]
+    named = []
+    for record, header, known, inside in found:
+        called = printable(record if counts[record] == 1 else header.with_suffix("").as_posix())
+        # Absolute: worker processes may have been started elsewhere.
+        named.append(RecordingFile(called, header.absolute(), known, inside and inside.absolute()))
+    return named
