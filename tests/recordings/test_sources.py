@@ -66,7 +66,12 @@ def ptbxl(root, form=lambda name: name):
     for i, name in enumerate(names):
         write_challenge(root / "records500/00000", name[-8:], SAMPLES + i, dx=None)
     columns = {"ecg_id": range(1, 5), "patient_id": 1.0, "age": 60, "sex": 0, "strat_fold": 1}
-    columns |= {"scp_codes": "{'NORM': 100.0}", "filename_lr": "x", "filename_hr": [form(name) for name in names]}
+    columns |= {
+        "scp_codes": "{'NORM': 100.0}",
+        "heart_axis": "",
+        "filename_lr": "x",
+        "filename_hr": [form(name) for name in names],
+    }
     pd.DataFrame(columns).to_csv(root / "ptbxl_database.csv", index=False)
 
 

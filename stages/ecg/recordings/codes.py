@@ -12,7 +12,6 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-SINUS_RHYTHM = "426783006"
 # The SNOMED CT codes of the PhysioNet/CinC Challenge 2021 (dx_mapping_scored.csv and dx_mapping_unscored.csv).
 SNOMED = words(
     """
@@ -30,20 +29,18 @@ SNOMED = words(
     698252002 704997005 713422000 713426002 713427006 733534002 67741000119109 67751000119106
     """
 )
-# PTB-XL's SCP statements (scp_statements.csv): the diagnostic ones, but for NORM, and those of form or rhythm alone.
-ABNORMAL = words(
+# PTB-XL's SCP statements (scp_statements.csv): the diagnostic ones, then those of form or rhythm alone.
+SCP = words(
     """
-    NDT NST_ DIG LNGQT IMI ASMI LVH LAFB ISC_ IRBBB 1AVB IVCD ISCAL CRBBB CLBBB ILMI LAO/LAE AMI ALMI ISCIN INJAS LMI
-    ISCIL LPFB ISCAS INJAL ISCLA RVH ANEUR RAO/RAE EL WPW ILBBB IPLMI ISCAN IPMI SEHYP INJIN INJLA PMI 3AVB INJIL 2AVB
-    """
-)
-FORM_OR_RHYTHM = words(
-    """
+    NORM NDT NST_ DIG LNGQT IMI ASMI LVH LAFB ISC_ IRBBB 1AVB IVCD ISCAL CRBBB CLBBB ILMI LAO/LAE AMI ALMI ISCIN INJAS
+    LMI ISCIL LPFB ISCAS INJAL ISCLA RVH ANEUR RAO/RAE EL WPW ILBBB IPLMI ISCAN IPMI SEHYP INJIN INJLA PMI 3AVB INJIL
+    2AVB
     ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_ PRC(S)
     SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU
     """
 )
-SCP = ABNORMAL | FORM_OR_RHYTHM | {"NORM"}
+# Sinus rhythm: of SNOMED CT, and of PTB-XL's SCP statements those that the Challenge translates to it.
+NORMAL = {"426783006", "NORM", "SR"}
 ISCHEMIA = {
     # SNOMED CT: myocardial ischemia; anterior, inferior, lateral; chronic, acute.
     *("164861001", "426434006", "425419005", "425623009", "413844008", "413444003"),
@@ -62,16 +59,14 @@ DOUBT = re.compile(
 def class_of(codes: Iterable[str]) -> str:
     """Return the class that SNOMED CT or SCP codes of one recording stand for.
 
-    An ischemia code decides, whatever stands beside it. Normal is sinus rhythm as the only SNOMED CT code, or PTB-XL's
-    NORM, beside which statements of form and rhythm may stand, but none that is diagnostic. All else is other. A code
-    that PTB-XL lists with likelihood 0 counts: 0 means unknown.
+    An ischemia code decides, whatever stands beside it. Normal is sinus rhythm and nothing else. All else is other. So
+    a recording has the same class by its SNOMED CT codes in the Challenge and by its row of PTB-XL's table, where a
+    statement of likelihood 0 counts (0 means unknown) and the heart's axis is one of the codes.
     """
     codes = set(codes)
     if codes & ISCHEMIA:
         return "ischemia"
-    if codes == {SINUS_RHYTHM} or ("NORM" in codes and codes <= FORM_OR_RHYTHM | {"NORM", SINUS_RHYTHM}):
-        return "normal"
-    return "other"
+    return "normal" if codes and codes <= NORMAL else "other"
 
 
 def parse_codes(text: str) -> list[str]:

@@ -11,6 +11,13 @@ from ecg.recordings.web import fetch, published_checksum
 from ecg.stage.script import UsageError
 
 NOT_IN_TABLE = "no patient id in PTB-XL's table"
+LEFT, RIGHT, INDETERMINATE = "39732003", "47665007", "251200008"
+# The table's column heart_axis as the Challenge's SNOMED CT codes have it: deviation of the axis to the left or right,
+# or an indeterminate one. MID, the usual axis, has none.
+AXES = {
+    **{"LAD": LEFT, "ALAD": LEFT, "RAD": RIGHT, "ARAD": RIGHT},
+    **{"AXL": INDETERMINATE, "AXR": INDETERMINATE, "SAG": INDETERMINATE},
+}
 
 
 def read_ptbxl_table(where: str, columns: set[str]) -> pd.DataFrame:
@@ -54,5 +61,6 @@ def about_recording(table: pd.DataFrame, ecg_id: int) -> dict:
     """What PTB-XL's table tells of one recording and its patient."""
     row = table.loc[ecg_id]
     sex = "male" if row.sex == 0 else "female" if row.sex == 1 else ""
-    about = {"source": "ptb-xl", "dx": [str(row.scp_codes)], "age": row.age, "sex": sex}
+    dx = [str(row.scp_codes), AXES.get(row.heart_axis, "")]
+    about = {"source": "ptb-xl", "dx": dx, "age": row.age, "sex": sex}
     return about | ptbxl_patient(table, ecg_id)

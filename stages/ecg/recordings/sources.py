@@ -186,7 +186,7 @@ def folder_of_table(folders: set[Path]) -> Path | None:
 
 def from_ptbxl(root: Path) -> tuple[list[RecordingFile], list[int]]:
     """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
-    columns = {"patient_id", "strat_fold", "scp_codes", "age", "sex", *RECORDS.values()}
+    columns = {"patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *RECORDS.values()}
     table = read_ptbxl_table(str(root / TABLE), columns)
     records = next((records for records in RECORDS if (root / records).is_dir()), None)
     if not records:
