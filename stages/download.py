@@ -1,4 +1,4 @@
-"""Bring the recordings of one source into one store.
+"""Bring the recordings of one source, or of several archives, into one store.
 
 Reads   the source that `download.source` names
 Writes  data/recordings/     the samples of every usable recording (see ecg/stage/store.py)
@@ -14,10 +14,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from ecg.params import Download, read_params
+from ecg.recordings.archives import from_directory
 from ecg.recordings.codes import SCP, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.ptbxl import NOT_IN_TABLE
-from ecg.recordings.sources import RecordingFile, from_directory, from_kaggle
+from ecg.recordings.sources import Found, RecordingFile, from_kaggle
 from ecg.recordings.synthetic import write_recordings
 from ecg.stage.files import replacing, scratch
 from ecg.stage.parallel import in_parallel
@@ -26,7 +27,7 @@ from ecg.stage.script import UsageError, run_stage, warn
 from ecg.stage.store import PART_BYTES, write_rows
 
 
-def find(download: Download, temporary: Path) -> tuple[list[RecordingFile], list[int]]:
+def find(download: Download, temporary: Path) -> Found:
     """Find the recordings of the source and their sizes in bytes; synthetic ones are written to a temporary folder."""
     if download.source == "kaggle":
         return from_kaggle(download)
@@ -68,14 +69,14 @@ def store_batch(batch: list[RecordingFile], part: Path, verify_checksums: bool) 
 def print_summary(index: pd.DataFrame) -> None:
     """Print what was found, kept and refused, and warn of what a user should know."""
     kept = index[index.reason == ""]
-    print(f"{len(index)} recordings found, {len(kept)} kept: {counts(kept.label)}; {kept.patient.nunique()} patients")
-    refused = index[index.reason != ""].reason.str.split(":").str[0]
-    if len(refused):
-        print(f"{len(refused)} refused: {counts(refused)}")
+    print(summary(index))
+    if index.source.nunique() > 1:
+        for source, rows in index.groupby("source"):
+            print(f"  {source}: {summary(rows)}")
     for flag in (NO_PATIENT, NOT_IN_TABLE):
-        flagged = sum(flag in flags.split("; ") for flags in kept["flags"])
-        if flagged:
-            warn(f"{flagged} recordings count as patients of their own: {flag}")
+        flagged = kept[[flag in flags.split("; ") for flags in kept["flags"]]]
+        if len(flagged):
+            warn(f"{len(flagged)} recordings count as patients of their own: {flag} ({counts(flagged.source)})")
     for source, rows in kept.groupby("source"):
         unknown = Counter(code for codes in rows.dx for code in codes.split("|") if code not in SNOMED | SCP)
         if unknown:
@@ -88,6 +89,14 @@ def print_summary(index: pd.DataFrame) -> None:
                 f"{wrong} of {len(rows)} recordings of {source} are refused for a wrong checksum; where its headers "
                 "are known to be careless, set download.verify_checksums to false"
             )
+
+
+def summary(index: pd.DataFrame) -> str:
+    """Say how many recordings were found, kept and refused."""
+    kept, refused = index[index.reason == ""], index[index.reason != ""].reason.str.split(":").str[0]
+    text = f"{len(index)} recordings found, {len(kept)} kept"
+    text += f": {counts(kept.label)}; {kept.patient.nunique()} patients" if len(kept) else ""
+    return f"{text}; {len(refused)} refused: {counts(refused)}" if len(refused) else text
 
 
 def counts(values: pd.Series) -> str:

@@ -32,7 +32,7 @@ class Download(Section):
         Field(min_length=1),
     ]
     ptbxl_patients: str
-    directory: str
+    directory: str | list[str]
 
     @model_validator(mode="after")
     def data_sets_differ(self):

@@ -3,7 +3,8 @@ import pytest
 from conftest import ecg_signal, write_challenge
 
 from ecg.params import read_params
-from ecg.recordings.sources import find_headers, find_recordings, from_directory, header_of
+from ecg.recordings.archives import from_directory
+from ecg.recordings.sources import find_headers, find_recordings, header_of, in_one
 from ecg.stage.script import UsageError
 
 SAMPLES = ecg_signal(2)
@@ -46,7 +47,7 @@ def test_records_whose_names_differ_in_the_case_of_the_suffix_only(tmp_path):
     (tmp_path / "r.HEA").write_text(path.read_text())
     if len(list(tmp_path.iterdir())) == 2:
         pytest.skip("this file system knows no case")
-    recordings, _ = find_recordings({"": tmp_path}, lambda header: {})
+    recordings, _ = in_one({"": find_recordings(tmp_path, lambda header: {})})
     assert [recording.record for recording in recordings] == ["r.HEA", "r.hea"]
 
 

@@ -1,25 +1,23 @@
-"""Finds the recordings of a source: two Kaggle data sets, or a folder of WFDB recordings."""
+"""Finds recordings: of Kaggle data sets, below a folder, or named one by one."""
 
 import os
 import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from ecg.leads import BadRecording
 from ecg.params import Download
 from ecg.recordings.header import MAX_HEADER, file_size
-from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, path_in_records, ptbxl_patient, read_ptbxl_table
+from ecg.recordings.ptbxl import ptbxl_patient, read_ptbxl_table
 from ecg.recordings.web import download_data_set
 from ecg.stage.script import UsageError, warn
 from ecg.stage.text import printable
 
 SUFFIXES = (".hea", ".mat", ".dat")
-TABLE = "ptbxl_database.csv"
-# PTB-XL's folders of recordings, and the column of its table that names their files.
-RECORDS = {"records500": "filename_hr", "records100": "filename_lr"}
 # Of archives at PhysioNet; they need no word.
 ARCHIVE_FILES = re.compile(
     r"RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
@@ -33,6 +31,9 @@ class RecordingFile(NamedTuple):
     header: Path
     known: dict
     root: Path | None = None
+
+
+Found = tuple[list[RecordingFile], list[int]]  # the recordings, and the sizes of their files in bytes
 
 
 def header_of(path: Path) -> Path:
@@ -94,30 +95,35 @@ def first_words(header: Path, root: Path) -> set[bytes]:
     return set()
 
 
-def find_recordings(
-    roots: dict[str, Path], known: Callable[[Path], dict], inside: Path | None = None
-) -> tuple[list[RecordingFile], list[int]]:
-    """Return all recordings below named folders and their sizes in bytes.
+def find_recordings(root: Path, known: Callable[[Path], dict], inside: Path | None = None) -> Found:
+    """Return all recordings below a folder, called by their paths in it, and their sizes in bytes.
 
-    A record is called by its name, or by its path where another has that name. Its source is the data set or the folder
-    as a whole: a patient may well be in two of the folders below. `known(header)` tells what is known of a recording
-    from elsewhere than its header. Links may not lead out of `inside`, by default the folder itself.
+    The source is the folder as a whole: a patient may well be in two of the folders below. `known(header)` tells what
+    is known of a recording from elsewhere than its header. Links may not lead out of `inside`, by default the folder
+    itself.
     """
-    sizes = [
-        (name, root, header, size)
-        for name, root in roots.items()
-        for header, size in find_headers(root, inside or root).items()
+    sizes = find_headers(root, inside or root)
+    source = {"source": root.resolve().name}
+    recordings = [
+        RecordingFile(header.relative_to(root).as_posix(), header, source | known(header), inside or root)
+        for header in sizes
     ]
-    paths = [Path(name) / header.relative_to(root) for name, root, header, _ in sizes]
-    stems, records = Counter(path.stem for path in paths), Counter(path.with_suffix("") for path in paths)
+    return recordings, list(sizes.values())
+
+
+def in_one(archives: dict[str, Found]) -> Found:
+    """Return the recordings of named archives as one list, and their sizes.
+
+    A recording is then called by its name, or by its path from the archive's name on where another has that name.
+    """
+    found = [(Path(name, recording.record), recording) for name in archives for recording in archives[name][0]]
+    stems, records = Counter(path.stem for path, _ in found), Counter(path.with_suffix("") for path, _ in found)
     recordings = []
-    for (name, root, header, _), path in zip(sizes, paths, strict=True):
+    for path, recording in found:
         # Where one folder holds r1.hea and r1.HEA, even the suffix counts.
         longer = path.with_suffix("") if records[path.with_suffix("")] == 1 else path
-        record = path.stem if stems[path.stem] == 1 else longer.as_posix()
-        source = name.split("/")[1] if name else root.resolve().name
-        recordings.append(RecordingFile(record, header, {"source": source} | known(header), inside or root))
-    return recordings, [size for *_, size in sizes]
+        recordings.append(recording._replace(record=path.stem if stems[path.stem] == 1 else longer.as_posix()))
+    return recordings, [size for _, sizes in archives.values() for size in sizes]
 
 
 def from_project(where: str) -> str:
@@ -130,7 +136,7 @@ def from_project(where: str) -> str:
     return str(Path(os.environ.get("DVC_ROOT", ""), path))
 
 
-def from_kaggle(download: Download) -> tuple[list[RecordingFile], list[int]]:
+def from_kaggle(download: Download) -> Found:
     """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
     try:
         patients = from_project(download.ptbxl_patients)
@@ -140,74 +146,23 @@ def from_kaggle(download: Download) -> tuple[list[RecordingFile], list[int]]:
             f"{error}. Patients of PTB-XL's recordings come from this table: set download.ptbxl_patients to its URL "
             "or path, or to '' to accept recordings as patients"
         ) from None
-    roots = {}
+
+    def known(header: Path, source: str) -> dict:
+        ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
+        patient = ptbxl_patient(table, int(ptbxl[1])) if ptbxl and table is not None else {}
+        return {"source": source} | patient
+
+    data_sets = {}
     for handle in download.kaggle:
         try:
-            roots[handle] = download_data_set(handle)
+            root = download_data_set(handle)
         except UsageError as error:
             raise UsageError(
                 f"{error}. Check the network, or set KAGGLEHUB_CACHE to a folder where kagglehub has it already, or "
                 "use download.source=synthetic"
             ) from None
-
-    def known(header: Path) -> dict:
-        ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
-        return ptbxl_patient(table, int(ptbxl[1])) if ptbxl and table is not None else {}
-
-    return find_recordings(roots, known)
-
-
-def from_directory(download: Download) -> tuple[list[RecordingFile], list[int]]:
-    """Find the recordings of download.directory: in PTB-XL's layout where it has the table, else any headers."""
-    if not download.directory:
-        raise UsageError("download.directory is ''; for download.source=directory it names a folder")
-    root = Path(from_project(download.directory)).absolute()
-    if not root.is_dir():
-        raise UsageError(f"download.directory is '{root}': no such folder")
-    if (root / TABLE).is_file():
-        return from_ptbxl(root)
-    recordings, sizes = find_recordings({"": root}, lambda header: {})
-    elsewhere = folder_of_table({recording.header.parent for recording in recordings})
-    if elsewhere:
-        where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere
-        raise UsageError(f"{TABLE} is in {where}/: set download.directory to it")
-    return recordings, sizes
-
-
-def folder_of_table(folders: set[Path]) -> Path | None:
-    """Return the folder with PTB-XL's table in whose records500 or records100 one of the folders lies, if any."""
-    for above in sorted({above for folder in folders for above in folder.parents}):
-        if (above / TABLE).is_file() and any(
-            folder.is_relative_to(above / records) for folder in folders for records in RECORDS
-        ):
-            return above
-    return None
-
-
-def from_ptbxl(root: Path) -> tuple[list[RecordingFile], list[int]]:
-    """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
-    columns = {"patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *RECORDS.values()}
-    table = read_ptbxl_table(str(root / TABLE), columns)
-    records = next((records for records in RECORDS if (root / records).is_dir()), None)
-    if not records:
-        raise UsageError(f"{root} has {TABLE}, but neither {' nor '.join(RECORDS)}")
-    file_names = table[RECORDS[records]].dropna()
-    ecg_ids = dict(zip((path_in_records(name, records) for name in file_names), file_names.index, strict=True))
-
-    def known(header: Path) -> dict:
-        ecg_id = ecg_ids.pop(header.relative_to(root).with_suffix("").as_posix(), None)
-        return about_recording(table, ecg_id) if ecg_id else {"source": "ptb-xl", "flags": [NOT_IN_TABLE]}
-
-    recordings, sizes = find_recordings({"": root / records}, known, inside=root)
-    if recordings and len(ecg_ids) == len(file_names):
-        header = recordings[0].header.relative_to(root)
-        raise UsageError(
-            f"no file name in {TABLE} is that of a recording in {root / records}: "
-            f"{file_names.iloc[0]!r} there, '{header}' here"
-        )
-    if ecg_ids:
-        warn(f"{len(ecg_ids)} of the {len(table)} recordings in {TABLE} are not in {root / records}")
-    return recordings, sizes
+        data_sets[handle] = find_recordings(root, partial(known, source=handle.split("/")[1]))
+    return in_one(data_sets)
 
 
 def find_named(names: list[str]) -> list[RecordingFile]:
@@ -227,7 +182,7 @@ def find_named(names: list[str]) -> list[RecordingFile]:
         else:
             raise UsageError(f"{name}: no such record or folder")
     for name, root in roots.items():
-        below, _ = find_recordings({"": root}, lambda header: {})
+        below, _ = in_one({"": find_recordings(root, lambda header: {})})
         if not below:
             raise UsageError(f"{name}: no .hea, .mat or .dat file in that folder")
         found += below

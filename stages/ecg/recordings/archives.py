@@ -1,0 +1,95 @@
+"""Finds the recordings of folders: archives in PTB-XL's layout, or with headers that tell the diagnosis."""
+
+from itertools import combinations
+from pathlib import Path
+
+from ecg.params import Download
+from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, path_in_records, read_ptbxl_table
+from ecg.recordings.sources import Found, find_recordings, from_project, in_one
+from ecg.stage.script import UsageError, warn
+
+TABLE = "ptbxl_database.csv"
+# PTB-XL's folders of recordings, and the column of its table that names their files.
+RECORDS = {"records500": "filename_hr", "records100": "filename_lr"}
+
+
+def from_directory(download: Download) -> Found:
+    """Find the recordings of the folders that download.directory names."""
+    folders = [download.directory] if isinstance(download.directory, str) else download.directory
+    if not folders or "" in folders:
+        raise UsageError(
+            f"download.directory is {download.directory!r}; for download.source=directory it names a folder, or several"
+        )
+    roots = [Path(from_project(folder)).absolute() for folder in folders]
+    for root in roots:
+        if not root.is_dir():
+            raise UsageError(f"download.directory is '{root}': no such folder")
+    check_apart(roots)
+    archives = {root.resolve().name if len(roots) > 1 else "": from_archive(root) for root in roots}
+    for root, (recordings, _) in zip(roots, archives.values(), strict=True):
+        if not recordings:
+            raise UsageError(f"no recordings found: no .hea, .mat or .dat file in {root}")
+    return in_one(archives)
+
+
+def check_apart(roots: list[Path]) -> None:
+    """UsageError where two folders are one, one lies in the other, or both have one name, which is their source's."""
+    for one, other in combinations(roots, 2):
+        real, there = one.resolve(), other.resolve()
+        if real == there:
+            raise UsageError(f"download.directory names one folder twice: {one} and {other}")
+        if real.is_relative_to(there) or there.is_relative_to(real):
+            raise UsageError(f"download.directory names a folder and one inside it: {one} and {other}")
+        if real.name == there.name:
+            raise UsageError(
+                f"download.directory names two folders called '{real.name}', which would be one source: {real} and "
+                f"{there}; rename one"
+            )
+
+
+def from_archive(root: Path) -> Found:
+    """Find the recordings of a folder: in PTB-XL's layout where it has the table, else any headers."""
+    if (root / TABLE).is_file():
+        return from_ptbxl(root)
+    recordings, sizes = find_recordings(root, lambda header: {})
+    elsewhere = folder_of_table({recording.header.parent for recording in recordings})
+    if elsewhere:
+        where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere
+        raise UsageError(f"{TABLE} is in {where}/: set download.directory to it")
+    return recordings, sizes
+
+
+def folder_of_table(folders: set[Path]) -> Path | None:
+    """Return the folder with PTB-XL's table in whose records500 or records100 one of the folders lies, if any."""
+    for above in sorted({above for folder in folders for above in folder.parents}):
+        if (above / TABLE).is_file() and any(
+            folder.is_relative_to(above / records) for folder in folders for records in RECORDS
+        ):
+            return above
+    return None
+
+
+def from_ptbxl(root: Path) -> Found:
+    """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
+    columns = {"patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *RECORDS.values()}
+    table = read_ptbxl_table(str(root / TABLE), columns)
+    records = next((records for records in RECORDS if (root / records).is_dir()), None)
+    if not records:
+        raise UsageError(f"{root} has {TABLE}, but neither {' nor '.join(RECORDS)}")
+    file_names = table[RECORDS[records]].dropna()
+    ecg_ids = dict(zip((path_in_records(name, records) for name in file_names), file_names.index, strict=True))
+
+    def known(header: Path) -> dict:
+        ecg_id = ecg_ids.pop(header.relative_to(root).with_suffix("").as_posix(), None)
+        return about_recording(table, ecg_id) if ecg_id else {"source": "ptb-xl", "flags": [NOT_IN_TABLE]}
+
+    recordings, sizes = find_recordings(root / records, known, inside=root)
+    if recordings and len(ecg_ids) == len(file_names):
+        header = recordings[0].header.relative_to(root)
+        raise UsageError(
+            f"no file name in {TABLE} is that of a recording in {root / records}: "
+            f"{file_names.iloc[0]!r} there, '{header}' here"
+        )
+    if ecg_ids:
+        warn(f"{len(ecg_ids)} of the {len(table)} recordings in {TABLE} are not in {root / records}")
+    return recordings, sizes
