@@ -2,14 +2,13 @@
 
 Reads   data/beats.npy, data/beats.csv, data/split.csv
 Writes  data/model.safetensors  weights, with all that is needed to use them: temperature and threshold too
-        data/history.csv        a row for each epoch of each member
+        data/history.csv        a row for each epoch of each member; written after each epoch, to be watched
         metrics/train.json      the ROC AUC on train and val
 
 Run again after it was killed, it goes on at the epoch where it was, and ends with the same bytes.
 """
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +50,24 @@ def calibrate(model: Ensemble, val_beats: np.ndarray, val_target: np.ndarray, ta
     model.log_shares.copy_(torch.from_numpy(log_shares))
 
 
+def write_history(earlier: list[dict], number: int, epochs: list[dict]) -> list[dict]:
+    """Write the epochs of earlier members and those that a member has behind it; return the rows."""
+    rows = [*earlier, *({"member": number} | epoch for epoch in epochs)]
+    with replacing(HISTORY) as temporary:
+        pd.DataFrame(rows).round(6).to_csv(temporary, index=False)
+    return rows
+
+
 def train_member(
-    number: int, classes: list[str], train_data: tuple, val_data: tuple, train: Train, checkpoint: Path
+    number: int,
+    classes: list[str],
+    train_data: tuple,
+    val_data: tuple,
+    train: Train,
+    checkpoint: Path,
+    earlier: list[dict],
 ) -> tuple[FCN, list[dict]]:
-    """Return a network, trained from its own seed or on from its checkpoint, and its history."""
+    """Return a network, trained from its own seed or on from its checkpoint, and the history of all so far."""
     seed = int(np.random.SeedSequence([train.seed, number]).generate_state(1)[0])
     torch.manual_seed(seed)
     network = FCN(train, leads=len(LEADS), classes=len(classes)).to(choose_device(train.precision))
@@ -66,12 +79,16 @@ def train_member(
     def val_auc(scores: np.ndarray, target: np.ndarray) -> float:
         return float(roc_auc(*scores_against_normal(scores, target, classes))[0])
 
+    def save(state: dict) -> None:
+        write_checkpoint(checkpoint, state)
+        write_history(earlier, number, state["history"])
+
     train = train.model_copy(update={"seed": seed})
-    history, weights = fit(network, train_data, val_data, val_auc, train, state, partial(write_checkpoint, checkpoint))
+    history, weights = fit(network, train_data, val_data, val_auc, train, state, save)
     network.load_state_dict(weights)
     best = best_epoch(history)
     print(f"member {number}: best epoch {best['epoch']} of {len(history)}, ROC AUC {best['val_roc_auc']:.4f} on val")
-    return network, [{"member": number} | row for row in history]
+    return network, write_history(earlier, number, history)
 
 
 def main() -> None:
@@ -83,12 +100,12 @@ def main() -> None:
     target, val_target = (rows.label.map(classes.index).to_numpy() for rows in (table, val_table))
     device = choose_device(train.precision)
     checkpoints = checkpoint_folder(params, device)
-    networks, history = [], []
+    networks: list[FCN] = []
+    history: list[dict] = []
     for number in range(1, train.members + 1):
         data = (beats, target), (val_beats, val_target)
-        network, epochs = train_member(number, classes, *data, train, checkpoints / f"member-{number}")
+        network, history = train_member(number, classes, *data, train, checkpoints / f"member-{number}", history)
         networks.append(network)
-        history += epochs
 
     model = Ensemble(networks).to(device)
     calibrate(model, val_beats, val_target, target)
@@ -110,8 +127,6 @@ def main() -> None:
     )
     with replacing(MODEL) as temporary:
         save_model(temporary, model, description)
-    with replacing(HISTORY) as temporary:
-        pd.DataFrame(history).round(6).to_csv(temporary, index=False)
     write_json(TRAIN_METRICS, {"roc_auc_train": train_auc, "roc_auc_val": val_auc, "epochs": len(history)})
     # Not there any more where another run of the same inputs has ended first.
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -245,6 +245,57 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
     assert capsys.readouterr().err.count("1 recordings count as patients of their own") == 2
 
 
+@pytest.mark.parametrize("links", ["none", "data set", "folders", "files"])
+def test_kaggle_mounts_are_read_only_and_may_be_behind_links(kaggle, monkeypatch, links):
+    """On Kaggle kagglehub answers with /kaggle/input/NAME, or with links to it."""
+    mounts = [kaggle / "ischemia", kaggle / "normal"]
+    before = {path: path.lstat().st_mtime_ns for mount in mounts for path in [mount, *mount.rglob("*")]}
+    for path in before:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    answers = []
+    for mount in mounts:
+        answers.append(mount if links == "none" else kaggle / "cache" / mount.name)
+        answers[-1].parent.mkdir(exist_ok=True)
+        if links == "data set":
+            answers[-1].symlink_to(mount)
+        elif links == "folders":
+            answers[-1].mkdir()
+            (answers[-1] / "inside").symlink_to(mount / "inside")
+        elif links == "files":
+            (answers[-1] / "inside").mkdir(parents=True)
+            for path in (mount / "inside").iterdir():
+                (answers[-1] / "inside" / path.name).symlink_to(path)
+    answers = iter(answers)
+    monkeypatch.setattr("kagglehub.dataset_download", lambda handle: str(next(answers)))
+    table = run_download(kaggle, source="kaggle", ptbxl_patients="''").set_index("record")
+    assert table.label.to_dict() == {
+        "HR00001": "ischemia",
+        "A0001": "ischemia",
+        "HR00002": "normal",
+        "HR00009": "normal",
+    }
+    assert before == {path: path.lstat().st_mtime_ns for mount in mounts for path in [mount, *mount.rglob("*")]}
+    for path in before:
+        path.chmod(0o755)
+
+
+def test_a_mounted_folder_is_read_only_and_may_be_a_link(project):
+    write_challenge(project / "mount" / "inside", "A0001", SAMPLES)
+    (project / "mount").chmod(0o555)
+    (project / "input").symlink_to(project / "mount")
+    assert list(from_directory(project, "input").reason) == [""]
+    assert list(from_directory(project, "mount").reason) == [""]
+    (project / "mount").chmod(0o755)
+
+
+def test_a_link_of_a_data_set_to_elsewhere_is_refused(kaggle, monkeypatch):
+    write_challenge(kaggle / "elsewhere", "A0002", SAMPLES, dx="164861001")
+    for suffix in (".hea", ".mat"):
+        (kaggle / "ischemia/inside/A0002").with_suffix(suffix).symlink_to(kaggle / f"elsewhere/A0002{suffix}")
+    table = run_download(kaggle, source="kaggle", ptbxl_patients="''").set_index("record")
+    assert table.reason["A0002"] == "link: A0002.hea leads out of the source's folder"
+
+
 def test_kaggle_without_a_table_counts_records_as_patients(kaggle):
     table = run_download(kaggle, source="kaggle", ptbxl_patients="''")
     assert list(table.patient) == list(table.record)

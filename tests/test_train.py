@@ -39,13 +39,19 @@ def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_
     undisturbed, killed, twin = folders
     assert "goes on" not in finish(start(undisturbed, undisturbed))
 
-    process = start(killed, tmp_path)
+    process, seen = start(killed, tmp_path), {b""}
     while not list(tmp_path.glob(".cache/train/*/member-2")):
         assert process.poll() is None
+        if (killed / "data/history.csv").exists():
+            seen.add((killed / "data/history.csv").read_bytes())
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (killed / "data/model.safetensors").exists()
+    # The learning curve grew, a whole row at a time.
+    grown = (undisturbed / "data/history.csv").read_bytes()
+    assert len(seen) > 5
+    assert all(grown.startswith(part) and part[-1:] in (b"", b"\n") for part in seen)
     # Two runs of the same inputs share the checkpoints, as experiments in temporary copies do.
     both = [start(killed, tmp_path), start(twin, tmp_path)]
     # The other one may find nothing any more.

@@ -338,6 +338,20 @@ web.download_data_set({HANDLE!r})
     assert is_whole(web.download_data_set(HANDLE))
 
 
+def test_in_a_kaggle_notebook_the_mounted_data_set_is_taken(kaggle, monkeypatch, tmp_path):
+    (tmp_path / "input/data").mkdir(parents=True)
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    monkeypatch.setenv("KAGGLE_DATA_PROXY_URL", kaggle.url)
+    for name in ("KAGGLE_USER_SECRETS_TOKEN", "KAGGLE_DATA_PROXY_TOKEN"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.setenv("KAGGLE_CACHE_MOUNT_FOLDER", str(tmp_path / "input"))
+    answer = b'{"wasSuccessful": true, "result": {"mountSlug": "data", "versionNumber": 1}}'
+    kaggle.answers["/kaggle-jwt-handler/AttachDatasourceUsingJwtRequest"] = [status(503), whole(answer)]
+    assert web.download_data_set(HANDLE) == tmp_path / "input/data"
+    assert kaggle.waits == [1]
+    assert not (tmp_path / "cache").exists()
+
+
 def http_error(status):
     response = requests.Response()
     response.status_code = status

@@ -93,7 +93,7 @@ def download_data_set(handle: str) -> Path:
     def download() -> Path:
         try:
             with time_outs():
-                return Path(kagglehub.dataset_download(handle)).absolute()
+                return linked_folder(Path(kagglehub.dataset_download(handle)).absolute())
         except BROKEN_ARCHIVE as error:
             # Some errors of requests are ValueErrors.
             if isinstance(error, requests.RequestException) or not archive.exists():
@@ -103,6 +103,19 @@ def download_data_set(handle: str) -> Path:
             raise DataCorruptionError(f"{archive.name}: {error}") from error
 
     return with_retries(download, f"download {handle}")
+
+
+def linked_folder(folder: Path) -> Path:
+    """Return the folder that a folder of links stands for, as kagglehub's may on Kaggle; itself where it is none.
+
+    The first file, or link to a folder, decides: it has the same path below both. Links out of that folder are refused
+    like any others.
+    """
+    entries = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    inside = entries[0].relative_to(folder).parts if entries else ()
+    real = Path(os.path.realpath(folder.joinpath(*inside)))
+    same = entries and entries[0].is_symlink() and real.parts[-len(inside) :] == inside
+    return real.parents[len(inside) - 1] if same else folder
 
 
 def with_retries(call: Callable, what: str):
