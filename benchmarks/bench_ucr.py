@@ -24,7 +24,8 @@ import torch
 from tqdm import tqdm
 
 from ecg.network.device import choose_device
-from ecg.network.fcn import FCN, probabilities
+from ecg.network.ensemble import probabilities
+from ecg.network.fcn import FCN
 from ecg.network.training import batches_of, standardise, train_epoch
 from ecg.params import Architecture
 from ecg.stage.script import UsageError, run

@@ -26,8 +26,8 @@ from ecg.evaluation.roc import roc_auc
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
 from ecg.network.device import choose_device
+from ecg.network.ensemble import Ensemble, probabilities
 from ecg.network.evidence import activation_maps, lead_contributions
-from ecg.network.fcn import Ensemble, probabilities
 from ecg.network.model_file import load_model
 from ecg.params import Evaluate, read_params
 from ecg.reporting.curves import plot_confusion, plot_learning_curve, plot_precision_recall, plot_reliability, plot_roc

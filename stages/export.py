@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ecg.evaluation.names import data_kind
-from ecg.network.fcn import Ensemble
+from ecg.network.ensemble import Ensemble
 from ecg.network.model_file import load_model
 from ecg.stage.files import replacing
 from ecg.stage.paths import MODEL, ONNX

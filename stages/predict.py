@@ -40,7 +40,7 @@ from ecg.stage.paths import MODEL
 from ecg.stage.script import UsageError, run
 
 if TYPE_CHECKING:
-    from ecg.network.fcn import Ensemble
+    from ecg.network.ensemble import Ensemble
 
 BATCH = 20  # recordings
 COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
@@ -75,7 +75,7 @@ def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list
 
 def score(readings: list[Reading], names: list[str], model: "Ensemble", description: Description) -> list[dict]:
     """Return what is said of each recording, as in --json."""
-    from ecg.network.fcn import probabilities
+    from ecg.network.ensemble import probabilities
 
     beats = [reading.beat.beat for reading in readings if reading.beat.beat is not None]
     scored = iter(probabilities(model, np.stack(beats)) if beats else [])

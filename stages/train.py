@@ -1,4 +1,4 @@
-"""Train the FCNs on the train split; keep the epochs that are best on val; calibrate and fix the threshold there.
+"""Train the FCNs and fit random convolutions on the train split; calibrate and fix the threshold on val.
 
 Reads   data/beats.npy, data/beats.csv, data/split.csv
 Writes  data/model.safetensors  weights, with all that is needed to use them: temperature and threshold too
@@ -22,9 +22,11 @@ from ecg.leads import LEADS
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
 from ecg.network.description import Description
 from ecg.network.device import choose_device
-from ecg.network.fcn import FCN, Ensemble, logits, probabilities
+from ecg.network.ensemble import Ensemble, logits, probabilities
+from ecg.network.fcn import FCN
 from ecg.network.model_file import save_model
-from ecg.network.training import best_epoch, fit, standardise
+from ecg.network.random_convolutions import RandomConvolutions, draw
+from ecg.network.training import fit, fit_linear, standardise
 from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
 from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, SPLIT, TRAIN_METRICS
@@ -86,9 +88,20 @@ def train_member(
     train = train.model_copy(update={"seed": seed})
     history, weights = fit(network, train_data, val_data, val_auc, train, state, save)
     network.load_state_dict(weights)
-    best = best_epoch(history)
-    print(f"member {number}: best epoch {best['epoch']} of {len(history)}, ROC AUC {best['val_roc_auc']:.4f} on val")
+    print(f"member {number}: {len(history)} epochs, ROC AUC {history[-1]['val_roc_auc']:.4f} on val")
     return network, write_history(earlier, number, history)
+
+
+def fit_random(train: Train, classes: list[str], beats: np.ndarray, target: np.ndarray) -> RandomConvolutions | None:
+    """Return random convolutions with a linear layer fitted to beats and class numbers; None where params say so."""
+    if not train.random_convolutions:
+        return None
+    _, leads, samples = beats.shape
+    kind = {"pool": train.pool, "features": train.random_convolutions}
+    model = RandomConvolutions(**kind, leads=leads, classes=len(classes), samples=samples)
+    draw(model, beats, np.random.default_rng([train.seed, 0]))
+    fit_linear(model, beats, target)
+    return model
 
 
 def main() -> None:
@@ -107,7 +120,7 @@ def main() -> None:
         network, history = train_member(number, classes, *data, train, checkpoints / f"member-{number}", history)
         networks.append(network)
 
-    model = Ensemble(networks).to(device)
+    model = Ensemble(networks, fit_random(train, classes, beats, target)).to(device)
     calibrate(model, val_beats, val_target, target)
     positive, score = scores_against_normal(probabilities(model, val_beats), val_target, classes)
     val_auc = float(roc_auc(positive, score)[0])

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from ecg.beats.median import median_beat
-from ecg.network.fcn import probabilities
+from ecg.network.ensemble import probabilities
 from ecg.network.model_file import load_model
 from ecg.params import read_params
 from ecg.recordings.header import read_header

@@ -18,6 +18,9 @@ Detector = Literal[
 ]  # fmt: skip
 
 
+MIN_STEPS = 9  # the length of a random convolution
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -86,6 +89,8 @@ class Architecture(Section):
     kernels: Annotated[list[Positive], Field(min_length=1)]
     dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
     pool: Positive
+    parts: Positive
+    random_convolutions: Annotated[int, Field(ge=0, le=84 * 200, multiple_of=84)]
 
     @model_validator(mode="after")
     def one_of_each_per_layer(self):
@@ -100,7 +105,6 @@ class Architecture(Section):
 class Train(Architecture):
     members: Positive
     epochs: Positive
-    patience: Positive
     batch_size: Annotated[int, Field(ge=2)]
     precision: Literal["float32", "tf32", "bf16"]
     lr: Annotated[float, Field(gt=0)]
@@ -129,6 +133,16 @@ class Params(Section):
     evaluate: Evaluate
     audit: Audit
 
+    @model_validator(mode="after")
+    def beat_has_steps_enough(self):
+        window = self.extract.window_end - self.extract.window_start
+        steps = int(window * self.extract.sampling_rate / 1000) // self.train.pool
+        if steps < MIN_STEPS:
+            raise ValueError(f"train.pool {self.train.pool} leaves {steps} steps of the beat, at least {MIN_STEPS}")
+        if self.train.parts > steps:
+            raise ValueError(f"train.parts is {self.train.parts}; the beat has {steps} steps")
+        return self
+
 
 def read_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check all of params.yaml; UsageError names key, value and what is allowed."""
@@ -149,5 +163,5 @@ def explain(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{key} is missing"
     if error["type"] == "value_error":
-        return f"{key}: {error['ctx']['error']}"
+        return ": ".join(filter(None, [key, str(error["ctx"]["error"])]))
     return f"{key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from ecg.network.fcn import FCN, Dropout, Ensemble, probabilities
+from ecg.network.ensemble import Ensemble, probabilities
+from ecg.network.fcn import FCN, Dropout
 from ecg.params import Architecture
 
 ARCHITECTURE = {"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "pool": 2}

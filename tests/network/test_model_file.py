@@ -11,7 +11,7 @@ from test_fcn import ARCHITECTURE, small_model
 
 from ecg.leads import LEADS
 from ecg.network.description import Description
-from ecg.network.fcn import probabilities
+from ecg.network.ensemble import probabilities
 from ecg.network.model_file import load_model, save_model
 from ecg.params import read_params
 from ecg.stage.script import UsageError

@@ -5,7 +5,8 @@ import torch
 from ecg.evaluation.questions import scores_against_normal
 from ecg.evaluation.roc import roc_auc
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
-from ecg.network.fcn import FCN, probabilities
+from ecg.network.ensemble import probabilities
+from ecg.network.fcn import FCN
 from ecg.network.training import best_epoch, class_weights, fit, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError

@@ -55,6 +55,18 @@ def auc_with_interval(
     return float(mean(np.ones((1, len(positive))))[0, 0]), float(low), float(high)
 
 
+def auc_difference(
+    positive: np.ndarray, score: np.ndarray, other: np.ndarray, patient: np.ndarray, evaluate: Evaluate
+) -> tuple[float, float, float]:
+    """Return the difference of two scores' ROC AUCs on the same records, and its 95% interval over patients."""
+
+    def difference(weights):
+        return (roc_auc(positive, score, weights) - roc_auc(positive, other, weights))[:, None]
+
+    ((low, high),) = bootstrap_intervals(difference, positive, patient, evaluate)
+    return float(difference(np.ones((1, len(positive))))[0, 0]), float(low), float(high)
+
+
 def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
     """Return the ROC AUC that answers a question, with interval and counts, or the reason why there is none."""
     positive, score, patient = select_question(test, question)

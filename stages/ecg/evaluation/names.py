@@ -11,17 +11,22 @@ QUESTION_TITLES = {
     "roc_auc_vs_other": "against other",
 }
 MODEL_TITLES = {
-    "fcn": "FCN on the median beat",
-    "not_normal": "FCN: anything not normal",
-    "linear": "linear model on the beat",
+    "network": "network on the median beat",
+    "not_normal": "network: anything not normal",
+    "logistic": "logistic regression on the beat",
+    "trees": "extra trees on the beat",
+    "random_convolutions": "random convolutions of the beat",
     "st_t": "ST, T and QRS measurements",
     "age_sex": "age and sex alone",
     "source": "source alone",
+    "recorder": "recorder alone: device and site",
     "heart_rate": "heart rate alone",
     "quality": "beat quality alone",
     "permuted": "labels permuted in train",
     "source_probe": "source, told from normal beats",
 }
+# What needs no deep network: the strongest of them is what the network is held against.
+SIMPLE_MODELS = ("logistic", "trees", "random_convolutions", "st_t")
 
 
 def data_kind(sources: Iterable[str]) -> str:
@@ -40,6 +45,20 @@ def format_number(value: float) -> str:
     if pd.isna(value):
         return "–"
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
+
+
+def strongest_simple(audit: pd.DataFrame) -> pd.DataFrame:
+    """Return of each question the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
+    simple = audit[audit.model.isin(SIMPLE_MODELS) & audit.roc_auc.notna()]
+    return simple.loc[simple.groupby("question", sort=False).roc_auc.idxmax()]
+
+
+def say_gain(row: Mapping) -> str:
+    """Say in words by how much the network is above the strongest simple model, a row of `strongest_simple`."""
+    low, high = format_number(row["difference_low"]), format_number(row["difference_high"])
+    difference = f"{format_number(row['network_minus_model'])} ({low} – {high})"
+    sign = "a gain" if row["difference_low"] > 0 else "a loss" if row["difference_high"] < 0 else "no gain shown"
+    return f"{QUESTION_TITLES[row['question']]} {difference} over {MODEL_TITLES[row['model']]}: {sign}"
 
 
 def format_interval(row: Mapping, value: str = "value") -> str:

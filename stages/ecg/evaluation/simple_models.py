@@ -6,19 +6,42 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
-from ecg.evaluation.bootstrap import auc_row, bootstrap_intervals
+from ecg.evaluation.bootstrap import auc_difference, auc_row, bootstrap_intervals
+from ecg.evaluation.names import strongest_simple
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import delong, roc_auc
 from ecg.params import Audit, Evaluate
 
+POOL = 2  # samples of a beat that are one number for the simple models
+STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
+CHOOSERS = 3000  # records that the choice of the strength needs, at most
+TREES = 300
+
 
 def logistic(c: float = 1.0) -> LogisticRegression:
     return LogisticRegression(C=c, max_iter=5000)
+
+
+def standardised_logistic(c: float = 1.0) -> Pipeline:
+    return make_pipeline(StandardScaler(), logistic(c))
+
+
+def logistic_of_best_strength(train: pd.DataFrame, audit: Audit) -> GridSearchCV:
+    """Return a logistic regression whose L2 penalty is chosen by the likelihood of left-out patients of `train`."""
+    rng = np.random.default_rng(audit.seed)
+    chosen = np.sort(rng.permutation(len(train))[:CHOOSERS])
+    rows = train.iloc[chosen]
+    folds = StratifiedGroupKFold(5, shuffle=True, random_state=audit.seed).split(rows, rows.label, rows.patient)
+    splits = [(chosen[fitted], chosen[left_out]) for fitted, left_out in folds]
+    strengths = {"logisticregression__C": STRENGTHS}
+    return GridSearchCV(standardised_logistic(), strengths, scoring="neg_log_loss", cv=splits)
 
 
 def quadratic() -> Pipeline:
@@ -27,29 +50,45 @@ def quadratic() -> Pipeline:
     return make_pipeline(fill, StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler())
 
 
-def principal_components(beats: np.ndarray, train: np.ndarray, audit: Audit) -> np.ndarray:
-    """Return the standardised principal components, fitted on the train rows, of standardised beats."""
-    flat = beats.reshape(len(beats), -1).astype(np.float64)
+def flatten(beats: np.ndarray) -> np.ndarray:
+    """Return beats (n x leads x samples) as one row each, at half of the rate."""
+    n, leads, samples = beats.shape
+    steps = samples // POOL
+    return beats[:, :, : steps * POOL].reshape(n, leads * steps, POOL).mean(axis=2)
+
+
+def principal_components(flat: np.ndarray, train: np.ndarray, audit: Audit) -> np.ndarray:
+    """Return the standardised principal components, fitted on the train rows, of standardised flat beats."""
     n = min(audit.components, int(train.sum()) - 1, flat.shape[1])
     pipeline = make_pipeline(StandardScaler(), PCA(n, random_state=audit.seed), StandardScaler())
     return pipeline.fit(flat[train]).transform(flat)
 
 
-def build_models(table: pd.DataFrame, st_t: np.ndarray, linear: np.ndarray) -> dict[str, tuple]:
-    """Return of each model by name: what it sees of the records (None: nothing), the model, what the data lacks."""
+def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit) -> dict[str, tuple]:
+    """Return of each model by name: what it sees of the records (None: nothing), the model, what the data lacks.
+
+    `beats` holds what is made of the records' beats: measurements st_t, flat, and convolutions.
+    """
     one_hot = OneHotEncoder(handle_unknown="ignore")
     one_source = "train or test holds one source only" if table.groupby("split").source.nunique().min() == 1 else ""
     lacking = [name for name, empty in (("age", table.age.isna()), ("sex", table.sex == "")) if empty.all()]
     person = make_column_transformer((quadratic(), ["age"]), (one_hot, ["sex"]))
     quality = np.column_stack([np.log1p(table.noise_uv), table.n_used, table.n_used / table.n_beats])
     no_person = f"no recording has {' or '.join(lacking)}" if lacking else ""
+    recorder = table[["device", "site"]]
+    no_recorder = "" if (recorder != "").any(axis=None) else "no recording has device or site"
+    strength = logistic_of_best_strength(table[table.split == "train"], audit)
+    trees = ExtraTreesClassifier(TREES, min_samples_leaf=2, class_weight="balanced", random_state=audit.seed)
     return {
-        "source": (None if one_source else table[["source"]], make_pipeline(one_hot, logistic()), one_source),
+        "logistic": (beats["flat"], strength, ""),
+        "trees": (beats["flat"], trees, ""),
+        "random_convolutions": (beats["convolutions"], standardised_logistic(0.001), ""),
+        "st_t": (beats["st_t"], standardised_logistic(), ""),
         "age_sex": (None if len(lacking) == 2 else table[["age", "sex"]], make_pipeline(person, logistic()), no_person),
+        "source": (None if one_source else table[["source"]], make_pipeline(one_hot, logistic()), one_source),
+        "recorder": (None if no_recorder else recorder, make_pipeline(one_hot, logistic()), no_recorder),
         "heart_rate": (table[["heart_rate"]], make_pipeline(quadratic(), logistic()), ""),
         "quality": (quality, make_pipeline(quadratic(), logistic()), ""),
-        "st_t": (st_t, make_pipeline(StandardScaler(), logistic()), ""),
-        "linear": (linear, logistic(0.1), ""),
     }
 
 
@@ -59,14 +98,17 @@ def classify(model: Any, features: Any, labels: np.ndarray, train: np.ndarray, t
     return {f"p_{name}": p for name, p in zip(model.classes_, model.predict_proba(features[test]).T, strict=True)}
 
 
-def auc_rows(model: str, scored: pd.DataFrame, fcn: pd.DataFrame, evaluate: Evaluate) -> list[dict]:
-    """Return the rows of metrics/audit.csv for one model, set beside the FCN on the same records."""
+def auc_rows(model: str, scored: pd.DataFrame, network: pd.DataFrame, evaluate: Evaluate) -> list[dict]:
+    """Return the rows of metrics/audit.csv for one model, set beside the network on the same records."""
     rows = []
     for question in QUESTIONS:
         row = {"model": model, "question": question} | auc_row(scored, question, evaluate)
-        if model != "fcn" and "value" in row:
-            positive, score, _ = select_question(scored, question)
-            row["fcn_minus_model"], row["p_delong"] = delong(positive, select_question(fcn, question)[1], score)
+        if model != "network" and "value" in row:
+            positive, score, patient = select_question(scored, question)
+            others = select_question(network, question)[1]
+            difference = auc_difference(positive, others, score, patient, evaluate)
+            row |= zip(("network_minus_model", "difference_low", "difference_high"), difference, strict=True)
+            row["p_delong"] = delong(positive, others, score)[1]
         rows.append(row)
     return rows
 
@@ -122,11 +164,22 @@ def summarise(
     scored: dict[str, pd.DataFrame], lacks: dict[str, str], permuted: list, probe: pd.DataFrame, evaluate: Evaluate
 ) -> pd.DataFrame:
     """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
-    rows = [row for name, values in scored.items() for row in auc_rows(name, values, scored["fcn"], evaluate)]
+    rows = [row for name, values in scored.items() for row in auc_rows(name, values, scored["network"], evaluate)]
     rows = [row | {"reason": row.get("reason") or lacks.get(row["model"], "")} for row in rows]
     rows += [{"model": name, "question": "roc_auc", "reason": lacks[name]} for name in lacks if name not in scored]
     rows += [*permuted_rows(permuted), probe_row(probe, evaluate)]
     columns = ["model", "question", "roc_auc", "low", "high", "n_ischemia", "n_others"]
-    columns += ["fcn_minus_model", "p_delong", "reason"]
+    columns += ["network_minus_model", "difference_low", "difference_high", "p_delong", "reason"]
     table = pd.DataFrame(rows).rename(columns={"value": "roc_auc"}).reindex(columns=columns)
     return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})
+
+
+def headline(summary: pd.DataFrame) -> dict:
+    """Return the numbers of metrics/audit.json: ROC AUCs against normal, and of each question the network's gain."""
+    rows = summary[summary.question.isin(["roc_auc", "source"])].set_index("model")
+    numbers = {**rows.roc_auc}
+    for row in strongest_simple(summary).to_dict("records"):
+        name = row["question"].replace("roc_auc", "gain")
+        numbers |= {name: row["network_minus_model"]}
+        numbers |= {f"{name}_{end}": row[f"difference_{end}"] for end in ("low", "high")}
+    return {name: None if pd.isna(value) else value for name, value in numbers.items()}

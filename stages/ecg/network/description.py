@@ -56,7 +56,7 @@ def read_description(path: Path) -> Description:
             raise ValueError("it has no description")
         return Description.model_validate(json.loads(metadata["description"]), strict=True)
     except ValidationError as error:
-        reason = "; ".join(explain(e).removeprefix(": ") for e in error.errors())
+        reason = "; ".join(explain(e) for e in error.errors())
     except (SafetensorError, ValueError, RecursionError) as error:
         reason = str(error)
     raise no_model(path, reason)

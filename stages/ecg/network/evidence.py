@@ -3,27 +3,27 @@
 import numpy as np
 import torch
 
-from ecg.network.fcn import Ensemble, logits
+from ecg.network.ensemble import BATCH, Ensemble, logits
 
 
 @torch.no_grad()
 def activation_maps(model: Ensemble, classes: list[str], beats: np.ndarray) -> tuple[np.ndarray, float]:
     """Return when beats (n x leads x samples, mV) speak for ischemia against normal (n x steps), and a constant.
 
-    Class activation maps (Zhou et al. 2016) of the difference of the two logits, mean over the members. Exact: a map's
-    mean over its steps plus the constant is the log odds of the score. A step is `pool` samples of the beat.
+    Class activation maps (Zhou et al. 2016) of the difference of the two logits: all parts of the model see means over
+    time, so the maps are exact. A map's mean over its steps plus the constant is the log odds of the score. A step is
+    `pool` samples of the beat.
     """
     ischemia, normal = classes.index("ischemia"), classes.index("normal")
     model.eval()
     maps, constant = torch.zeros(()), torch.zeros(())
-    for member in model.members:
-        weight, bias = (values[ischemia] - values[normal] for values in member.classifier.parameters())
-        features = (member.features(batch.to(weight.device)) for batch in torch.as_tensor(beats).split(1024))
-        maps = maps + torch.cat([torch.einsum("nct,c->nt", f, weight).cpu() for f in features]).double()
+    for part, share in model.shares():
+        weight, bias = (share * (values[ischemia] - values[normal]) for values in part.classifier.parameters())
+        batches = torch.as_tensor(beats).split(BATCH)
+        maps = maps + torch.cat([part.evidence(batch.to(weight.device), weight).cpu() for batch in batches]).double()
         constant = constant + bias.double()
-    scale = len(model.members) * model.temperature.double()
-    offset = constant / scale + (model.log_shares[ischemia] - model.log_shares[normal]).double()
-    return (maps / scale.cpu()).numpy(), float(offset)
+    offset = constant / model.temperature.double() + (model.log_shares[ischemia] - model.log_shares[normal]).double()
+    return (maps / model.temperature.double().cpu()).numpy(), float(offset)
 
 
 def lead_contributions(model: Ensemble, classes: list[str], beats: np.ndarray) -> np.ndarray:

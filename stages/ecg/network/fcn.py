@@ -1,6 +1,5 @@
-"""The fully convolutional network of Wang, Yan and Oates (2017), alone and as an ensemble."""
+"""The fully convolutional network of Wang, Yan and Oates (2017), with a look at where in the beat a feature is."""
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -28,17 +27,18 @@ class Dropout(nn.Module):
 
 
 class FCN(nn.Module):
-    """The mean of every `pool` samples; blocks of convolution, batch norm, ReLU, dropout; mean over time; linear layer.
+    """Means of `pool` samples; blocks of convolution, batch norm, ReLU, dropout; means over time; a linear layer.
 
-    Takes n x leads x samples in mV, of any length, and returns n x classes logits. Each lead is standardised with the
-    mean and standard deviation (mV) that are stored with the weights.
+    The means are over each of `parts` parts of the beat: over one, as in the paper, it is lost where in the beat a
+    feature was. Takes n x leads x samples in mV, of any length, and returns n x classes logits. Each lead is
+    standardised with the mean and standard deviation (mV) that are stored with the weights.
     """
 
     def __init__(self, architecture: Architecture, *, leads: int, classes: int):
         super().__init__()
         self.mean = nn.Buffer(torch.zeros(leads, 1))
         self.std = nn.Buffer(torch.ones(leads, 1))
-        self.pool = nn.AvgPool1d(architecture.pool)
+        self.pool, self.parts = nn.AvgPool1d(architecture.pool), architecture.parts
         self.blocks, channels = nn.Sequential(), leads
         for n, kernel, rate in zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True):
             # The length stays, with even kernels too. A bias would be undone by the batch norm.
@@ -47,43 +47,21 @@ class FCN(nn.Module):
             convolution = nn.Conv2d(channels, n, (1, kernel), padding=(0, (kernel - 1) // 2), bias=False)
             self.blocks.extend([convolution, nn.BatchNorm2d(n), nn.ReLU(), Dropout(rate)])
             channels = n
-        self.classifier = nn.Linear(channels, classes)
+        self.classifier = nn.Linear(self.parts * channels, classes)
 
     def features(self, beats: torch.Tensor) -> torch.Tensor:
-        """Return what the classifier sees the mean over time of: n x channels x time."""
+        """Return what the classifier sees the means over time of: n x channels x steps."""
         # Channels last, as pictures of height 1: so convolutions run at the speed of matrix multiplication.
         pictures = self.pool((beats - self.mean) / self.std).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return self.blocks(pictures).squeeze(2)
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.features(beats).mean(dim=2))
+        parts = self.features(beats).tensor_split(self.parts, dim=2)
+        return self.classifier(torch.cat([part.mean(dim=2) for part in parts], dim=1))
 
-
-class Ensemble(nn.Module):
-    """FCNs that were trained apart; the mean of their logits, calibrated.
-
-    Calibrated logits are the mean divided by the temperature, plus the log of each class's share of the train split.
-    """
-
-    def __init__(self, members: list[FCN]):
-        super().__init__()
-        self.members: list[FCN] = nn.ModuleList(members)  # type: ignore[assignment]  # ModuleList is not generic
-        self.temperature = nn.Buffer(torch.ones(()))
-        self.log_shares = nn.Buffer(torch.zeros(members[0].classifier.out_features))
-
-    def forward(self, beats: torch.Tensor) -> torch.Tensor:
-        mean = torch.stack([member(beats) for member in self.members]).mean(dim=0)
-        return mean / self.temperature + self.log_shares
-
-
-@torch.no_grad()
-def logits(model: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Return n x classes logits of n x leads x samples (mV), on the CPU; dropout off."""
-    model.eval()
-    device = next(model.parameters()).device
-    return torch.cat([model(batch.to(device)).cpu() for batch in torch.as_tensor(beats).split(1024)])
-
-
-def probabilities(model: nn.Module, beats: np.ndarray) -> np.ndarray:
-    """Return n x classes softmax probabilities, float64, of n x leads x samples (mV)."""
-    return torch.softmax(logits(model, beats).double(), dim=1).numpy()
+    def evidence(self, beats: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return n x steps, whose mean over the steps is what the classifier sees times `weight`."""
+        features = self.features(beats)
+        parts, weights = features.tensor_split(self.parts, dim=2), weight.view(self.parts, -1)
+        shares = [torch.einsum("nct,c->nt", f, w) / f.shape[2] for f, w in zip(parts, weights, strict=True)]
+        return torch.cat(shares, dim=1) * features.shape[2]

@@ -9,7 +9,9 @@ from safetensors.torch import save
 from torch import nn
 
 from ecg.network.description import Description, no_model, read_description
-from ecg.network.fcn import FCN, Ensemble
+from ecg.network.ensemble import Ensemble
+from ecg.network.fcn import FCN
+from ecg.network.random_convolutions import RandomConvolutions
 
 
 def save_model(path: Path, model: nn.Module, description: Description) -> None:
@@ -38,7 +40,11 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
     with torch.device("meta"):
         shape = {"leads": len(description.leads), "classes": len(description.classes)}
         members = [FCN(description.architecture, **shape) for _ in range(description.members)]
-        model = Ensemble(members).eval()
+        pool, features = description.architecture.pool, description.architecture.random_convolutions
+        random = None
+        if features:
+            random = RandomConvolutions(pool=pool, features=features, **shape, samples=description.samples)
+        model = Ensemble(members, random).eval()
     expected = model.state_dict()
     for name in sorted(expected.keys() | state.keys()):
         form, given = ((t.dtype, *t.shape) if (t := d.get(name)) is not None else None for d in (expected, state))

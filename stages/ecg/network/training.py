@@ -1,18 +1,25 @@
-"""Training one FCN: epochs, their averaged weights, which of them is best. Arrays in, weights out."""
+"""Training one FCN, epoch by epoch, with averaged weights; and the linear layer of random convolutions."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ecg.network.fcn import FCN, logits
+from ecg.network.ensemble import logits
+from ecg.network.fcn import FCN
+from ecg.network.random_convolutions import RandomConvolutions, convolution_features
 from ecg.params import Train
 from ecg.stage.script import UsageError
+
+# Of the logistic regression on random convolutions: the inverse of its L2 penalty.
+STRENGTH = 0.001
 
 
 class Progress(NamedTuple):
@@ -48,24 +55,24 @@ def begin(model: FCN, steps: int, train: Train) -> Progress:
     return Progress(model, averaged, optimiser, schedule, torch.Generator().manual_seed(train.seed))
 
 
-def capture(progress: Progress, history: list[dict], best: dict) -> dict:
+def capture(progress: Progress, history: list[dict]) -> dict:
     """Return all that `restore` needs for a training to go on as if it had not been interrupted."""
     parts = progress._asdict()
     shuffle = parts.pop("shuffle")
     rng = {"shuffle": shuffle.get_state(), "rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
     states = {name: part.state_dict() for name, part in parts.items()}
-    return states | rng | {"history": history, "best": best}
+    return states | rng | {"history": history}
 
 
-def restore(progress: Progress, state: dict) -> tuple[list[dict], dict]:
-    """Set a training to where `capture` found it; return its history and the weights of its best epoch."""
+def restore(progress: Progress, state: dict) -> list[dict]:
+    """Set a training to where `capture` found it; return its history."""
     parts = progress._asdict()
     parts.pop("shuffle").set_state(state["shuffle"])
     for name, part in parts.items():
         part.load_state_dict(state[name])
     torch.set_rng_state(state["rng"])
     torch.cuda.set_rng_state_all(state["cuda_rng"])
-    return state["history"], state["best"]
+    return state["history"]
 
 
 def batches_of(
@@ -101,11 +108,6 @@ def train_epoch(
     return total.item() / n
 
 
-def best_epoch(history: list[dict]) -> dict:
-    """Return the row with the highest ROC AUC on val or, of equals, the lowest loss there."""
-    return max(history, key=lambda row: (row["val_roc_auc"], -row["val_loss"]))
-
-
 def fit(
     model: FCN,
     train_data: tuple[np.ndarray, np.ndarray],
@@ -115,19 +117,19 @@ def fit(
     state: dict | None = None,
     save: Callable[[dict], None] = lambda state: None,
 ) -> tuple[list[dict], dict]:
-    """Train `model` in place; return the history and the averaged weights of the best epoch.
+    """Train `model` in place; return the history and the averaged weights.
 
     The data are (beats n x leads x samples in mV, class numbers). The cross-entropy weights classes alike. The average
-    of the weights is what is judged, by `roc_auc` of n x classes probabilities and class numbers, and kept: single
-    epochs jump on few patients. After each epoch `save` is given all that a later call needs, as `state`, to go on as
-    if it had not been interrupted.
+    of the weights is what is judged, by `roc_auc` of n x classes probabilities and class numbers, and kept after the
+    last epoch: val has too few ischemic patients to choose one by. After each epoch `save` is given all that a later
+    call needs, as `state`, to go on as if it had not been interrupted.
     """
     device = model.mean.device
     beats, target = (torch.from_numpy(values).to(device) for values in train_data)
     val_beats, val_target = torch.from_numpy(val_data[0]).to(device), torch.from_numpy(val_data[1])
     weights = class_weights(target, model.classifier.out_features).to(device)
     progress = begin(model, -(-len(beats) // train.batch_size), train)
-    history, best = restore(progress, state) if state else ([], {})
+    history = restore(progress, state) if state else []
 
     def after_step() -> None:
         progress.schedule.step()
@@ -135,8 +137,6 @@ def fit(
 
     epochs = range(len(history) + 1, train.epochs + 1)
     for epoch in tqdm(epochs, "epochs", train.epochs, initial=len(history), disable=None):
-        if history and epoch - 1 - best_epoch(history)["epoch"] >= train.patience:
-            break
         batches = batches_of(beats, target, train.batch_size, progress.shuffle)
         train_loss = train_epoch(
             model, batches, progress.optimiser, weights=weights, precision=train.precision, after_step=after_step
@@ -147,7 +147,26 @@ def fit(
         val_loss = functional.cross_entropy(out, val_target, weights.cpu().double()).item()
         val_auc = roc_auc(torch.softmax(out, dim=1).numpy(), val_data[1])
         history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_roc_auc": val_auc})
-        if best_epoch(history) is history[-1]:
-            best = copy.deepcopy(progress.averaged.module.state_dict())
-        save(capture(progress, history, best))
-    return history, best
+        save(capture(progress, history))
+    return history, progress.averaged.module.state_dict()
+
+
+# Sums must not depend on how many threads there are.
+@threadpool_limits.wrap(limits=1)
+@torch.no_grad()
+def fit_linear(model: RandomConvolutions, beats: np.ndarray, target: np.ndarray) -> None:
+    """Fit the linear layer of drawn random convolutions to beats (n x leads x samples, mV) and class numbers.
+
+    A logistic regression of the standardised features that weights classes alike, its penalty strong: the features are
+    many more than the records.
+    """
+    features = convolution_features(model, beats)
+    scaler = StandardScaler(copy=False)
+    regression = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
+    regression.fit(scaler.fit_transform(features), target)
+    coefficients, intercept = regression.coef_, regression.intercept_
+    if len(coefficients) == 1:  # of two classes it gives one row, the second one's log odds
+        coefficients, intercept = (np.concatenate([-values, values]) / 2 for values in (coefficients, intercept))
+    weight = coefficients / scaler.scale_
+    model.classifier.weight.copy_(torch.from_numpy(weight))
+    model.classifier.bias.copy_(torch.from_numpy(intercept - weight @ scaler.mean_))

@@ -20,8 +20,8 @@ from ecg.stage.text import printable
 NO_PATIENT = "no patient id"
 
 COLUMNS = [
-    *("record", "source", "patient", "label", "dx", "age", "sex", "sampling_rate"),
-    *("part", "start", "samples", "sha256", "fold", "flags", "reason"),
+    *("record", "source", "patient", "label", "dx", "age", "sex", "device", "site"),
+    *("sampling_rate", "part", "start", "samples", "sha256", "fold", "flags", "reason"),
 ]
 
 

@@ -38,12 +38,14 @@ def read_ptbxl_table(where: str, columns: set[str]) -> pd.DataFrame:
 
 
 def ptbxl_patient(table: pd.DataFrame, ecg_id: int) -> dict:
-    """What PTB-XL's table tells of the patient of one recording, and of the patient's fold."""
+    """What PTB-XL's table tells of the patient of one recording, the patient's fold, and the recorder."""
     if ecg_id not in table.index or pd.isna(table.patient_id[ecg_id]):
         return {"flags": [NOT_IN_TABLE]}
     fold = table.strat_fold[ecg_id]
     # Patients are numbered, as in 15709.0.
     patient = {"patient": f"ptb-xl:{table.patient_id[ecg_id].removesuffix('.0')}"}
+    recorder = table.loc[ecg_id].reindex(["device", "site"]).dropna()
+    patient |= {name: str(value).strip().removesuffix(".0") for name, value in recorder.items()}
     return patient | {"fold": int(fold)} if np.isfinite(fold) else patient
 
 

@@ -9,7 +9,6 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from ecg.evaluation.calibration import wilson
-from ecg.evaluation.history import kept_epochs
 from ecg.evaluation.names import QUESTION_TITLES, format_interval, format_number
 from ecg.reporting.figures import CLASS_COLORS, GREY, QUESTION_STYLES, WIDTH, create_figure
 
@@ -92,11 +91,8 @@ def plot_learning_curve(history: pd.DataFrame, recordings: str) -> plt.Figure:
         loss.plot(epochs.epoch, epochs.train_loss, "--", color=GREY, label=train)
         loss.plot(epochs.epoch, epochs.val_loss, color=VAL, label=val)
         auc.plot(epochs.epoch, epochs.val_roc_auc, color=VAL)
-    kept = kept_epochs(history)
-    auc.plot(kept.epoch, kept.val_roc_auc, "o", color=VAL, ms=7, mec="white", label="kept")
     loss.set_ylabel("cross-entropy")
     auc.set(xlabel="epoch", ylabel="ROC AUC on val")
     auc.xaxis.set_major_locator(MaxNLocator(integer=True))
     loss.legend()
-    auc.legend()
     return figure

@@ -8,8 +8,8 @@ from ecg.beats.windows import beat_times
 from ecg.evaluation.answers import in_words
 from ecg.leads import LEADS, MISSING
 from ecg.network.description import Description
+from ecg.network.ensemble import Ensemble
 from ecg.network.evidence import activation_maps, lead_contributions
-from ecg.network.fcn import Ensemble
 from ecg.reporting.ecg_paper import Explanation, plot_ecg
 from ecg.reporting.figures import save_figure
 

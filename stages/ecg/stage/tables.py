@@ -13,7 +13,21 @@ CLASSES = ("normal", "ischemia", "other")
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
-    text = ("record", "source", "patient", "label", "dx", "sex", "part", "sha256", "flags", "reason", "split")
+    text = (
+        "record",
+        "source",
+        "patient",
+        "label",
+        "dx",
+        "sex",
+        "device",
+        "site",
+        "part",
+        "sha256",
+        "flags",
+        "reason",
+        "split",
+    )
     numbers = ("age", "fold", "row", "heart_rate", "noise_uv", "correlation")
     return pd.read_csv(
         path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={name: [""] for name in numbers}

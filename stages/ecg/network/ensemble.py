@@ -1,0 +1,51 @@
+"""Several networks, and random convolutions beside them, as one model with calibrated probabilities."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from ecg.network.fcn import FCN
+from ecg.network.random_convolutions import RandomConvolutions
+
+BATCH = 256  # beats that are scored at once
+# The networks are surer of themselves than the random convolutions, so with half of the mean they would decide alone.
+RANDOM_SHARE = 0.7
+
+
+class Ensemble(nn.Module):
+    """FCNs that were trained apart, and random convolutions if any; the mean of their logits, calibrated.
+
+    Calibrated logits are the mean divided by the temperature,
+    plus the log of each class's share of the train split.
+    """
+
+    def __init__(self, members: list[FCN], random: RandomConvolutions | None = None):
+        super().__init__()
+        self.members: list[FCN] = nn.ModuleList(members)  # type: ignore[assignment]  # ModuleList is not generic
+        self.random = random
+        self.temperature = nn.Buffer(torch.ones(()))
+        self.log_shares = nn.Buffer(torch.zeros(members[0].classifier.out_features))
+
+    def shares(self) -> list[tuple[FCN | RandomConvolutions, float]]:
+        """Return each part and its share of the mean."""
+        if self.random is None:
+            return [(member, 1 / len(self.members)) for member in self.members]
+        each = (1 - RANDOM_SHARE) / len(self.members)
+        return [(self.random, RANDOM_SHARE), *((member, each) for member in self.members)]
+
+    def forward(self, beats: torch.Tensor) -> torch.Tensor:
+        mean = torch.stack([share * part(beats) for part, share in self.shares()]).sum(dim=0)
+        return mean / self.temperature + self.log_shares
+
+
+@torch.no_grad()
+def logits(model: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """Return n x classes logits of n x leads x samples (mV), on the CPU; dropout off."""
+    model.eval()
+    device = next(model.parameters()).device
+    return torch.cat([model(batch.to(device)).cpu() for batch in torch.as_tensor(beats).split(BATCH)])
+
+
+def probabilities(model: nn.Module, beats: np.ndarray) -> np.ndarray:
+    """Return n x classes softmax probabilities, float64, of n x leads x samples (mV)."""
+    return torch.softmax(logits(model, beats).double(), dim=1).numpy()
