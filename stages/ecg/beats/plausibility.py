@@ -61,11 +61,10 @@ def implausible_height(beat: np.ndarray, extract: Extract) -> str:
 def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: int) -> list[str]:
     """BadRecording where leads show one wave only, a blunt one, or a QRS complex that is not at R; return flags.
 
-    `beat` is 12 x samples (mV) with R at the sample `r`; `qrs_band` are its 8 independent leads in the band of the QRS
-    complex, with R in the middle.
+    `beat` are its 8 independent leads x samples (mV) with R at the sample `r`; `qrs_band` are they in the band of the
+    QRS complex, with R in the middle.
     """
-    independent = beat[INDEPENDENT].astype(np.float64)
-    independent -= median_of(independent.T)[:, None]
+    independent = beat - median_of(beat.T)[:, None]
     # The singular values are the roots of these, and take four times as long.
     *_, second, first = np.linalg.eigvalsh(independent @ independent.T)
     if second < MIN_RANK**2 * first:
@@ -82,7 +81,6 @@ def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: i
     if shifted:
         raise BadRecording(f"leads shifted in time: no QRS complex at R in {', '.join(shifted)}")
     chest = independent[2:] / (np.linalg.norm(independent[2:], axis=1, keepdims=True) + 1e-12)
-    correlation = chest @ chest.T
-    neighbours = [[j for j in (i - 1, i + 1) if 0 <= j < 6] for i in range(6)]
-    odd = [LEADS[6 + i] for i, beside in enumerate(neighbours) if correlation[i, beside].max() < INVERTED]
+    with_next = [-1.0, *(chest[:-1] * chest[1:]).sum(axis=1), -1.0]
+    odd = [LEADS[6 + i] for i in range(6) if max(with_next[i : i + 2]) < INVERTED]
     return [f"like its neighbours upside down: {', '.join(odd)}"] if odd else []

@@ -45,7 +45,8 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
         flags.append(f"wrong checksum: {', '.join(wrong)}")
 
     if len(columns) == len(LEADS) and all(map(is_in_microvolts, signals, scales)):
-        samples, lead_flags = np.hstack(stored), list[str]()
+        # Each lead lies in contiguous memory, as here so in `median_beat`.
+        samples, lead_flags = np.concatenate([values.T for values in stored]).T, list[str]()
     else:
         highest = max(signal.per_frame for signal in signals)
         leads = {
@@ -88,8 +89,10 @@ def read_leads(header: Header, columns: list[int]) -> list[np.ndarray]:
         if set(members) & set(columns):
             frames = read_file(header, [header.signals[i] for i in members], n_frames)
             n_frames = len(frames)
-            ends = np.cumsum([header.signals[i].per_frame for i in members])
-            stored |= dict(zip(members, np.split(frames, ends[:-1], axis=1), strict=True))
+            end = 0
+            for i in members:
+                start, end = end, end + header.signals[i].per_frame
+                stored[i] = frames[:, start:end]
     # Work along contiguous memory takes half the time.
     return [np.ascontiguousarray(stored[i]) for i in columns]
 
