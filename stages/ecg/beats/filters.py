@@ -43,10 +43,10 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
 
 @lru_cache
 def band_pass(low: float, high: float, size: int, step: float, scale: float) -> np.ndarray:
-    """Return the gain (complex, as spectra are) at 0, step, 2 step … Hz of Butterworth filters run forward and backward, times `scale`.
+    """Return the gain at 0, step, 2 step … Hz of Butterworth filters run forward and backward, times `scale`.
 
-    High-pass of order 6, low-pass of order 4. The high-pass is steep, so that the beat's own lowest frequency stays and
-    ST with it; a `low` of 0 leaves it out.
+    It is complex, as the spectra are that it is multiplied with. High-pass of order 6, low-pass of order 4. The
+    high-pass is steep, so that the beat's own lowest frequency stays and ST with it; a `low` of 0 leaves it out.
     """
     square = (step * np.arange(size)) ** 2
     fourth = square * square

@@ -129,8 +129,8 @@ def signal_file(header: Header, signal: Signal) -> tuple[Path, int]:
 
     Copies from systems that know no case may be in upper or lower case, whatever the header says.
     """
-    stem, suffix = Path(signal.file).stem, Path(signal.file).suffix
-    for name in (signal.file, stem + suffix.swapcase(), signal.file.upper(), signal.file.lower()):
+    written = Path(signal.file)
+    for name in (signal.file, written.stem + written.suffix.swapcase(), signal.file.upper(), signal.file.lower()):
         path = header.path.parent / name
         try:
             size = file_size(path, header.root) - signal.offset
