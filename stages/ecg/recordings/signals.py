@@ -34,10 +34,11 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
         stored = read_leads(header, list(columns.values()))
     if stored[0].size == 0:
         raise BadRecording("no samples")
+    # A checksum is of 16 bits, and overflows as this sum does.
     wrong = [
         signal.lead
         for signal, values in zip(signals, stored, strict=True)
-        if signal.checksum is not None and (signal.checksum - int(values.sum(dtype=np.int64))) % 65536
+        if signal.checksum is not None and (signal.checksum - int(values.sum(dtype=np.int16))) % 65536
     ]
     if wrong and verify_checksums:
         raise BadRecording(f"wrong checksum: {', '.join(wrong)}")
