@@ -15,11 +15,10 @@ def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shif
     # change what is chosen or written.
     beats = cut_windows(signal, centres, wide).astype(np.float64)
     shifted = np.lib.stride_tricks.sliding_window_view(beats, len(offsets), axis=2)
-    power = np.cumsum(np.pad(np.einsum("blw,blw->bw", beats, beats), ((0, 0), (1, 0))), axis=1)
-    energy = power[:, len(offsets) :] - power[:, : -len(offsets)]
+    norm = np.sqrt(np.einsum("blsw,blsw->bs", shifted, shifted) + 1e-12)
     best = np.full(len(centres), max_shift)
     for _ in range(2):
         template = median_of(shifted[np.arange(len(beats)), :, best])
-        match = np.einsum("blsw,lw->bs", shifted, template) / np.sqrt(energy + 1e-12)
+        match = np.einsum("blsw,lw->bs", shifted, template) / norm
         best = match.argmax(axis=1)
     return centres + best - max_shift

@@ -3,11 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ecg.beats.r_peaks import smooth_rms
 from ecg.beats.statistics import rms
-from ecg.leads import INDEPENDENT
 
 SEARCH = 120  # ms from the first guess of R
 QUIET = 0.05  # share of the QRS complex's steepest slope; a slope below it is no part of the complex
@@ -29,23 +27,22 @@ class Fiducials(NamedTuple):
 
 
 def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducials:
-    """Return the fiducial points of a beat (12 x samples, mV) whose R peak lies near the sample `origin`."""
-    independent = beat[INDEPENDENT].astype(np.float64)
-    r = qrs_centre(independent, origin, sampling_rate)
-    slope = rms(np.gradient(independent, axis=1), 0)
+    """Return the fiducial points of a beat (8 independent leads x samples, mV) with its R peak near `origin`."""
+    r = qrs_centre(beat, origin, sampling_rate)
+    slope = rms(np.gradient(beat, axis=1), 0)
     onset, flags = qrs_onset(slope, r, sampling_rate), []
     if onset is None:
         onset, flags = max(r + USUAL_ONSET * sampling_rate // 1000, 0), [NO_PQ]
     return Fiducials(r, onset, pq_segment(slope, onset, sampling_rate), flags)
 
 
-def qrs_centre(independent: np.ndarray, origin: int, sampling_rate: int) -> int:
+def qrs_centre(beat: np.ndarray, origin: int, sampling_rate: int) -> int:
     """Return the sample of a beat (independent leads x samples, mV) where its sharpest part is, near `origin`.
 
     That is the top of the smoothed RMS over leads of the acceleration: of two waves of a QRS complex it is not now the
     one, now the other, and an ST segment that is higher than R does not count.
     """
-    sharp = smooth_rms(np.diff(independent, 2, axis=1), sampling_rate)
+    sharp = smooth_rms(np.diff(beat, 2, axis=1), sampling_rate)
     reach = round(SEARCH * sampling_rate / 1000)
     first = max(origin - 1 - reach, 0)
     return first + int(sharp[first : origin + reach].argmax()) + 1
@@ -61,7 +58,7 @@ def qrs_onset(slope: np.ndarray, origin: int, sampling_rate: float) -> int | Non
     quiet = slope < QUIET * slope[max(origin - near, 0) : origin + near].max()
     length = max(2, round(QUIET_FOR * sampling_rate / 1000))
     first = max(origin + round(ONSET_FROM * sampling_rate / 1000), 0)
-    runs = np.flatnonzero(sliding_window_view(quiet[first:origin], length).all(axis=1))
+    runs = np.flatnonzero(np.convolve(quiet[first:origin], np.ones(length), "valid") == length)
     return first + int(runs[-1]) + length if len(runs) else None
 
 
@@ -70,6 +67,6 @@ def pq_segment(slope: np.ndarray, onset: int, sampling_rate: float) -> np.ndarra
     length = round(PQ * sampling_rate / 1000)
     first = max(onset - round(PQ_FROM * sampling_rate / 1000), 0)
     # The beat may begin just before the QRS complex.
-    restless = sliding_window_view(slope[first : max(onset, length)], length).mean(axis=1)
+    restless = np.convolve(slope[first : max(onset, length)], np.ones(length), "valid")
     start = first + int(restless.argmin())
     return np.arange(start, start + length)

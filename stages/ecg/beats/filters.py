@@ -1,6 +1,7 @@
 """Zero-phase filters and the change of the sampling rate, all leads at once."""
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from scipy import fft
@@ -22,13 +23,13 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     # Without offset and drift the two ends meet. Every fifth sample tells where they are.
     first, last = median_of(signal[:, :pad:5].T), median_of(signal[:, -pad::5].T)
     slope = ((last - first) / (n - pad))[:, None]
-    centred = slope * ((pad - 1) / 2 - np.arange(n, dtype=np.float32))
+    padded = np.zeros((len(signal), total * down), dtype=np.float32)
+    centred = padded[:, pad : pad + n]
+    np.multiply(slope, (pad - 1) / 2 - np.arange(n, dtype=np.float32), out=centred)
     centred += signal
     centred -= first[:, None]
     reach = min(pad, n - 1)
     fade = (0.5 - 0.5 * np.cos(np.pi * np.arange(1, reach + 1) / (reach + 1))).astype(np.float32)
-    padded = np.zeros((len(signal), total * down), dtype=np.float32)
-    padded[:, pad : pad + n] = centred
     padded[:, pad - reach : pad] = centred[:, reach:0:-1] * fade
     padded[:, pad + n : pad + n + reach] = centred[:, -2 : -reach - 2 : -1] * fade[::-1]
     spectrum = fft.rfft(padded, axis=1)[:, : total * up // 2 + 1]
@@ -40,11 +41,12 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     ]
 
 
+@lru_cache
 def band_pass(low: float, high: float, size: int, step: float, scale: float) -> np.ndarray:
     """Return the gain at 0, step, 2 step … Hz of Butterworth filters run forward and backward, times `scale`.
 
-    High-pass of order 6, low-pass of order 4. The high-pass is steep, so that the beat's own lowest frequency stays and
-    ST with it; a `low` of 0 leaves it out.
+    It is complex, as the spectra are that it is multiplied with. High-pass of order 6, low-pass of order 4. The
+    high-pass is steep, so that the beat's own lowest frequency stays and ST with it; a `low` of 0 leaves it out.
     """
     square = (step * np.arange(size)) ** 2
     fourth = square * square
@@ -52,4 +54,4 @@ def band_pass(low: float, high: float, size: int, step: float, scale: float) -> 
     if low:
         twelfth = fourth * fourth * fourth
         gain *= twelfth / (twelfth + low**12)
-    return gain.astype(np.float32)
+    return gain.astype(np.complex64)

@@ -31,12 +31,12 @@ def check_leads(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> 
     """BadRecording where leads (12 x samples, int16, uV) hold too little signal; `marked` is of `mark_held`."""
     if leads.shape[1] / sampling_rate < MIN_DURATION:
         raise BadRecording(f"too short: {leads.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
-    names, low, high = np.array(LEADS), marked.min(axis=1), marked.max(axis=1)
+    low, high = marked.min(axis=1), marked.max(axis=1)
     if (low == MISSING).any():
         check_gaps(leads, marked, sampling_rate)
     for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
         if np.isin(marked[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED:
-            raise BadRecording(f"saturated lead: {names[lead]}")
+            raise BadRecording(f"saturated lead: {LEADS[lead]}")
 
 
 def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:

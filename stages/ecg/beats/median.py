@@ -165,7 +165,7 @@ def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> B
     if not comparable.any():
         raise BadRecording("too few beats: 0")
     r, alike, correlation, tie = align_and_reject(signals.smooth, peaks[comparable], extract)
-    template = median_of(cut_windows(signals.ecg, r[alike], shape))
+    template = median_of(cut_windows(signals.ecg[INDEPENDENT], r[alike], shape).astype(np.float64))
     fiducials = find_fiducials(template, -int(shape[0]), rate)
     r += fiducials.r + shape[0]
 

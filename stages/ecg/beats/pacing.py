@@ -28,6 +28,8 @@ def has_pacing_spikes(samples: np.ndarray, sampling_rate: float, r_peaks: np.nda
     # By how much a sample is above, or below, those on both sides of a spike's width.
     here, before, after = near[:, half:-half], near[:, : -2 * half], near[:, 2 * half :]
     above = np.maximum(here - np.maximum(before, after), np.minimum(before, after) - here)
+    if above.max() <= SPIKE:
+        return False
     second_lead = np.partition(np.maximum(above, 0), -2, axis=2)[:, :, -2]
     spike = median_of(second_lead.max(axis=1))
     return bool(spike > SPIKE and spike > SPIKE_OVER_REST * np.median(second_lead))

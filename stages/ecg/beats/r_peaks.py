@@ -1,6 +1,7 @@
 """QRS complexes, once for all leads: where they are, and whether there are any."""
 
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import convolve1d
@@ -20,11 +21,18 @@ MAX_VALLEY = 0.2  # of the usual sharpness, between two hills
 MAX_WIDTH = 220  # ms, of a hill at half its height
 
 
+@lru_cache
+def smoothing_window(sampling_rate: int) -> np.ndarray:
+    """Return a Hann window whose sum is 1."""
+    weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
+    return weights / weights.sum()
+
+
 def smooth_rms(signal: np.ndarray, sampling_rate: int) -> np.ndarray:
     """Return the smoothed RMS over leads of ... x leads x samples."""
-    weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
-    power = np.mean(np.square(signal), axis=-2, dtype=np.float64)
-    return np.sqrt(convolve1d(power, weights / weights.sum(), mode="constant"))
+    # A sum over leads adds them one after the other, wherever they lie in memory: it may be of single precision.
+    power = np.square(signal).sum(axis=-2) / signal.shape[-2]
+    return np.sqrt(convolve1d(power, smoothing_window(sampling_rate), mode="constant"))
 
 
 def sharpness(qrs_band: np.ndarray, sampling_rate: int) -> np.ndarray:
@@ -72,7 +80,7 @@ def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.
         detected = detected[(sharp[detected] >= BLUNT * usual) | (height >= LOW * upper(height))]
     apart = round(REFRACTORY * sampling_rate / 1000)
     # The ends count as valleys: a hill may stand at the very edge.
-    hills = find_peaks(np.pad(sharp, 1), height=MISSED * usual, distance=apart)[0] - 1
+    hills = find_peaks(np.concatenate([[0], sharp, [0]]), height=MISSED * usual, distance=apart)[0] - 1
     missed = hills[np.abs(hills[:, None] - detected).min(axis=1) >= apart]
     found = np.sort(np.concatenate([detected, missed]))
     check_qrs(sharp, found, sampling_rate)

@@ -50,7 +50,9 @@ class Header(NamedTuple):
     @property
     def sampling_rate(self) -> float:
         """The leads' samples a second, in Hz: of leads with several numbers of samples a frame, the highest."""
-        return self.frame_rate * max([s.per_frame for s in self.signals if lead_of(s.lead)], default=1)
+        # Most have one sample a frame, whatever they are called.
+        several = [s.per_frame for s in self.signals if s.per_frame > 1 and lead_of(s.lead)]
+        return self.frame_rate * max(several, default=1)
 
 
 @contextmanager

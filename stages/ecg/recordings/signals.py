@@ -34,10 +34,11 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
         stored = read_leads(header, list(columns.values()))
     if stored[0].size == 0:
         raise BadRecording("no samples")
+    # A checksum is of 16 bits, and overflows as this sum does.
     wrong = [
         signal.lead
         for signal, values in zip(signals, stored, strict=True)
-        if signal.checksum is not None and (signal.checksum - int(values.sum(dtype=np.int64))) % 65536
+        if signal.checksum is not None and (signal.checksum - int(values.sum(dtype=np.int16))) % 65536
     ]
     if wrong and verify_checksums:
         raise BadRecording(f"wrong checksum: {', '.join(wrong)}")
@@ -45,7 +46,8 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
         flags.append(f"wrong checksum: {', '.join(wrong)}")
 
     if len(columns) == len(LEADS) and all(map(is_in_microvolts, signals, scales)):
-        samples, lead_flags = np.hstack(stored), list[str]()
+        # Each lead lies in contiguous memory, as here so in `median_beat`.
+        samples, lead_flags = np.concatenate([values.T for values in stored]).T, list[str]()
     else:
         highest = max(signal.per_frame for signal in signals)
         leads = {
@@ -88,8 +90,10 @@ def read_leads(header: Header, columns: list[int]) -> list[np.ndarray]:
         if set(members) & set(columns):
             frames = read_file(header, [header.signals[i] for i in members], n_frames)
             n_frames = len(frames)
-            ends = np.cumsum([header.signals[i].per_frame for i in members])
-            stored |= dict(zip(members, np.split(frames, ends[:-1], axis=1), strict=True))
+            end = 0
+            for i in members:
+                start, end = end, end + header.signals[i].per_frame
+                stored[i] = frames[:, start:end]
     # Work along contiguous memory takes half the time.
     return [np.ascontiguousarray(stored[i]) for i in columns]
 
@@ -126,8 +130,8 @@ def signal_file(header: Header, signal: Signal) -> tuple[Path, int]:
 
     Copies from systems that know no case may be in upper or lower case, whatever the header says.
     """
-    stem, suffix = Path(signal.file).stem, Path(signal.file).suffix
-    for name in (signal.file, stem + suffix.swapcase(), signal.file.upper(), signal.file.lower()):
+    written = Path(signal.file)
+    for name in (signal.file, written.stem + written.suffix.swapcase(), signal.file.upper(), signal.file.lower()):
         path = header.path.parent / name
         try:
             size = file_size(path, header.root) - signal.offset
