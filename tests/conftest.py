@@ -9,7 +9,7 @@ import pytest
 from projects import ROOT, STAGES, run_stage, shrink
 
 from ecg.leads import LEADS
-from ecg.recordings.synthetic import healthy_heart, leads
+from ecg.recordings.hearts import healthy_heart, leads
 
 
 @pytest.fixture(scope="session")

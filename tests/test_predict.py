@@ -11,7 +11,8 @@ from conftest import ecg_signal, write_challenge
 from predict import main, predict
 
 from ecg.leads import LEADS
-from ecg.recordings.synthetic import twelve_leads, write_recordings
+from ecg.recordings.hearts import twelve_leads
+from ecg.recordings.synthetic import write_recordings
 from ecg.stage.script import run as run_script
 
 KEYS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]

@@ -7,7 +7,7 @@ from test_median import EXTRACT, every
 from ecg.beats.fiducials import pq_segment
 from ecg.beats.median import median_beat
 from ecg.beats.windows import beat_times
-from ecg.recordings.synthetic import twelve_leads
+from ecg.recordings.hearts import twelve_leads
 
 TIMES = beat_times(EXTRACT)
 # Centre and width (ms), mV in I, II, V1 - V6.

@@ -7,8 +7,8 @@ from ecg.beats.windows import beat_times
 from ecg.leads import LEADS, MISSING
 from ecg.params import read_params
 from ecg.recordings.header import read_header
+from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
 from ecg.recordings.signals import read_samples
-from ecg.recordings.synthetic import healthy_heart, leads, twelve_leads
 
 EXTRACT = read_params(ROOT / "params.yaml").extract
 TIMES = beat_times(EXTRACT)

@@ -5,7 +5,7 @@ import pytest
 from test_median import EXTRACT, HEART, PREMATURE, every, recording
 
 from ecg.beats.median import median_beat
-from ecg.recordings.synthetic import leads, twelve_leads
+from ecg.recordings.hearts import leads, twelve_leads
 
 TIMES = np.arange(5000) / 500  # s
 
