@@ -138,6 +138,19 @@ def test_commands_that_it_names_exist(page):
                 assert f'"{option}"' in script, (words[0], option)
 
 
+def test_the_table_of_experiments_has_few_columns():
+    (drop,) = {words[-1] for words in commands(README) if words[:3] == ["dvc", "exp", "show"]}
+    numbers = {f"metrics/{name}.json" for name in ("train", "evaluate", "audit")}
+    metrics = {key for path in sorted(numbers - {"metrics/train.json"}) for key in json.loads(committed(path))}
+    files = {dep for stage in STAGES.values() for dep in stage["deps"]}.union(*map(outputs, STAGES))
+    params = {
+        f"{section}.{key}" for section, model in Params.model_fields.items() for key in model.annotation.model_fields
+    }
+    columns = {"Experiment", "Created", "metrics/evaluate.json:roc_auc_val", "epochs"} | metrics | files | params
+    kept = {column for column in columns if not re.match(drop, column)}  # as DVC does
+    assert kept - {"requirements.txt"} == {"Experiment", "roc_auc"} | params
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_parameters_that_it_names_exist(page):
     sections = "|".join(Params.model_fields)
