@@ -7,9 +7,10 @@ params.yaml. Each with the training seeds 1 … N. Every run is the stages split
 params changed, in a folder below .cache/; what is finished is not run again, so an interrupted one goes on.
 
 Reads   params.yaml, data/recordings.csv, data/beats.csv, data/beats.npy
-Writes  FILE.json  the keys of metrics/evaluate.json over the pooled predictions, mean of the seeds; linear_ is
-                   the linear model of the audit
-        FILE.csv   a row for each run, for each seed's pooled predictions, and for their mean and standard deviation
+Writes  FILE.json  the keys of metrics/evaluate.json over the pooled predictions, mean of the seeds; simple_ is the
+                   strongest simple model of the audit, gain what the network is above it
+        FILE.csv   a row for each run, for each seed's pooled predictions, for their mean and standard deviation, and
+                   for each simple model
 """
 
 import argparse
@@ -23,7 +24,8 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
-from ecg.evaluation.pooling import counts_and_aucs, mean_aucs, mean_rates
+from ecg.evaluation.names import SIMPLE_MODELS, gains, say_gain, strongest_simple
+from ecg.evaluation.pooling import compare_simple, counts_and_aucs, mean_aucs, mean_rates
 from ecg.evaluation.questions import QUESTIONS
 from ecg.params import Params, read_params
 from ecg.stage import paths
@@ -33,6 +35,7 @@ from ecg.stage.tables import read_table
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
 CODE = Path("stages")
+ENDS = {"roc_auc": "", "low": "_low", "high": "_high"}
 
 
 def test_sets(over: str, folds: int, sources: list[str]) -> dict[str, dict]:
@@ -75,7 +78,7 @@ def changed_params(params: Params, split_changes: dict, seed: int) -> dict:
 
 
 def read_run(folder: Path, seed: int) -> tuple[dict, pd.DataFrame, pd.DataFrame | None]:
-    """Return a finished run's numbers, its test predictions, and for the first seed those of the linear model."""
+    """Return a finished run's numbers, its test predictions, and for the first seed those of the simple models."""
     numbers = json.loads((folder / paths.EVALUATE_METRICS).read_text(encoding="utf-8"))
     table = read_table(folder / paths.PREDICTIONS)
     test = table[table.split == "test"]
@@ -84,36 +87,36 @@ def read_run(folder: Path, seed: int) -> tuple[dict, pd.DataFrame, pd.DataFrame 
     if seed > 1:
         return row, test, None
     audit = read_table(folder / paths.AUDIT_PREDICTIONS)
-    linear = audit[audit.model == "linear"]
-    return row, test, linear.astype({column: float for column in linear if column.startswith("p_")})
+    simple = audit[audit.model.isin(SIMPLE_MODELS)]
+    return row, test, simple.astype({column: float for column in simple if column.startswith("p_")})
 
 
 def run_all(params: Params, over: str, seeds: range) -> tuple[list[dict], dict[int, list], list[pd.DataFrame]]:
-    """Run each test set with each seed where that is not done yet; return rows, predictions by seed, linear ones."""
+    """Run each test set with each seed where that is not done yet; return rows, predictions by seed, simple ones."""
     sets = test_sets(over, params.split.folds, sorted(set(read_table(paths.RECORDINGS_TABLE).source)))
     root = cache_folder("cross_validate", params.model_dump(), INPUTS)
     rows: list[dict] = []
     predictions: dict[int, list] = {seed: [] for seed in seeds}
-    linear = []
+    simple = []
     for seed, name in tqdm([(seed, name) for seed in seeds for name in sets], desc="runs", disable=None):
         folder = root / f"{over}-{quote(name, safe='')}-seed-{seed}"
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            # The linear model knows no seed.
+            # The simple models know no seed of the training.
             stages = ["split", "train", "evaluate", *(["audit"] if seed == 1 else [])]
             run_stages(folder, changed_params(params, sets[name], seed), stages)
         row = {"test": name, "seed": seed}
         if (folder / "reason").exists():
             rows.append(row | {"reason": (folder / "reason").read_text(encoding="utf-8")})
             continue
-        numbers, test, linear_test = read_run(folder, seed)
+        numbers, test, simple_test = read_run(folder, seed)
         rows.append(row | numbers)
         predictions[seed].append(test)
-        if linear_test is not None:
-            linear.append(linear_test)
-    if not linear:
+        if simple_test is not None:
+            simple.append(simple_test)
+    if not simple:
         raise UsageError("no test set could be made: " + "; ".join(f"{row['test']}: {row['reason']}" for row in rows))
-    return rows, predictions, linear
+    return rows, predictions, simple
 
 
 def parse_arguments() -> tuple[str, range, Path]:
@@ -135,7 +138,7 @@ def main() -> None:
         if not path.exists():
             raise UsageError(f"{path} is not there; run `dvc repro extract` first")
     params = read_params()
-    rows, predictions, linear = run_all(params, over, seeds)
+    rows, predictions, simple = run_all(params, over, seeds)
     runs = pd.DataFrame(rows)
     pooled = [pd.concat(tables).sort_values("record", ignore_index=True) for tables in predictions.values()]
     totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
@@ -143,21 +146,27 @@ def main() -> None:
     numbers = mean_aucs(pooled, params.evaluate)
     numbers |= {key: float(runs[key].mean()) for key in ("roc_auc_val", "threshold")} | mean_rates(pooled)
     numbers |= {key: int(totals[key][0]) for key in ("n_ischemia", "n_normal", "n_other")}
-    numbers |= {f"linear_{key}": value for key, value in mean_aucs([pd.concat(linear)], params.evaluate).items()}
+    compared = compare_simple(pooled, pd.concat(simple), params.evaluate)
+    for row in strongest_simple(compared).to_dict("records"):
+        numbers |= {f"simple_{row['question']}{end}": row[key] for key, end in ENDS.items()}
+    numbers |= gains(compared)
     numbers |= {f"{question}_std": value for question, value in totals[list(QUESTIONS)].std().items()}
     numbers |= {"runs": len(runs), "seeds": len(seeds)}
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})
-    table = pd.concat([runs, totals, pd.DataFrame(spread)], ignore_index=True).round(6)
+    simple_rows = compared.pivot(index="model", columns="question", values="roc_auc").rename("pooled, {}".format)
+    simple_rows = simple_rows.rename_axis("test").reset_index()
+    table = pd.concat([runs, totals, pd.DataFrame(spread), simple_rows], ignore_index=True).round(6)
     table = table.astype({key: "Int64" for key in table if key == "seed" or key.startswith("n_")})
     with replacing(out.with_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=False)
     print(table.to_string(index=False, na_rep=""))
     for question in QUESTIONS:
-        for prefix, model in (("", "FCN"), ("linear_", "linear")):
-            value, low, high = (numbers[f"{prefix}{question}{part}"] for part in ("", "_low", "_high"))
-            if value is not None:
-                print(f"{question}: {model} {value:.3f} ({low:.3f} – {high:.3f})")
+        value, low, high = (numbers[f"{question}{end}"] for end in ENDS.values())
+        if value is not None:
+            print(f"{question}: network {value:.3f} ({low:.3f} – {high:.3f})")
+    for row in strongest_simple(compared).to_dict("records"):
+        print(f"network {say_gain(row)}")
 
 
 if __name__ == "__main__":

@@ -56,12 +56,13 @@ def auc_with_interval(
 
 
 def auc_difference(
-    positive: np.ndarray, score: np.ndarray, other: np.ndarray, patient: np.ndarray, evaluate: Evaluate
+    positive: np.ndarray, scores: list[np.ndarray], other: np.ndarray, patient: np.ndarray, evaluate: Evaluate
 ) -> tuple[float, float, float]:
-    """Return the difference of two scores' ROC AUCs on the same records, and its 95% interval over patients."""
+    """Return the ROC AUC, mean over `scores`, minus another score's on the same records; 95% interval over patients."""
 
     def difference(weights):
-        return (roc_auc(positive, score, weights) - roc_auc(positive, other, weights))[:, None]
+        mean = np.mean([roc_auc(positive, score, weights) for score in scores], axis=0)
+        return (mean - roc_auc(positive, other, weights))[:, None]
 
     ((low, high),) = bootstrap_intervals(difference, positive, patient, evaluate)
     return float(difference(np.ones((1, len(positive))))[0, 0]), float(low), float(high)

@@ -53,6 +53,16 @@ def strongest_simple(audit: pd.DataFrame) -> pd.DataFrame:
     return simple.loc[simple.groupby("question", sort=False).roc_auc.idxmax()]
 
 
+def gains(audit: pd.DataFrame) -> dict[str, float]:
+    """Return the network's gain over the strongest simple model and its interval, by gain, gain_low … of a question."""
+    numbers = {}
+    for row in strongest_simple(audit).to_dict("records"):
+        name = row["question"].replace("roc_auc", "gain")
+        numbers |= {name: row["network_minus_model"]}
+        numbers |= {f"{name}_{end}": row[f"difference_{end}"] for end in ("low", "high")}
+    return numbers
+
+
 def say_gain(row: Mapping) -> str:
     """Say in words by how much the network is above the strongest simple model, a row of `strongest_simple`."""
     low, high = format_number(row["difference_low"]), format_number(row["difference_high"])

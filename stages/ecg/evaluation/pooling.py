@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ecg.evaluation.bootstrap import auc_with_interval
+from ecg.evaluation.bootstrap import auc_difference, auc_with_interval
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import roc_auc
 from ecg.params import Evaluate
@@ -33,6 +33,27 @@ def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
             scores = [score for _, score, _ in selected]
             numbers |= zip(keys, auc_with_interval(positive, scores, patient, evaluate), strict=True)
     return numbers
+
+
+def compare_simple(tables: list[pd.DataFrame], simple: pd.DataFrame, evaluate: Evaluate) -> pd.DataFrame:
+    """Return, as in metrics/audit.csv, how each simple model answers each question, and how the network compares.
+
+    `tables` as in `mean_aucs`; `simple` holds the same records for each `model`.
+    """
+    rows = []
+    for model, scored in simple.groupby("model", sort=False):
+        scored = scored.sort_values("record", ignore_index=True)
+        for question in QUESTIONS:
+            positive, score, patient = select_question(scored, question)
+            if positive.all():
+                continue
+            scores = [select_question(table, question)[1] for table in tables]
+            row = {"model": model, "question": question}
+            row |= zip(("roc_auc", "low", "high"), auc_with_interval(positive, [score], patient, evaluate), strict=True)
+            difference = auc_difference(positive, scores, score, patient, evaluate)
+            row |= zip(("network_minus_model", "difference_low", "difference_high"), difference, strict=True)
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def mean_rates(tables: list[pd.DataFrame]) -> dict:

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
 from ecg.evaluation.bootstrap import auc_difference, auc_row, bootstrap_intervals
-from ecg.evaluation.names import strongest_simple
+from ecg.evaluation.names import gains
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import delong, roc_auc
 from ecg.params import Audit, Evaluate
@@ -106,7 +106,7 @@ def auc_rows(model: str, scored: pd.DataFrame, network: pd.DataFrame, evaluate: 
         if model != "network" and "value" in row:
             positive, score, patient = select_question(scored, question)
             others = select_question(network, question)[1]
-            difference = auc_difference(positive, others, score, patient, evaluate)
+            difference = auc_difference(positive, [others], score, patient, evaluate)
             row |= zip(("network_minus_model", "difference_low", "difference_high"), difference, strict=True)
             row["p_delong"] = delong(positive, others, score)[1]
         rows.append(row)
@@ -177,9 +177,5 @@ def summarise(
 def headline(summary: pd.DataFrame) -> dict:
     """Return the numbers of metrics/audit.json: ROC AUCs against normal, and of each question the network's gain."""
     rows = summary[summary.question.isin(["roc_auc", "source"])].set_index("model")
-    numbers = {**rows.roc_auc}
-    for row in strongest_simple(summary).to_dict("records"):
-        name = row["question"].replace("roc_auc", "gain")
-        numbers |= {name: row["network_minus_model"]}
-        numbers |= {f"{name}_{end}": row[f"difference_{end}"] for end in ("low", "high")}
+    numbers = {**rows.roc_auc, **gains(summary)}
     return {name: None if pd.isna(value) else value for name, value in numbers.items()}
