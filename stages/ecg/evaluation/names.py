@@ -55,7 +55,7 @@ def strongest_simple(audit: pd.DataFrame) -> pd.DataFrame:
 
 def gains(audit: pd.DataFrame) -> dict[str, float]:
     """Return the network's gain over the strongest simple model and its interval, by gain, gain_low … of a question."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for row in strongest_simple(audit).to_dict("records"):
         name = row["question"].replace("roc_auc", "gain")
         numbers |= {name: row["network_minus_model"]}
