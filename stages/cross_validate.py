@@ -15,13 +15,10 @@ Writes  FILE.json  the keys of metrics/evaluate.json over the pooled predictions
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
-import yaml
 from tqdm import tqdm
 
 from ecg.evaluation.names import SIMPLE_MODELS, gains, say_gain, strongest_simple
@@ -30,11 +27,11 @@ from ecg.evaluation.questions import QUESTIONS
 from ecg.params import Params, read_params
 from ecg.stage import paths
 from ecg.stage.files import cache_folder, replacing, write_json
+from ecg.stage.runs import run_stages
 from ecg.stage.script import UsageError, run
 from ecg.stage.tables import read_table
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
-CODE = Path("stages")
 ENDS = {"roc_auc": "", "low": "_low", "high": "_high"}
 
 
@@ -48,25 +45,6 @@ def test_sets(over: str, folds: int, sources: list[str]) -> dict[str, dict]:
         f"fold-{fold}": {"holdout_source": "", "test_fold": fold, "val_fold": (fold - 2) % folds + 1}
         for fold in range(1, folds + 1)
     }
-
-
-def run_stages(folder: Path, params: dict, stages: list[str]) -> None:
-    """Run stages in `folder`, which appears when all went well; a split that cannot be made leaves its reason there."""
-    with replacing(folder) as partial:
-        for name in ("data", "metrics"):
-            (partial / name).mkdir(parents=True)
-        for path in (CODE, *INPUTS):
-            (partial / path).symlink_to(path.absolute())
-        (partial / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-        for stage in stages:
-            command = [sys.executable, f"stages/{stage}.py"]
-            done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False)
-            if done.returncode and stage == "split":
-                (partial / "reason").write_text(done.stderr.strip(), encoding="utf-8")
-                return
-            if done.returncode:
-                lines = done.stderr.strip().splitlines() or [f"{stage}: exit status {done.returncode}"]
-                raise UsageError(f"{folder.name}: {lines[-1]}")
 
 
 def changed_params(params: Params, split_changes: dict, seed: int) -> dict:
@@ -104,7 +82,7 @@ def run_all(params: Params, over: str, seeds: range) -> tuple[list[dict], dict[i
             folder.parent.mkdir(parents=True, exist_ok=True)
             # The simple models know no seed of the training.
             stages = ["split", "train", "evaluate", *(["audit"] if seed == 1 else [])]
-            run_stages(folder, changed_params(params, sets[name], seed), stages)
+            run_stages(folder, changed_params(params, sets[name], seed), stages, INPUTS)
         row = {"test": name, "seed": seed}
         if (folder / "reason").exists():
             rows.append(row | {"reason": (folder / "reason").read_text(encoding="utf-8")})

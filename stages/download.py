@@ -1,4 +1,4 @@
-"""Bring the recordings of one source, or of several archives, into one store.
+"""Bring the recordings of one source into one store.
 
 Reads   the source that `download.source` names
 Writes  data/recordings/     the samples of every usable recording (see ecg/stage/store.py)

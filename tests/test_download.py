@@ -186,6 +186,73 @@ def test_records_of_the_same_name_are_told_apart(project):
     assert list(table.source) == ["archive"] * 3
 
 
+def two_archives(project):
+    """PTB-XL's layout with a table, and headers: recordings of the same names, patients of the same numbers."""
+    folder = "records500/00000"
+    for i, patient in enumerate((7, 7, 8), start=1):
+        write_challenge(project / "ptb-xl" / folder, f"{i:05d}_hr", SAMPLES + np.int16(i), dx=None)
+        with write_challenge(project / "ours", f"{i:05d}_hr", SAMPLES - np.int16(i), dx="164861001").open(
+            "a"
+        ) as header:
+            header.write(f"# Patient: {patient}\n")
+    ptbxl_table(
+        project / "ptb-xl" / "ptbxl_database.csv",
+        (1, 2, 3),
+        patient_id=["7.0", "7.0", "8.0"],
+        scp_codes="{'NORM': 100.0, 'SR': 0.0}",
+        heart_axis=["", "MID", "LAD"],
+        age=60,
+        sex=0,
+        filename_hr=[f"{folder}/{i:05d}_hr" for i in (1, 2, 3)],
+        filename_lr="",
+    )
+    return from_directory(project, "[ptb-xl, ours]").set_index("record")
+
+
+def test_patients_of_two_archives_are_different_patients(project):
+    table = two_archives(project)
+    assert table.patient.to_dict() == {
+        "ptb-xl/00000/00001_hr": "ptb-xl:7",
+        "ptb-xl/00000/00002_hr": "ptb-xl:7",
+        "ptb-xl/00000/00003_hr": "ptb-xl:8",
+        "ours/00001_hr": "ours:7",
+        "ours/00002_hr": "ours:7",
+        "ours/00003_hr": "ours:8",
+    }
+    assert list(table.label) == ["normal", "normal", "other"] + ["ischemia"] * 3
+    assert list(table.fold) == ["3"] * 3 + [""] * 3
+
+
+def test_archives_whose_headers_name_one_source_share_its_patients(project):
+    for i, archive in enumerate("ab"):
+        with write_challenge(project / archive, archive, SAMPLES + np.int16(i)).open("a") as header:
+            header.write("# Patient: 17\n# Source: us\n")
+    assert list(from_directory(project, "[a, b]").patient) == ["us:17"] * 2
+
+
+def test_a_waveform_that_is_in_two_archives_is_of_one_patient(project):
+    for archive, record, patient in [("a", "r", 1), ("a", "s", 1), ("b", "r", 1)]:
+        samples = SAMPLES // 2 if record == "s" else SAMPLES
+        with write_challenge(project / archive, record, samples).open("a") as header:
+            header.write(f"# Patient: {patient}\n")
+    table = from_directory(project, "[a, b]").set_index("record")
+    assert set(table.patient) == {"a:1"}
+    assert table["flags"]["b/r"] == "same waveform as a/r"
+
+
+def test_the_summary_counts_by_archive(project, capsys):
+    write_challenge(project / "ours", "nodx", SAMPLES, dx=None)
+    write_challenge(project / "ours", "alone", -SAMPLES)
+    two_archives(project)
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "8 recordings found, 7 kept: 3 ischemia, 3 normal, 1 other; 5 patients; 1 refused: 1 no Dx",
+        "  ours: 5 recordings found, 4 kept: 3 ischemia, 1 normal; 3 patients; 1 refused: 1 no Dx",
+        "  ptb-xl: 3 recordings found, 3 kept: 2 normal, 1 other; 2 patients",
+    ]
+    assert "1 recordings count as patients of their own: no patient id (1 ours)" in said.err
+
+
 def test_store_is_cut_into_parts(project, monkeypatch):
     for i in range(5):
         write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i))

@@ -34,6 +34,8 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
         ("lr: 0.003", "lr: .nan", ["train.lr"]),
         ("detector: neurokit", "detector: mine", ["extract.detector is 'mine'", "'pantompkins1985'"]),
         ("/versions/1\n", "\n", ["download.kaggle.0", "ischemia-dataset"]),
+        ("directory: ''", "directory: 5", ["download.directory", " is 5", "string", "list"]),
+        ("directory: ''", "directory: [a, 5]", ["download.directory", " is 5", "string"]),
         ("download:", "download: [", ["no YAML"]),
         ("download:", "downlod:", ["downlod is not a parameter", "download is missing"]),
     ],

@@ -52,6 +52,21 @@ def test_given_folds_are_kept_and_shared_by_the_patient():
     np.testing.assert_array_equal(fold[1::4], given[::4])
 
 
+def test_an_archive_without_folds_is_dealt_beside_one_with_them():
+    table = records(600)
+    # PTB-XL's patients, and as many of another archive.
+    ours = np.arange(600) >= 300
+    table["patient"] = np.where(ours, "ours:", "ptb-xl:") + table.patient
+    table["source"] = np.where(ours, "ours", "ptb-xl")
+    given = np.where(ours, np.nan, pd.factorize(table.patient)[0] % 10 + 1.0)
+    table["fold"] = fold_of(table, given)
+    np.testing.assert_array_equal(table.fold[~ours], given[~ours])
+    assert (table.groupby("patient").fold.nunique() == 1).all()
+    assert table[ours].fold.value_counts().between(20, 40).all() and table[ours].fold.nunique() == 10
+    ischemic = table[ours & (table.label == "ischemia")]
+    assert ischemic.fold.nunique() == 10
+
+
 def test_ten_given_folds_make_five():
     table = pd.DataFrame({"patient": [str(i) for i in range(10)], "source": "a", "label": "normal"})
     np.testing.assert_array_equal(fold_of(table, np.arange(1.0, 11), folds=5), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5])

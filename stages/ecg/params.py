@@ -71,7 +71,7 @@ class Extract(Section):
 class Split(Section):
     folds: Annotated[int, Field(ge=3)]
     val_fold: Positive
-    test_fold: Positive
+    test_fold: Annotated[int, Field(ge=0, lt=2**31)]
     holdout_source: str
     seed: Seed
 

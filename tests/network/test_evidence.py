@@ -4,8 +4,8 @@ import torch
 from test_fcn import small_model
 
 from ecg.evaluation.questions import ischemia_score
-from ecg.network.evidence import activation_maps, lead_contributions
 from ecg.network.ensemble import logits, probabilities
+from ecg.network.evidence import activation_maps, lead_contributions
 
 CLASSES = ["normal", "ischemia", "other"]
 BEATS = np.random.default_rng(1).normal(size=(5, 3, 51)).astype(np.float32)

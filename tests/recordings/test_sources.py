@@ -10,9 +10,10 @@ from ecg.stage.script import UsageError
 SAMPLES = ecg_signal(2)
 
 
-def of_directory(project, folder):
-    """The recordings of a folder, by name."""
-    download = read_params(project / "params.yaml").download.model_copy(update={"directory": str(folder)})
+def of_directory(project, *folders):
+    """The recordings of a folder or several, by name."""
+    directory = [str(folder) for folder in folders] if len(folders) > 1 else str(folders[0])
+    download = read_params(project / "params.yaml").download.model_copy(update={"directory": directory})
     return {recording.record: recording for recording in from_directory(download)[0]}
 
 
@@ -121,3 +122,53 @@ def test_the_home_folder(project, monkeypatch):
     assert list(of_directory(project, "~/my data (1)")) == ["r"]
     with pytest.raises(UsageError, match="no such folder"):
         of_directory(project, "~nobody-of-this-name/data")
+
+
+def test_archives_of_different_layouts_together(project):
+    ptbxl(project / "ptb-xl")
+    for name in ("r", "00001_hr"):
+        write_challenge(project / "ours" / "2020", name, SAMPLES)
+    recordings = of_directory(project, project / "ptb-xl", project / "ours")
+    # Where both have a name, the archive's name stands before its path.
+    assert list(recordings) == [
+        *("ptb-xl/00000/00001_hr", "00002_hr", "00003_hr", "00004_hr"),
+        *("ours/2020/00001_hr", "r"),
+    ]
+    assert [recording.known["source"] for recording in recordings.values()] == ["ptb-xl"] * 4 + ["ours"] * 2
+    assert recordings["ptb-xl/00000/00001_hr"].known["patient"] == "ptb-xl:1"
+    assert recordings["ours/2020/00001_hr"].known == {"source": "ours"}
+    # Links may not lead from one archive into the other.
+    assert {recording.root for recording in recordings.values()} == {project / "ptb-xl", project / "ours"}
+
+
+def test_a_list_of_one_is_that_folder(project):
+    write_challenge(project / "x" / "deeper", "r", SAMPLES)
+    write_challenge(project / "x", "r", SAMPLES)
+    download = read_params(project / "params.yaml").download
+    found = [from_directory(download.model_copy(update={"directory": given})) for given in ("x", ["x"])]
+    assert found[0] == found[1]
+    assert {recording.record for recording in found[0][0]} == {"deeper/r", "r"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (("a", "nowhere"), "'{}/nowhere': no such folder"),
+        (("a", "empty"), "no recordings found: no .hea, .mat or .dat file in {}/empty"),
+        (("a", ""), "download.directory is ['a', '']; for download.source=directory it names a folder, or several"),
+        (("a", "./b/../a"), "download.directory names one folder twice: {0}/a and {0}/b/../a"),
+        (("a", "link"), "download.directory names one folder twice: {0}/a and {0}/link"),
+        (("a/c", "b", "a"), "download.directory names a folder and one inside it: {0}/a/c and {0}/a"),
+        (("link", "a/c"), "download.directory names a folder and one inside it: {0}/link and {0}/a/c"),
+        (("a/c", "b/c"), "two folders called 'c', which would be one source: {0}/a/c and {0}/b/c; rename one"),
+    ],
+)
+def test_archives_that_are_not_there_or_not_apart(project, folders, words):
+    for folder in ("a", "a/c", "b", "b/c"):
+        write_challenge(project / folder, folder.replace("/", "-"), SAMPLES)
+    (project / "empty").mkdir()
+    (project / "link").symlink_to("a")
+    with pytest.raises(UsageError) as caught:
+        of_directory(project, *folders)
+    assert str(caught.value).endswith(words.format(project))
+    assert "\n" not in str(caught.value)
