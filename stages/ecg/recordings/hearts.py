@@ -154,5 +154,4 @@ BESIDE = {hypertrophy: 0.5, infarct: 0.35}
 
 def abnormal(waves: dict, rng: np.random.Generator) -> dict:
     """Give the heart a disease that is not ischemia, some of them with ST and T changes of their own."""
-    kind = list(OTHERS)[rng.choice(len(OTHERS), p=list(OTHERS.values()))]
-    return kind(waves, rng)
+    return list(OTHERS)[rng.choice(len(OTHERS), p=list(OTHERS.values()))](waves, rng)
