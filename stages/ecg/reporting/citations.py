@@ -15,7 +15,11 @@ CHALLENGES = [
     "Will two do? Varying dimensions in electrocardiography: the PhysioNet/Computing in Cardiology Challenge 2021. "
     "Computing in Cardiology 48. doi:10.23919/CinC53138.2021.9662687",
 ]
-CITATIONS = {"ptb-xl": [PTB_XL]} | dict.fromkeys(
+RESTORED = (
+    "ptb-xl-more: recordings of PTB-XL, restored from copies that had been band-passed (0.5 – 40 Hz) and scaled by "
+    "lead: the gains are about 1% off, in a few leads more"
+)
+CITATIONS = {"ptb-xl": [PTB_XL], "ptb-xl-more": [PTB_XL, RESTORED]} | dict.fromkeys(
     ("cpsc", "cpsc-extra", "incart", "ptb", "georgia", "chapman-ningbo"), CHALLENGES
 )
 

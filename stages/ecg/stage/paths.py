@@ -13,6 +13,8 @@ PREDICTIONS = Path("data/predictions.csv")
 ACTIVATION = Path("data/activation.npy")
 AUDIT_PREDICTIONS = Path("data/audit.csv")
 ONNX = Path("data/model.onnx")
+# In git: trained on real recordings, each with its card.
+MODELS = Path("models")
 
 TRAIN_METRICS = Path("metrics/train.json")
 EVALUATE_METRICS = Path("metrics/evaluate.json")

@@ -13,16 +13,17 @@ from ecg.stage.script import UsageError
 CODE = Path("stages")
 
 
-def run_stages(folder: Path, params: dict, stages: list[str], inputs: Iterable[Path]) -> None:
+def run_stages(folder: Path, params: dict, stages: list[str], inputs: Iterable[Path] = (), root: Path = Path()) -> None:
     """Run stages on inputs in `folder`, which appears when all went well; a split that cannot be made leaves a reason.
 
-    The inputs and the code are links to those of the current folder.
+    The inputs, below `root`, and the code are links.
     """
     with replacing(folder) as partial:
         for name in ("data", "metrics"):
             (partial / name).mkdir(parents=True)
-        for path in (CODE, *inputs):
-            (partial / path).symlink_to(path.absolute())
+        (partial / CODE).symlink_to(CODE.absolute())
+        for path in inputs:
+            (partial / path).symlink_to((root / path).absolute())
         (partial / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
         for stage in stages:
             command = [sys.executable, f"stages/{stage}.py"]
