@@ -30,7 +30,7 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
         ("test_fold: 10", "test_fold: 9", ["val_fold and test_fold are both 9"]),
         ("test_fold: 10", "test_fold: 11", ["at most 10"]),
         ("low_pass: 40.0", "low_pass: 125", ["below half the sampling_rate 250"]),
-        ("  - 128\n", "", ["2 filters, 3 kernels"]),
+        ("  - 64\n", "", ["2 filters, 3 kernels"]),
         ("lr: 0.003", "lr: .nan", ["train.lr"]),
         ("detector: neurokit", "detector: mine", ["extract.detector is 'mine'", "'pantompkins1985'"]),
         ("/versions/1\n", "\n", ["download.kaggle.0", "ischemia-dataset"]),
