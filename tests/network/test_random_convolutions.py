@@ -134,7 +134,9 @@ def test_the_seed_decides_what_is_drawn_and_threads_do_not():
 @pytest.mark.parametrize("features", [84 * 6, 9996])
 def test_the_features_are_those_of_aeon(features):
     """A development test: aeon wants other versions of numba and numpy than this project has."""
-    aeon = pytest.importorskip("aeon", reason="aeon is not installed: the features are held to its MiniRocket where it is")
+    aeon = pytest.importorskip(
+        "aeon", reason="aeon is not installed: the features are held to its MiniRocket where it is"
+    )
     from aeon.transformations.collection.convolution_based import MiniRocket
 
     assert aeon
