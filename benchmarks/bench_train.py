@@ -49,7 +49,7 @@ def flops_of_step(train, samples):
     for i, (n, kernel) in enumerate(zip(train.filters, train.kernels, strict=True)):
         total += (2 if i == 0 else 3) * 2 * channels * n * kernel * time_steps
         channels = n
-    return train.batch_size * (total + 3 * 2 * channels * len(CLASSES))
+    return train.batch_size * (total + 3 * 2 * channels * train.parts * len(CLASSES))
 
 
 def plain_network(train):
@@ -142,7 +142,7 @@ def bench(repeats, precision=None):
     }
     if device.type == "cuda":
         beats, target = made(20_000, samples)
-        long = train.model_copy(update={"epochs": 20, "patience": 20})
+        long = train.model_copy(update={"epochs": 20})
         start = time.perf_counter()
         fit(model, (beats, target), (beats[:2000], target[:2000]), lambda scores, target: 0.5, long)
         result["seconds_20000_beats_20_epochs"] = time.perf_counter() - start

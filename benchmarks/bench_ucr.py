@@ -52,7 +52,9 @@ def read_split(path):
     return table[:, None, 1:].astype(np.float32), table[:, 0]
 
 
-PAPER = Architecture(filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, pool=1)
+PAPER = Architecture(
+    filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, pool=1, parts=1, random_convolutions=0
+)
 
 
 def find_data_sets(folder):

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind, format_number
+from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind, format_number, say_gain, strongest_simple
 from ecg.evaluation.questions import ischemia_score
 from ecg.network.description import Description, read_description
-from ecg.params import read_params
+from ecg.params import MIN_STEPS, read_params
 from ecg.reporting import tables
 from ecg.reporting.citations import cite_sources
 from ecg.reporting.curves import plot_learning_curve, plot_precision_recall, plot_reliability, plot_roc
@@ -37,7 +37,9 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
     architecture, times = description.architecture, beat_times(description.extract)
     # A step of a map is as many samples as the network saw as one.
     steps = times[: architecture.pool * activation.shape[1]].reshape(-1, architecture.pool).mean(axis=1)
-    reach = architecture.pool * (1 + sum(kernel - 1 for kernel in architecture.kernels))
+    step = 1000 * architecture.pool / description.extract.sampling_rate
+    # Random convolutions are dilated as far as the beat is long.
+    widest = activation.shape[1] - (activation.shape[1] - 1) % (MIN_STEPS - 1)
     members = {name: (test.label == name).to_numpy() for name in CLASSES if (test.label == name).any()}
     maps = {name: activation[rows].mean(axis=0, dtype=np.float64) for name, rows in members.items()}
 
@@ -57,7 +59,8 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
         "steps": steps,
         "shares": tables.evidence_shares(maps["ischemia"], steps),
         "peak": steps[maps["ischemia"].argmax()],
-        "reach": reach * 1000 / description.extract.sampling_rate,
+        "reach": step * (1 + sum(kernel - 1 for kernel in architecture.kernels)),
+        "random_reach": (MIN_STEPS * step, widest * step) if architecture.random_convolutions else None,
         "means": means,
         "errors": errors,
     }
@@ -103,6 +106,7 @@ def main() -> None:
         "calibration": tables.measure_table(scores, tables.CALIBRATION),
         "confusion": tables.confusion_table(confusion, description.classes),
         "evidence": evidence,
+        "gains": [say_gain(row) for row in strongest_simple(audit).to_dict("records")],
         "counts": counts,
         "totals": counts.iloc[-1].to_dict(),
         "refused": refused,

@@ -386,6 +386,8 @@ def test_ptbxl_layout(project):
         heart_axis=["", "LAD", "", "ALAD", "MID"],
         age=[56, 300, 1, 50, 50],
         sex=[0, 1, 0, 0, 0],
+        device=["AT-6", "CS100", "AT-6", "AT-6", "AT-6"],
+        site=[0.0, None, 1.0, 1.0, 22.0],
         filename_lr=[f"{folder}/{i:05d}_lr" for i in (1, 2, 4, 5, 6)],
         filename_hr="",
     )
@@ -396,6 +398,9 @@ def test_ptbxl_layout(project):
     assert (list(table.age[:2]), list(table.sex[:2])) == (["56", "90"], ["male", "female"])
     assert list(table.sampling_rate) == ["100"] * 5
     assert list(table.reason) == ["", "", "no Dx", "", ""]
+    # Not in the table: no recorder either.
+    assert list(table.device) == ["AT-6", "CS100", "", "AT-6", "AT-6"]
+    assert list(table.site) == ["0", "", "", "1", "22"]
 
 
 def test_synthetic_source_is_the_same_for_the_same_seed(project):

@@ -17,6 +17,8 @@ from projects import STAGES, differences, outputs, run_stage
 from safetensors import safe_open
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
+from ecg.evaluation.names import SIMPLE_MODELS
+
 SICK_OR_NORMAL = ["ischemia", "normal"]
 
 
@@ -131,14 +133,14 @@ def test_audit_can_be_recomputed(finished):
         aucs[model, "roc_auc_vs_other"] = roc_auc_score(
             ill[rows.label != "normal"], p.p_ischemia[rows.label != "normal"]
         )
-    names = {"fcn", "not_normal", "source", "age_sex", "heart_rate", "quality", "st_t", "linear"}
+    names = {"network", "not_normal", *SIMPLE_MODELS, "source", "age_sex", "heart_rate", "quality"}
     assert {model for model, _ in aucs} == names | {"permuted-1", "permuted-2", "permuted-3"}
     for row in summary[summary.model.isin(names)].itertuples():
         assert row.roc_auc == pytest.approx(aucs[row.model, row.question], abs=1e-8), row
         if row.question == "roc_auc":
             assert numbers[row.model] == row.roc_auc
     evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
-    assert numbers["fcn"] == evaluated["roc_auc"]
+    assert numbers["network"] == evaluated["roc_auc"]
     permuted = np.mean([aucs[f"permuted-{n}", "roc_auc"] for n in (1, 2, 3)])
     assert numbers["permuted"] == pytest.approx(permuted, abs=1e-8)
 
@@ -154,9 +156,8 @@ def test_model_describes_itself(finished):
         description = json.loads(file.metadata()["description"])
     params = yaml.safe_load((finished / "params.yaml").read_text())
     assert description["extract"] == params["extract"]
-    assert description["architecture"] == {
-        key: params["train"][key] for key in ("filters", "kernels", "dropout", "pool")
-    }
+    keys = ("filters", "kernels", "dropout", "pool", "parts", "random_convolutions")
+    assert description["architecture"] == {key: params["train"][key] for key in keys}
     assert description["members"] == 2
     assert description["threshold"] == json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
     assert description["classes"] == ["normal", "ischemia", "other"]

@@ -32,7 +32,7 @@ def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_
     for folder in folders:
         shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".cache", "__pycache__"))
         params = yaml.safe_load((folder / "params.yaml").read_text())
-        params["train"] |= {"epochs": 40, "patience": 40}
+        params["train"] |= {"epochs": 40}
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         for name in ("data/model.safetensors", "data/history.csv", "metrics/train.json"):
             (folder / name).unlink()

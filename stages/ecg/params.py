@@ -102,6 +102,15 @@ class Architecture(Section):
         return self
 
 
+def check_steps(architecture: Architecture, samples: int) -> None:
+    """Raise ValueError where beats of so many samples have too few steps for an architecture."""
+    steps = samples // architecture.pool
+    if steps < MIN_STEPS:
+        raise ValueError(f"pool {architecture.pool} leaves {steps} steps of the beat, at least {MIN_STEPS} are needed")
+    if architecture.parts > steps:
+        raise ValueError(f"parts is {architecture.parts}; the beat has {steps} steps")
+
+
 class Train(Architecture):
     members: Positive
     epochs: Positive
@@ -135,12 +144,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def beat_has_steps_enough(self):
-        window = self.extract.window_end - self.extract.window_start
-        steps = int(window * self.extract.sampling_rate / 1000) // self.train.pool
-        if steps < MIN_STEPS:
-            raise ValueError(f"train.pool {self.train.pool} leaves {steps} steps of the beat, at least {MIN_STEPS}")
-        if self.train.parts > steps:
-            raise ValueError(f"train.parts is {self.train.parts}; the beat has {steps} steps")
+        before, after = -self.extract.window_start, self.extract.window_end
+        samples = sum(time * self.extract.sampling_rate // 1000 for time in (before, after)) + 1
+        try:
+            check_steps(self.train, samples)
+        except ValueError as error:
+            raise ValueError(f"train.{error}") from None
         return self
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from ecg.evaluation.bootstrap import auc_with_interval, bootstrap_intervals, resample_patients
+from ecg.evaluation.bootstrap import auc_difference, auc_with_interval, bootstrap_intervals, resample_patients
 from ecg.params import Evaluate
 
 
@@ -48,3 +49,24 @@ def test_rates_have_the_spread_of_a_binomial():
     ((low, high),) = bootstrap_intervals(share, np.zeros(200), np.arange(200), Evaluate(bootstrap=4000, seed=0))
     assert low == pytest.approx(0.8 - 1.96 * 0.0283, abs=0.008)
     assert high == pytest.approx(0.8 + 1.96 * 0.0283, abs=0.008)
+
+
+def test_the_gain_is_paired_and_over_patients():
+    # 30 ischemic and 50 other patients of two recordings each; the second score is the first one with noise.
+    rng = np.random.default_rng(3)
+    positive, patient = np.repeat(np.arange(80) < 30, 2), np.repeat(np.arange(80), 2)
+    score = np.repeat(rng.normal(np.arange(80) < 30, 1), 2)
+    other = score + rng.normal(0, 0.7, 160)
+    found = auc_difference(positive, score, other, patient, Evaluate(bootstrap=4000, seed=0))
+    assert found[0] == pytest.approx(roc_auc_score(positive, score) - roc_auc_score(positive, other), abs=1e-9)
+    gains = []
+    for _ in range(1000):
+        people = np.concatenate([rng.choice(30, 30), 30 + rng.choice(50, 50)])
+        rows = np.concatenate([2 * people, 2 * people + 1])
+        aucs = [roc_auc_score(positive[rows], values[rows]) for values in (score, other)]
+        gains.append(aucs[0] - aucs[1])
+    np.testing.assert_allclose(found[1:], np.percentile(gains, [2.5, 97.5]), atol=0.006)
+    # Apart, the two scores have wider intervals than their difference.
+    _, low, high = auc_with_interval(positive, [score], patient, Evaluate(bootstrap=4000, seed=0))
+    assert high - low > 1.3 * (found[2] - found[1])
+    assert auc_difference(positive, score, score, patient, Evaluate(bootstrap=100, seed=0)) == (0, 0, 0)

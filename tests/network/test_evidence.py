@@ -17,17 +17,28 @@ def log_odds(model, beats):
     return np.log(score / (1 - score))
 
 
-@pytest.mark.parametrize("pool", [1, 2])
-def test_a_map_adds_up_to_the_log_odds_of_the_score(pool):
-    model = small_model(classes=3, pool=pool)
+@pytest.mark.parametrize("random_convolutions", [0, 84 * 5])
+@pytest.mark.parametrize(("pool", "parts"), [(1, 1), (1, 10), (2, 3)])
+def test_a_map_adds_up_to_the_log_odds_of_the_score(pool, parts, random_convolutions):
+    model = small_model(classes=3, pool=pool, parts=parts, random_convolutions=random_convolutions)
     model.log_shares += torch.tensor([-0.5, -1.0, -2.0])
     maps, constant = activation_maps(model, CLASSES, BEATS)
     assert maps.shape == (5, 51 // pool)
     np.testing.assert_allclose(maps.mean(axis=1) + constant, log_odds(model, BEATS), rtol=1e-4, atol=1e-5)
 
 
+@torch.no_grad()
+def test_the_evidence_of_each_part_of_the_model_is_that_of_its_classifier():
+    model, beats = small_model(classes=3, random_convolutions=84 * 40), torch.from_numpy(BEATS)
+    for part in (model.random, model.members[0]):
+        for weight, bias, expected in zip(*part.classifier.parameters(), part(beats).T, strict=True):
+            found = part.evidence(beats, weight)
+            assert found.shape == (5, 25)
+            torch.testing.assert_close(found.mean(dim=1) + bias, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_map_is_high_where_the_evidence_is():
-    model = small_model(classes=3, pool=1)
+    model = small_model(classes=3, pool=1, parts=1)
     quiet = np.zeros((1, 3, 200), np.float32)
     bump = quiet.copy()
     bump[:, :, 120:130] = 5

@@ -5,25 +5,35 @@ from torch import nn
 
 from ecg.network.ensemble import Ensemble, probabilities
 from ecg.network.fcn import FCN, Dropout
+from ecg.network.random_convolutions import RandomConvolutions, draw
 from ecg.params import Architecture
 
-ARCHITECTURE = {"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "pool": 2}
+ARCHITECTURE = {
+    **{"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "pool": 2},
+    **{"parts": 3, "random_convolutions": 0},
+}
 
 
-def small_model(leads: int = 3, classes: int = 2, **changes) -> Ensemble:
+def small_model(leads: int = 3, classes: int = 2, samples: int = 51, **changes) -> Ensemble:
+    """Two networks, with random convolutions for beats of so many samples where the changes say so."""
     torch.manual_seed(0)
-    members = [FCN(Architecture(**ARCHITECTURE | changes), leads=leads, classes=classes) for _ in range(2)]
+    architecture, shape = Architecture(**ARCHITECTURE | changes), {"leads": leads, "classes": classes}
+    members = [FCN(architecture, **shape) for _ in range(2)]
     for member in members:
         member.mean.normal_()
-    model = Ensemble(members)
+    random = None
+    if features := architecture.random_convolutions:
+        rng = np.random.default_rng(0)
+        random = RandomConvolutions(pool=architecture.pool, features=features, **shape, samples=samples)
+        draw(random, rng.normal(size=(20, leads, samples)).astype(np.float32), rng)
+    model = Ensemble(members, random)
     model.temperature.fill_(1.7)
     return model.eval()
 
 
 def test_shape_and_size_of_the_paper():
-    model = FCN(
-        Architecture(filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0, 0, 0], pool=1), leads=12, classes=3
-    )
+    paper = {"filters": [128, 256, 128], "dropout": [0, 0, 0], "pool": 1, "parts": 1}
+    model = FCN(Architecture(**ARCHITECTURE | paper), leads=12, classes=3)
     weights = 12 * 128 * 8 + 128 * 256 * 5 + 256 * 128 * 3 + 2 * (128 + 256 + 128) + 3 * 129
     assert sum(p.numel() for p in model.parameters()) == weights
     for length in (188, 60, 375):
@@ -31,7 +41,7 @@ def test_shape_and_size_of_the_paper():
 
 
 def test_it_is_the_network_of_one_dimensional_layers():
-    model = small_model(leads=12).members[0]
+    model = small_model(leads=12, parts=1).members[0]
     layers = {name: module for name, module in model.blocks.named_modules() if isinstance(module, nn.Conv2d)}
     beats = torch.randn(4, 12, 188)
     x = nn.functional.avg_pool1d((beats - model.mean) / model.std, 2)
@@ -41,6 +51,24 @@ def test_it_is_the_network_of_one_dimensional_layers():
         x = nn.functional.relu(x / np.sqrt(1 + 1e-5))  # a batch norm that has seen nothing yet
     torch.testing.assert_close(model(beats), model.classifier(x.mean(dim=2)))
     torch.testing.assert_close(model.features(beats), x)
+
+
+def test_the_classifier_sees_the_mean_of_each_part_of_the_beat():
+    # 25 steps in three parts: the first is the longer one.
+    model, beats = small_model().members[0], torch.randn(4, 3, 51)
+    features = model.features(beats)
+    means = [features[:, :, start:end].mean(dim=2) for start, end in ((0, 9), (9, 17), (17, 25))]
+    torch.testing.assert_close(model(beats), model.classifier(torch.cat(means, dim=1)))
+
+
+def test_only_parts_tell_where_in_the_beat_something_is():
+    bump = torch.zeros(2, 3, 200)
+    bump[0, :, 40:50] = bump[1, :, 140:150] = 1
+    for parts, told in ((1, False), (10, True)):
+        model = small_model(pool=1, parts=parts).members[0]
+        model.mean.zero_()  # so that the zeros at the ends of the beat are like those round the bump
+        early, late = model(bump)
+        assert torch.allclose(early, late, atol=1e-6) != told
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.999])
@@ -85,6 +113,12 @@ def test_ensemble_is_the_mean_of_its_members_at_its_temperature():
     one, two = (member(beats) for member in model.members)
     model.log_shares += torch.tensor([-0.1, -2.3])
     torch.testing.assert_close(model(beats), (one + two) / 2 / 1.7 + torch.tensor([-0.1, -2.3]))
+
+
+def test_random_convolutions_have_most_of_the_say():
+    model, beats = small_model(random_convolutions=84 * 3), torch.randn(4, 3, 51)
+    one, two = (member(beats) for member in model.members)
+    torch.testing.assert_close(model(beats), (0.7 * model.random(beats) + 0.15 * one + 0.15 * two) / 1.7)
 
 
 def test_probabilities_add_up_and_do_not_depend_on_the_batch():

@@ -43,12 +43,22 @@ def refused(path) -> str:
     return str(error.value)
 
 
-def test_saved_model_comes_back_with_its_description(tmp_path):
+@pytest.mark.parametrize("random_convolutions", [0, 84 * 2])
+def test_saved_model_comes_back_with_its_description(tmp_path, random_convolutions):
     beats = np.random.default_rng(0).normal(size=(5, 12, 188)).astype(np.float32)
-    save_model(tmp_path / "m.safetensors", small_model(12), Description(**DESCRIPTION))
+    saved = small_model(12, samples=188, random_convolutions=random_convolutions)
+    says = DESCRIPTION | {"architecture": ARCHITECTURE | {"random_convolutions": random_convolutions}}
+    save_model(tmp_path / "m.safetensors", saved, Description(**says))
     model, description = load_model(tmp_path / "m.safetensors")
-    assert description.model_dump() == DESCRIPTION
-    np.testing.assert_array_equal(probabilities(model, beats), probabilities(small_model(12), beats))
+    assert description.model_dump() == says
+    np.testing.assert_array_equal(probabilities(model, beats), probabilities(saved, beats))
+
+
+def test_a_file_from_before_a_parameter_was_added_is_refused_by_its_name(tmp_path):
+    old = {key: ARCHITECTURE[key] for key in ("filters", "kernels", "dropout", "pool")}
+    write_with(tmp_path / "m.safetensors", DESCRIPTION | {"architecture": old})
+    reason = refused(tmp_path / "m.safetensors")
+    assert reason.endswith("architecture.parts is missing; architecture.random_convolutions is missing")
 
 
 def test_saved_bytes_are_the_same_each_time(tmp_path):
@@ -98,7 +108,12 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
         ({"architecture": ARCHITECTURE | {"filters": [16, 10**9, 8]}}, "its architecture has"),
         ({"architecture": ARCHITECTURE | {"filters": [16, 10**30, 8]}}, "less than"),
         ({"architecture": ARCHITECTURE | {"kernels": [8, 10**9, 3]}}, "its architecture has"),
-        ({"architecture": ARCHITECTURE | {"pool": 95 * 2}}, "Output size is too small"),
+        ({"architecture": ARCHITECTURE | {"pool": 95 * 2}}, "pool 190 leaves 0 steps of the beat, at least 9"),
+        ({"architecture": ARCHITECTURE | {"pool": 20, "parts": 10}}, "parts is 10; the beat has 9 steps"),
+        ({"architecture": ARCHITECTURE | {"random_convolutions": 84}}, "'random.classifier.bias' is None"),
+        ({"architecture": ARCHITECTURE | {"random_convolutions": 100}}, "multiple of 84"),
+        ({"architecture": ARCHITECTURE | {"random_convolutions": 84 * 10**9}}, "less than or equal to 16800"),
+        ({"architecture": ARCHITECTURE | {"parts": 10**9}}, "parts is 1000000000; the beat has 94 steps"),
         ({"architecture": ARCHITECTURE | {"pool": 10**30}}, "less than"),
         ({"architecture": {key: [1] * 10_000 for key in ("filters", "kernels")}}, "dropout is missing"),
         ({"architecture": {key: [0] * 10_000 for key in ("filters", "kernels", "dropout")} | {"pool": 1}}, "filters"),

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from ecg.evaluation.questions import scores_against_normal
 from ecg.evaluation.roc import roc_auc
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
 from ecg.network.ensemble import probabilities
 from ecg.network.fcn import FCN
-from ecg.network.training import best_epoch, class_weights, fit, standardise
+from ecg.network.random_convolutions import RandomConvolutions, convolution_features, draw
+from ecg.network.training import STRENGTH, class_weights, fit, fit_linear, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -17,9 +20,10 @@ TRAIN = Train(
     kernels=[8, 3],
     dropout=[0.1, 0.1],
     pool=1,
+    parts=3,
+    random_convolutions=0,
     members=1,
     epochs=6,
-    patience=6,
     batch_size=16,
     precision="float32",
     lr=0.003,
@@ -51,32 +55,33 @@ def trained(train, val, state=None, save=lambda state: None, **changes):
     standardise(model, train[0])
     history, weights = fit(model, train, val, headline_auc, TRAIN.model_copy(update=changes), state, save)
     model.load_state_dict(weights)
-    return model, history, best_epoch(history)
+    return model, history
 
 
 def test_it_learns_what_is_there_and_nothing_else():
-    model, history, _ = trained(beats(240, 0), beats(90, 1))
+    model, history = trained(beats(240, 0), beats(90, 1))
     fresh, target = beats(300, 2)
     assert headline_auc(probabilities(model, fresh), target) > 0.97
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
     x, target = beats(240, 0)
-    blind, _, _ = trained((x, np.random.default_rng(9).permutation(target)), beats(90, 1))
+    blind, _ = trained((x, np.random.default_rng(9).permutation(target)), beats(90, 1))
     fresh, target = beats(600, 2, signal=0)
     assert headline_auc(probabilities(blind, fresh), target) == pytest.approx(0.5, abs=0.1)
 
 
-def test_what_is_kept_is_the_best_epoch_on_val():
-    val = beats(90, 1, signal=0.3)
-    model, history, best = trained(beats(240, 0, signal=0.3), val)
-    assert best["val_roc_auc"] == max(row["val_roc_auc"] for row in history)
-    assert headline_auc(probabilities(model, val[0]), val[1]) == pytest.approx(best["val_roc_auc"], abs=1e-9)
-
-
-def test_patience_stops_early():
-    _, history, best = trained(beats(240, 0, signal=0.3), beats(90, 1, signal=0.3), epochs=40, patience=2)
-    assert len(history) < 40
-    assert len(history) - best["epoch"] == 2
+def test_what_is_kept_is_the_average_of_the_last_epoch_whatever_val_says():
+    train, val = beats(240, 0, signal=0.3), beats(90, 1, signal=0.3)
+    model, history = trained(train, val)
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert headline_auc(probabilities(model, val[0]), val[1]) == pytest.approx(history[-1]["val_roc_auc"], abs=1e-9)
+    # Epochs that do worse and worse are kept as well.
+    other, worse = trained(train, (val[0], np.random.default_rng(3).permutation(val[1])))
+    assert [row["val_roc_auc"] for row in worse] != [row["val_roc_auc"] for row in history]
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in model.state_dict().items())
+    # After six epochs the average has a memory of those before.
+    last, _ = trained(train, val, average=0.0)
+    assert not torch.allclose(last.classifier.weight, model.classifier.weight)
 
 
 def test_divergence_is_said_in_one_line():
@@ -113,7 +118,7 @@ def test_headline_auc_by_hand():
 
 def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(tmp_path):
     train, val, path = beats(60, 0), beats(30, 1), tmp_path / "run/member-1"
-    whole, history, best = trained(train, val, save=lambda state: None)
+    whole, history = trained(train, val, save=lambda state: None)
 
     def stop_after_three(state):
         write_checkpoint(path, state)
@@ -124,17 +129,33 @@ def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(tmp_path):
         trained(train, val, save=stop_after_three)
     state = read_checkpoint(path)
     torch.rand(7)  # the random numbers go on where they were, whatever was drawn since
-    again, same_history, same_best = trained(train, val, state=state, save=lambda state: write_checkpoint(path, state))
-    assert (same_history, same_best) == (history, best)
+    again, same_history = trained(train, val, state=state, save=lambda state: write_checkpoint(path, state))
+    assert same_history == history
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in whole.state_dict().items())
     # Finished already: nothing is left to do.
-    _, same_history, _ = trained(train, val, state=read_checkpoint(path), save=pytest.fail)
+    _, same_history = trained(train, val, state=read_checkpoint(path), save=pytest.fail)
     assert same_history == history
 
 
 def test_bf16_is_coarser_and_learns():
-    exact, _, _ = trained(beats(60, 0), beats(30, 1), epochs=2)
-    coarse, history, _ = trained(beats(60, 0), beats(30, 1), epochs=2, precision="bf16")
+    exact, _ = trained(beats(60, 0), beats(30, 1), epochs=2)
+    coarse, history = trained(beats(60, 0), beats(30, 1), epochs=2, precision="bf16")
     near = [(a - b).abs().max() for a, b in zip(exact.parameters(), coarse.parameters(), strict=True)]
     assert 0 < max(near) < 0.02
     assert history[-1]["train_loss"] < 1.2
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_linear_layer_of_random_convolutions_is_a_logistic_regression(classes):
+    x, target = beats(60, 0)
+    target = np.minimum(target, classes - 1)
+    model = RandomConvolutions(pool=1, features=84 * 4, leads=12, classes=classes, samples=60)
+    draw(model, x, np.random.default_rng(0))
+    fit_linear(model, x, target)
+    seen = StandardScaler().fit(features := convolution_features(model, x))
+    expected = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=10_000, tol=1e-10)
+    expected.fit(seen.transform(features), target)
+    fresh = beats(40, 1)[0]
+    p = expected.predict_proba(seen.transform(convolution_features(model, fresh)))
+    np.testing.assert_allclose(probabilities(model, fresh), p, atol=2e-4)
+    assert p.std() > 0.05

@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,6 +12,19 @@ def test_a_patient_without_a_fold_stays_that_patient():
         {"patient": "ptb-xl:10"},
         {"flags": [NOT_IN_TABLE]},
         {"flags": [NOT_IN_TABLE]},
+    ]
+
+
+def test_device_and_site_are_told_where_the_table_has_them():
+    table = pd.DataFrame({"patient_id": ["1.0", "2.0", None, "4.0"], "strat_fold": 3}, index=[1, 2, 3, 4])
+    table["device"] = ["AT-6 C 5.5 ", "CS-12   E", "CS-12", None]
+    table["site"] = [0.0, 12.0, 1.0, np.nan]
+    recorders = [{key: ptbxl_patient(table, i).get(key) for key in ("device", "site")} for i in (1, 2, 3, 4)]
+    assert recorders == [
+        {"device": "AT-6 C 5.5", "site": "0"},
+        {"device": "CS-12   E", "site": "12"},
+        {"device": None, "site": None},
+        {"device": None, "site": None},
     ]
 
 

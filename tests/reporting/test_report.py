@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import run_stage
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")
@@ -50,6 +52,10 @@ def shown(value, low, high):
     return f"{value:.3f} ({low:.3f} – {high:.3f})"
 
 
+def signed(*values):
+    return shown(*values).replace("-", "−")
+
+
 @pytest.fixture(scope="module")
 def texts(finished):
     return tuple((finished / "metrics" / name).read_text() for name in OUTPUTS[:2])
@@ -59,7 +65,7 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
     numbers = json.loads((finished / "metrics/evaluate.json").read_text())
     scores = pd.read_csv(finished / "metrics/evaluate.csv").set_index("measure")
     groups = pd.read_csv(finished / "metrics/subgroups.csv")
-    audit = pd.read_csv(finished / "metrics/audit.csv").query("model == 'linear'")
+    audit = pd.read_csv(finished / "metrics/audit.csv").query("model == 'logistic'")
     page, card = texts
     assert f'<span class="value">{numbers["roc_auc"]:.3f}</span>' in page
     for text in texts:
@@ -69,7 +75,8 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
             counts = [str(row.n_ischemia), str(row.n_normal)]
             assert any(found[1:] == [*counts, shown(row.roc_auc, row.low, row.high)] for found in rows), row
         for row in audit.itertuples():
-            assert any(found[2:3] == [shown(row.roc_auc, row.low, row.high)] for found in rows), row
+            gain = signed(row.network_minus_model, row.difference_low, row.difference_high)
+            assert any(found[2:4] == [shown(row.roc_auc, row.low, row.high), gain] for found in rows), row
     for key in ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other"):
         value, low, high = (numbers[f"{key}{end}"] for end in ("", "_low", "_high"))
         assert f"{value:.3f} <small>{low:.3f} – {high:.3f}</small>" in page
@@ -182,6 +189,43 @@ def test_the_page_says_where_the_evidence_lies(finished, tmp_path):
     page, card = written(copy)
     assert "the QRS complex says more. 0% of the evidence for ischemia lies in ST–T" in " ".join(page.split())
     assert "0% lies in ST–T, which is 52% of the beat, and 100% in the QRS complex" in card
+
+
+def test_the_audit_says_whether_the_network_shows_a_gain(finished, tmp_path):
+    copy = copied(finished, tmp_path / "copy")
+    audit = pd.read_csv(copy / "metrics/audit.csv")
+    simple = audit.model.isin(["logistic", "trees", "random_convolutions", "st_t"])
+    audit.loc[simple, ["network_minus_model", "difference_low", "difference_high"]] = [0.01, -0.02, 0.03]
+    audit.loc[audit.model == "trees", ["roc_auc", "difference_low"]] = [0.9995, 0.005]
+    audit.loc[(audit.model == "trees") & (audit.question == "roc_auc_vs_rest"), "roc_auc"] = 0
+    audit.loc[(audit.model == "st_t") & (audit.question == "roc_auc_vs_rest"), "roc_auc"] = 1
+    # It beats all, and is no simple model.
+    audit.loc[audit.model == "age_sex", "roc_auc"] = 1
+    audit.to_csv(copy / "metrics/audit.csv", index=False)
+    page, card = written(copy)
+    expected = [
+        "against normal 0.010 (0.005 – 0.030) over extra trees on the beat: a gain",
+        "against all others 0.010 (−0.020 – 0.030) over ST, T and QRS measurements: no gain shown",
+        "against other 0.010 (0.005 – 0.030) over extra trees on the beat: a gain",
+    ]
+    assert re.findall(r"^<li>(against .*)</li>$", page, re.M) == expected
+    assert re.findall(r"^- (against .*)$", card, re.M) == expected
+
+
+def test_the_page_says_what_a_point_of_the_map_takes_in(finished, tmp_path, texts):
+    # Kernels of 8 and 3 of every second sample at 250 Hz: 10 steps of 8 ms. 81 steps: 9 to 81 of them.
+    sees = "a point takes in 80 ms of the beat for the networks"
+    assert f"{sees}, and between 72 and 648 ms for the random convolutions." in texts[0]
+    copy = copied(finished, tmp_path / "copy")
+    with safe_open(copy / "data/model.safetensors", framework="numpy") as file:
+        description = json.loads(file.metadata()["description"])
+    description["architecture"]["random_convolutions"] = 0
+    save_file({"x": np.zeros(1)}, copy / "data/model.safetensors", {"description": json.dumps(description)})
+    page, card = written(copy)
+    assert f"{sees}." in page
+    for text in (page, card):
+        assert "andom convolutions," not in text.replace("random convolutions of the beat", "")
+        assert "MiniRocket" not in text
 
 
 def test_no_script_no_network_and_ids_of_its_own(texts):

@@ -38,10 +38,13 @@ def test_precision_at_given_recalls():
 
 def test_the_audit_comes_in_the_order_of_its_figure():
     audit = pd.DataFrame({"model": list(reversed(MODEL_TITLES)), "question": "roc_auc", "reason": "none"})
-    audit = audit.assign(roc_auc=np.nan, low=np.nan, high=np.nan, fcn_minus_model=0.1, p_delong=[1e-9] * 9 + [0.25])
+    n = len(audit) - 1
+    gain = {"network_minus_model": [0.1] * n + [np.nan], "difference_low": -0.05, "difference_high": 0.2}
+    audit = audit.assign(roc_auc=np.nan, low=np.nan, high=np.nan, p_delong=[1e-9] * n + [0.25], **gain)
     table = tables.audit_table(audit)
     assert table.who.tolist() == list(MODEL_TITLES.values())
-    assert table.p.tolist() == ["0.250"] + ["< 0.001"] * 9
+    assert table.p.tolist() == ["0.250"] + ["< 0.001"] * n
+    assert table["network minus this"].tolist() == [""] + ["0.100 (−0.050 – 0.200)"] * n
 
 
 def test_evidence_in_each_part_of_the_beat():

@@ -1,1 +1,1 @@
-"""The FCN, its training, its checkpoints, its description of itself, what it looks at."""
+"""The FCN and random convolutions, their training, its checkpoints, its description of itself, what it looks at."""

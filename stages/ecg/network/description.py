@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from ecg.beats.windows import beat_offsets
 from ecg.leads import LEADS
-from ecg.params import Architecture, Extract, Fraction, Positive, Section, explain
+from ecg.params import Architecture, Extract, Fraction, Positive, Section, check_steps, explain
 from ecg.stage.script import UsageError
 from ecg.stage.tables import CLASSES
 
@@ -38,6 +38,7 @@ class Description(Section, extra="ignore"):
         expected = len(beat_offsets(self.extract))
         if self.samples != expected:
             raise ValueError(f"samples {self.samples} must be {expected}, by its window and sampling rate")
+        check_steps(self.architecture, self.samples)
         return self
 
 

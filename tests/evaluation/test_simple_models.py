@@ -1,0 +1,153 @@
+"""The audit's models: what they are given, how their strength is chosen, and what is said of the network's gain."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecg.evaluation.names import SIMPLE_MODELS, say_gain, strongest_simple
+from ecg.evaluation.simple_models import (
+    STRENGTHS,
+    auc_rows,
+    build_models,
+    classify,
+    headline,
+    logistic_of_best_strength,
+    standardised_logistic,
+)
+from ecg.params import Audit, Evaluate
+
+AUDIT, EVALUATE = Audit(components=5, permutations=2, seed=1), Evaluate(bootstrap=100, seed=1)
+ROW = {"question": "roc_auc_vs_other", "model": "trees"}
+
+
+def records(n: int = 240) -> tuple[pd.DataFrame, np.ndarray]:
+    """Two recordings a patient, a third of the patients in test; numbers that tell the label a little."""
+    rng = np.random.default_rng(0)
+    patients = np.arange(n) // 2
+    table = pd.DataFrame({"record": np.arange(n).astype(str), "patient": patients.astype(str), "source": "s"})
+    sick = rng.random(n // 2) < 0.4
+    table["label"] = np.where(sick, "ischemia", "normal")[patients]
+    table["split"] = np.where(patients % 3 == 0, "test", "train")
+    table = table.assign(age=np.nan, sex="", device="", site="", noise_uv=5.0, n_used=9, n_beats=10, heart_rate=70.0)
+    return table, rng.normal(0, 1, (n, 30)) + rng.normal(0, 1, (n // 2, 30))[patients] + 0.4 * sick[patients, None]
+
+
+def test_the_strength_is_chosen_on_train_with_patients_kept_apart():
+    table, seen = records()
+    train = table[table.split == "train"].reset_index(drop=True)
+    search = logistic_of_best_strength(train, AUDIT)
+    left = []
+    for fitted, left_out in search.cv:
+        assert not set(train.patient[fitted]) & set(train.patient[left_out])
+        left += left_out.tolist()
+        assert train.label[left_out].nunique() == 2
+    assert sorted(left) == list(range(len(train)))
+    x, y = seen[(table.split == "train").to_numpy()], train.label.to_numpy()
+    search.fit(x, y)
+    # The same by hand: the likelihood of patients who were left out, the mean over the folds.
+    losses = []
+    for strength in STRENGTHS:
+        each = []
+        for fitted, left_out in search.cv:
+            model = standardised_logistic(strength).fit(x[fitted], y[fitted])
+            p = model.predict_proba(x[left_out])
+            each.append(-np.log(p[np.arange(len(p)), np.searchsorted(model.classes_, y[left_out])]).mean())
+        losses.append(np.mean(each))
+    assert search.best_params_ == {"logisticregression__C": STRENGTHS[int(np.argmin(losses))]}
+    again = logistic_of_best_strength(train, AUDIT)
+    assert all(
+        np.array_equal(a, b)
+        for one, two in zip(search.cv, again.cv, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def test_test_records_change_neither_the_strength_nor_a_probability():
+    table, seen = records()
+    train, test = (table.split == "train").to_numpy(), (table.split == "test").to_numpy()
+    labels = table.label[train].to_numpy()
+    beats = {"flat": seen, "convolutions": seen[:, :9], "st_t": seen[:, :4]}
+    models = build_models(table, beats, AUDIT)
+    assert set(SIMPLE_MODELS) < set(models)
+    # Other labels and twice as many test records.
+    more = pd.concat([table, table[test].assign(label="normal")], ignore_index=True)
+    rows = np.r_[np.arange(len(table)), np.flatnonzero(test)]
+    others = build_models(more, {name: values[rows] for name, values in beats.items()}, AUDIT)
+    for name in SIMPLE_MODELS:
+        features, model, _ = models[name]
+        found = classify(model, features, labels, train, test)["p_ischemia"]
+        features, other, _ = others[name]
+        wide = classify(other, features, labels, (more.split == "train").to_numpy(), (more.split == "test").to_numpy())
+        np.testing.assert_array_equal(wide["p_ischemia"][: len(found)], found)
+    assert models["logistic"][1].best_params_ == others["logistic"][1].best_params_
+
+
+@pytest.mark.parametrize(
+    ("device", "site", "lack"), [("", "", "no recording has device or site"), ("AT-6", "", ""), ("", "3", "")]
+)
+def test_the_recorder_is_asked_where_the_data_tell_it(device, site, lack):
+    table, seen = records()
+    first = table.index % 2 == 0
+    table = table.assign(device=np.where(first, device, ""), site=np.where(first, site, ""))
+    features, model, said = build_models(table, {"flat": seen, "convolutions": seen, "st_t": seen}, AUDIT)["recorder"]
+    assert said == lack
+    if lack:
+        assert features is None
+    else:
+        train, test = (table.split == "train").to_numpy(), (table.split == "test").to_numpy()
+        p = classify(model, features, table.label[train].to_numpy(), train, test)["p_ischemia"]
+        assert len(np.unique(p)) == 2
+
+
+def audit() -> pd.DataFrame:
+    """Two simple models and a stronger one that is not simple, two questions."""
+    rows = [
+        *(("network", "roc_auc", 0.95), ("logistic", "roc_auc", 0.9), ("trees", "roc_auc", 0.93)),
+        *(("network", "roc_auc_vs_other", 0.8), ("logistic", "roc_auc_vs_other", 0.75)),
+        *(("trees", "roc_auc_vs_other", 0.7), ("age_sex", "roc_auc", 0.99), ("trees", "roc_auc_vs_rest", np.nan)),
+    ]
+    table = pd.DataFrame(rows, columns=["model", "question", "roc_auc"])
+    table["network_minus_model"] = np.where(table.question == "roc_auc", 0.95, 0.8) - table.roc_auc
+    return table.assign(difference_low=table.network_minus_model - 0.03, difference_high=1.0)
+
+
+def test_the_strongest_simple_model_of_each_question():
+    found = strongest_simple(audit())
+    assert list(zip(found.question, found.model, strict=True)) == [
+        ("roc_auc", "trees"),
+        ("roc_auc_vs_other", "logistic"),
+    ]
+    numbers = headline(audit())
+    assert numbers["gain"] == pytest.approx(0.02)
+    assert numbers["gain_low"] == pytest.approx(-0.01)
+    assert numbers["gain_vs_other"] == pytest.approx(0.05)
+    assert numbers["network"] == 0.95
+    assert "gain_vs_rest" not in numbers
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "said"),
+    [
+        (0.05, 0.01, 0.09, "0.050 (0.010 – 0.090) over extra trees on the beat: a gain"),
+        (0.05, -0.01, 0.09, "0.050 (−0.010 – 0.090) over extra trees on the beat: no gain shown"),
+        (-0.02, -0.05, 0.01, "−0.020 (−0.050 – 0.010) over extra trees on the beat: no gain shown"),
+        (-0.05, -0.09, -0.01, "−0.050 (−0.090 – −0.010) over extra trees on the beat: a loss"),
+        (0.0, 0.0, 0.0, "0.000 (0.000 – 0.000) over extra trees on the beat: no gain shown"),
+    ],
+)
+def test_a_gain_is_said_where_the_whole_interval_is_above_nothing(difference, low, high, said):
+    row = ROW | {"network_minus_model": difference, "difference_low": low, "difference_high": high}
+    assert say_gain(row) == f"against other {said}"
+
+
+def test_the_network_is_set_beside_a_model_on_the_same_records():
+    table, seen = records()
+    sick = (table.label == "ischemia").to_numpy()
+    score = 1 / (1 + np.exp(-seen.mean(axis=1)))
+    network = table.assign(p_ischemia=np.where(sick, 0.9, 0.1), p_normal=np.where(sick, 0.1, 0.9))
+    model = table.assign(p_ischemia=score, p_normal=1 - score)
+    row, *_ = auc_rows("trees", model, network, EVALUATE)
+    assert row["network_minus_model"] == pytest.approx(1 - row["value"])
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx((1 - row["high"], 1 - row["low"]))
+    assert row["p_delong"] < 0.05
+    assert "network_minus_model" not in auc_rows("network", network, network, EVALUATE)[0]
