@@ -1,8 +1,9 @@
 """Score recordings with the trained model: a command, not a stage. The model file is all that it needs.
 
     python stages/predict.py RECORD... [--json | --csv FILE] [--plot DIR] [--model FILE]
+                             [--sampling-rate HZ] [--units UNITS] [--leads NAMES]
 
-RECORD is a WFDB record with or without its suffix, a Challenge .mat, or a folder in which all records are found. Each
+RECORD is a WFDB record with or without its suffix, a file of another format, or a folder in which all are found. Each
 is scored, or refused with the reason; a refused one never has a score. Without an option, a line for each is printed.
 Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable model.
 
@@ -26,13 +27,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat, median_beat
+from ecg.beats.plausibility import compare_heart_rates
 from ecg.evaluation.answers import answer, in_words
 from ecg.evaluation.names import SYNTHETIC, data_kind
 from ecg.leads import BadRecording, find_leads, to_microvolts
 from ecg.network.description import Description, read_description
 from ecg.params import Extract
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
+from ecg.recordings.read import read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile, find_named
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ecg.network.fcn import Ensemble
 
 BATCH = 20  # recordings
+TOLD = {"sampling-rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
 COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
 
 
@@ -58,11 +60,13 @@ class Reading(NamedTuple):
 def read(recording: RecordingFile, extract: Extract) -> Reading:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
-        header = read_header(recording.header, recording.root)
-        samples, flags = read_samples(header)
+        ecg = read_ecg(recording.header, recording.root, told=recording.known["labels"])
+        samples, flags = twelve_leads(ecg)
     except BadRecording as error:
         return Reading(MedianBeat(None, reason=str(error)), [])
-    return Reading(median_beat(samples, header.sampling_rate, extract), flags, samples, header.sampling_rate)
+    beat = median_beat(samples, ecg.sampling_rate, extract)
+    flags += compare_heart_rates(beat.heart_rate, ecg.heart_rate)
+    return Reading(beat, flags, samples, ecg.sampling_rate)
 
 
 def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list[Reading]:
@@ -149,9 +153,12 @@ def main() -> None:
     output.add_argument("--csv", type=Path, metavar="FILE", help="one row a recording")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="one PNG a recording: the beat and what speaks for it")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
+    for name, said in TOLD.items():
+        parser.add_argument(f"--{name}", help=f"of CSV, TSV and NPY, where labels.csv does not tell it: {said}")
     options = parser.parse_args()
+    told = {name: given for name in ("sampling_rate", "units", "leads") if (given := getattr(options, name))}
     try:
-        recordings = find_named(options.records)
+        recordings = find_named(options.records, told)
     except UsageError as error:
         parser.error(f"RECORD is {error}")
     description = read_description(options.model)
