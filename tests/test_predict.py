@@ -154,10 +154,10 @@ def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
     done = run("in/upper.HEA", "in/ecg.csv")
     assert done.returncode == 3
     assert done.stdout.splitlines()[0].startswith("upper: no ischemia")
-    assert done.stdout.splitlines()[1].startswith("ecg.csv: refused: no WFDB record (.hea with .dat or .mat);")
+    assert done.stdout.splitlines()[1].startswith("ecg.csv: refused: no ECG file: ")
     done = run("in")
     assert done.returncode == 0 and done.stdout.startswith("upper: no ischemia")
-    assert "predict: warning: 1 files in in are no WFDB records: .csv 1\n" in done.stderr
+    assert "predict: warning: 1 files in in are no recordings: .csv 1\n" in done.stderr
     assert run(".").stdout.startswith("upper: no ischemia")
 
 
@@ -166,7 +166,7 @@ def test_usage(run, tmp_path):
     for arguments, said in [
         ([], "RECORD"),
         (["absent"], "RECORD is absent: no such record or folder"),
-        (["empty"], "RECORD is empty: no .hea, .mat or .dat file in that folder"),
+        (["empty"], "RECORD is empty: no recording in that folder"),
         (["x", "--json", "--csv", "y"], "not allowed with"),
     ]:
         done = run(*arguments)

@@ -56,7 +56,7 @@ def test_files_that_are_no_records_are_counted(tmp_path, capsys):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     find_headers(tmp_path)
-    expected = f"5 files in {tmp_path} are no WFDB records: .csv 3, .txt 1, without a suffix 1\n"
+    expected = f"5 files in {tmp_path} are no recordings: .csv 3, .txt 1, without a suffix 1\n"
     assert capsys.readouterr().err.endswith(f": warning: {expected}")
 
 
