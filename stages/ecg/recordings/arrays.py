@@ -10,9 +10,10 @@ import pandas as pd
 
 from ecg.leads import LEADS, BadRecording, lead_of
 from ecg.recordings.ecg_file import Ecg, content_of, file_size, millivolts, number, person, with_a_reason
+from ecg.recordings.header import MAX_SIGNALS
 from ecg.recordings.signals import MAX_VALUES
 
-MAX_TABLE = 32 * 2**20  # bytes
+MAX_TABLE = 8 * 2**20  # bytes
 SEPARATOR = re.compile(r"[,;\t]")
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
 
@@ -53,13 +54,16 @@ def read_npy(path: Path, root: Path | None) -> np.ndarray:
         raise BadRecording(f"file: {stored.ndim} axes of {stored.dtype}; allowed: 2 of integers or floats")
     if stored.size > MAX_VALUES:
         raise BadRecording(f"too long: {stored.size} values; allowed: {MAX_VALUES}")
-    return np.array(stored, np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.array(stored, np.float64)
 
 
 def read_table(content: bytes) -> tuple[list[str], np.ndarray]:
     """Return the names in the first line, none where it holds numbers, and the numbers below."""
-    first = content[:65536].decode("utf-8-sig", "replace").partition("\n")[0]
+    first, end, _ = content[:65536].decode("utf-8-sig", "replace").partition("\n")
     separator = max(",;\t", key=first.count)
+    if not end or first.count(separator) >= MAX_SIGNALS:
+        raise BadRecording(f"file: a table of more than {MAX_SIGNALS} columns, or of one line")
     names = [name.strip('" \r') for name in first.split(separator)]
     named = any(map(lead_of, names))
     decimal = "," if separator == ";" and b"." not in content[len(first) :] else "."
