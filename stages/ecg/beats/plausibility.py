@@ -50,9 +50,9 @@ def check_copies(leads: np.ndarray) -> None:
 
 def compare_heart_rates(found: float | None, told: float | None) -> list[str]:
     """Return a flag where the heart rate that was found (beats/min) is not near the one that the file tells."""
-    if not found or not told or abs(found - told) <= MAX_RATE_DIFFERENCE * told:
-        return []
-    return [f"heart rate: {found:.0f}/min, {told:.0f}/min in the file"]
+    if found and told and abs(found - told) > MAX_RATE_DIFFERENCE * told:
+        return [f"heart rate: {found:.0f}/min, {told:.0f}/min in the file"]
+    return []
 
 
 def implausible_height(beat: np.ndarray, extract: Extract) -> str:
