@@ -47,7 +47,8 @@ def read_npy(path: Path, root: Path | None) -> np.ndarray:
         file_size(path, root or path.parent)
     try:
         # As a map, so that a shape larger than the file is seen before memory is asked for.
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):
+            stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, OverflowError, EOFError, SyntaxError, TypeError, MemoryError) as error:
         raise BadRecording(f"file: no NPY that can be read ({type(error).__name__})") from None
     if stored.ndim != 2 or stored.dtype.kind not in "iuf":
@@ -60,10 +61,13 @@ def read_npy(path: Path, root: Path | None) -> np.ndarray:
 
 def read_table(content: bytes) -> tuple[list[str], np.ndarray]:
     """Return the names in the first line, none where it holds numbers, and the numbers below."""
-    first, end, _ = content[:65536].decode("utf-8-sig", "replace").partition("\n")
+    first = content[:65536].decode("utf-8-sig", "replace").partition("\n")[0]
     separator = max(",;\t", key=first.count)
-    if not end or first.count(separator) >= MAX_SIGNALS:
-        raise BadRecording(f"file: a table of more than {MAX_SIGNALS} columns, or of one line")
+    stored = np.frombuffer(content, np.uint8)
+    before = np.cumsum(stored == ord(separator))[stored == ord("\n")]
+    widest = np.diff(before, prepend=0, append=content.count(separator.encode())).max()
+    if widest >= MAX_SIGNALS:
+        raise BadRecording(f"file: a table of {widest + 1} columns; allowed: {MAX_SIGNALS}")
     names = [name.strip('" \r') for name in first.split(separator)]
     named = any(map(lead_of, names))
     decimal = "," if separator == ";" and b"." not in content[len(first) :] else "."

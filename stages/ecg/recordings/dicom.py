@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_DICOM = 2**21  # bytes: pydicom takes 5 us for each of eight that are an element
 MAX_ITEMS = 20_000  # of sequences
+HEAD, META = 132, 2  # bytes before the data; the group of elements that tell how it is written
 ITEM = b"\xfe\xff\x00\xe0"
 # Little endian, implicit and explicit. A deflated file may be a thousand times as long as it looks.
 TRANSFER_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
@@ -33,8 +34,9 @@ ERRORS += (TypeError, ValueError, struct.error)
 
 def read_dicom(path: Path, root: Path | None) -> Ecg:
     """Read the one group of rhythm of a DICOM file, in the units of its channels."""
-    import pydicom
-    from pydicom.filereader import read_file_meta_info
+    from pydicom.errors import BytesLengthException
+    from pydicom.filereader import read_dataset
+    from pydicom.tag import Tag
 
     content = content_of(path, root, MAX_DICOM)
     items = content.count(ITEM)
@@ -44,14 +46,18 @@ def read_dicom(path: Path, root: Path | None) -> Ecg:
         # Warnings would show what a file holds.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Before pydicom unpacks it.
-            syntax = read_file_meta_info(path).get("TransferSyntaxUID", "none")
+            # Not dcmread: it unpacks what is deflated.
+            file = io.BytesIO(content)
+            file.seek(HEAD)
+            meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != META)
+            syntax = str(meta.get("TransferSyntaxUID", "none"))
             if syntax not in TRANSFER_SYNTAXES:
                 raise BadRecording(f"file: transfer syntax {syntax}; allowed: {', '.join(TRANSFER_SYNTAXES)}")
-            return from_dataset(pydicom.dcmread(io.BytesIO(content), specific_tags=PERSON + WAVEFORMS))
+            wanted = [Tag(keyword) for keyword in PERSON + WAVEFORMS]
+            return from_dataset(read_dataset(file, syntax == TRANSFER_SYNTAXES[0], True, specific_tags=wanted))
     except BadRecording:
         raise
-    except ERRORS as error:
+    except (*ERRORS, BytesLengthException) as error:
         # Not what it says: that may be a piece of the file.
         raise BadRecording(f"file: no DICOM that can be read ({type(error).__name__})") from None
 
