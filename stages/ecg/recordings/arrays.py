@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def read_npy(path: Path, root: Path | None) -> np.ndarray:
         # As a map, so that a shape larger than the file is seen before memory is asked for.
         with np.errstate(over="ignore"):
             stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, OverflowError, EOFError, SyntaxError, TypeError, MemoryError) as error:
+    except (ValueError, OSError, OverflowError, EOFError, SyntaxError, TypeError, TokenError) as error:
         raise BadRecording(f"file: no NPY that can be read ({type(error).__name__})") from None
     if stored.ndim != 2 or stored.dtype.kind not in "iuf":
         raise BadRecording(f"file: {stored.ndim} axes of {stored.dtype}; allowed: 2 of integers or floats")

@@ -28,15 +28,17 @@ HEART_RATES = ("8867-4", "2:16016")  # LOINC, MDC
 PERSON = ["PatientAge", "PatientSex", "PatientID", "PatientBirthDate", "StudyDate", "AcquisitionDateTime"]
 WAVEFORMS = ["WaveformSequence", "WaveformAnnotationSequence"]
 # What pydicom raises on what is no DICOM; LookupError and ValueError have more below them.
-ERRORS = (AttributeError, EOFError, LookupError, NotImplementedError, OSError, OverflowError, RecursionError)
-ERRORS += (TypeError, ValueError, struct.error)
+ERRORS = (
+    *(AttributeError, EOFError, LookupError, NotImplementedError, OSError, OverflowError),
+    *(RecursionError, TypeError, ValueError, struct.error),
+)
 
 
 def read_dicom(path: Path, root: Path | None) -> Ecg:
     """Read the one group of rhythm of a DICOM file, in the units of its channels."""
     from pydicom.errors import BytesLengthException
     from pydicom.filereader import read_dataset
-    from pydicom.tag import Tag
+    from pydicom.tag import BaseTag, Tag
 
     content = content_of(path, root, MAX_DICOM)
     items = content.count(ITEM)
@@ -53,7 +55,7 @@ def read_dicom(path: Path, root: Path | None) -> Ecg:
             syntax = str(meta.get("TransferSyntaxUID", "none"))
             if syntax not in TRANSFER_SYNTAXES:
                 raise BadRecording(f"file: transfer syntax {syntax}; allowed: {', '.join(TRANSFER_SYNTAXES)}")
-            wanted = [Tag(keyword) for keyword in PERSON + WAVEFORMS]
+            wanted: list[BaseTag | int] = [Tag(keyword) for keyword in PERSON + WAVEFORMS]
             return from_dataset(read_dataset(file, syntax == TRANSFER_SYNTAXES[0], True, specific_tags=wanted))
     except BadRecording:
         raise

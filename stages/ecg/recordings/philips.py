@@ -41,8 +41,7 @@ def xli_leads(content: bytes, samples: float) -> np.ndarray:
 def unpack(content: bytes, n_bytes: int) -> np.ndarray:
     """Undo LZW: return the bytes (uint8) of a lead; BadRecording where there are not `n_bytes`."""
     bits = np.unpackbits(np.frombuffer(content, np.uint8))
-    bits = bits[: len(bits) // CODE_BITS * CODE_BITS].reshape(-1, CODE_BITS)
-    codes = bits @ (1 << np.arange(CODE_BITS)[::-1])
+    codes = bits[: len(bits) // CODE_BITS * CODE_BITS].reshape(-1, CODE_BITS) @ (1 << np.arange(CODE_BITS)[::-1])
     table = [bytes([value]) for value in range(256)]
     found, length, last = [], 0, b""
     for code in codes.tolist():
