@@ -109,7 +109,7 @@ def main() -> None:
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings, sizes = find(download, temporary)
         if not recordings:
-            raise UsageError("no recordings found: no .hea, .mat or .dat file in the source's folders")
+            raise UsageError("no recordings found in the source's folders")
         rows = []
         with replacing(RECORDINGS) as folder, tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
             folder.mkdir()

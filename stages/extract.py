@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat, median_beat
+from ecg.beats.plausibility import compare_heart_rates
 from ecg.beats.windows import beat_offsets
 from ecg.params import Extract, read_params
 from ecg.stage.files import replacing
@@ -45,10 +46,15 @@ def batches(kept: pd.DataFrame, extract: Extract) -> list[tuple]:
     return calls
 
 
-def quality_table(records: pd.Series, results: list[MedianBeat]) -> pd.DataFrame:
-    """Return a row for every record: its row in beats.npy and its quality, or the reason why not."""
+def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame:
+    """Return a row for every kept record: its row in beats.npy and its quality, or the reason why not."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
-    table.insert(0, "record", records.to_numpy())
+    told = pd.to_numeric(kept.heart_rate)
+    table["flags"] = [
+        (*result.flags, *compare_heart_rates(result.heart_rate, rate))
+        for result, rate in zip(results, told, strict=True)
+    ]
+    table.insert(0, "record", kept.record.to_numpy())
     table.insert(1, "row", np.where(table.beat, table.beat.cumsum() - 1, -1))
     table["row"] = table.row.astype("Int64").mask(~table.beat)
     table["flags"] = table["flags"].map("; ".join)
@@ -73,7 +79,7 @@ def main() -> None:
 
     with replacing(BEATS) as temporary:
         n = write_rows(temporary, beats(), dtype="<f4", row_shape=(12, len(beat_offsets(extract))))
-    table = quality_table(kept.record, results)
+    table = quality_table(kept, results)
     reasons = Counter(table.reason[table.row.isna()].str.split(":").str[0])
     refused = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     print(f"{len(table)} recordings, {n} median beats" + (f"; refused: {refused}" if refused else ""))

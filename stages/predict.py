@@ -1,8 +1,8 @@
 """Score recordings with the trained model: a command, not a stage. The model file is all that it needs.
 
-    python stages/predict.py RECORD... [--json | --csv FILE] [--plot DIR] [--model FILE]
+    python stages/predict.py RECORD... [--json | --csv FILE] [--plot DIR] [--model FILE] [--sampling-rate HZ ...]
 
-RECORD is a WFDB record with or without its suffix, a Challenge .mat, or a folder in which all records are found. Each
+RECORD is a WFDB record with or without its suffix, a file of another format, or a folder in which all are found. Each
 is scored, or refused with the reason; a refused one never has a score. Without an option, a line for each is printed.
 Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable model.
 
@@ -26,13 +26,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat, median_beat
+from ecg.beats.plausibility import compare_heart_rates
 from ecg.evaluation.answers import answer, in_words
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.leads import BadRecording, find_leads, to_microvolts
+from ecg.leads import BadRecording
 from ecg.network.description import Description, read_description
 from ecg.params import Extract
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
+from ecg.recordings.read import Ecg, read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile, find_named
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ecg.network.ensemble import Ensemble
 
 BATCH = 20  # recordings
+TOLD = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
 COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
 
 
@@ -58,11 +59,12 @@ class Reading(NamedTuple):
 def read(recording: RecordingFile, extract: Extract) -> Reading:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
-        header = read_header(recording.header, recording.root)
-        samples, flags = read_samples(header)
+        ecg = read_ecg(recording.header, recording.root, told=recording.known["labels"])
+        samples, flags = twelve_leads(ecg)
     except BadRecording as error:
         return Reading(MedianBeat(None, reason=str(error)), [])
-    return Reading(median_beat(samples, header.sampling_rate, extract), flags, samples, header.sampling_rate)
+    beat = median_beat(samples, ecg.sampling_rate, extract)
+    return Reading(beat, flags + compare_heart_rates(beat.heart_rate, ecg.heart_rate), samples, ecg.sampling_rate)
 
 
 def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list[Reading]:
@@ -119,8 +121,7 @@ def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model
     if signal.ndim != 2 or signal.shape[1] != len(leads):
         raise ValueError(f"signal has the shape {signal.shape}; allowed: samples x {len(leads)} leads")
     try:
-        columns = find_leads(list(leads))
-        samples, flags = to_microvolts({lead: 1000 * signal[:, column] for lead, column in columns.items()})
+        samples, flags = twelve_leads(Ecg(signal, sampling_rate, leads, {}))
         with threadpool_limits(limits=1):
             reading = Reading(median_beat(samples, sampling_rate, description.extract), flags)
     except BadRecording as error:
@@ -133,6 +134,7 @@ def draw(folder: Path, readings: list[Reading], rows: list[dict], model: "Ensemb
     """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
     from ecg.reporting.scored import draw_refused, draw_scored, file_of
 
+    folder.mkdir(parents=True, exist_ok=True)
     for reading, row in zip(readings, rows, strict=True):
         path = file_of(folder, row["record"])
         if reading.beat.beat is None:
@@ -149,17 +151,16 @@ def main() -> None:
     output.add_argument("--csv", type=Path, metavar="FILE", help="one row a recording")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="one PNG a recording: the beat and what speaks for it")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
+    for name, said in TOLD.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{said}, of CSV, TSV and NPY without labels.csv")
     options = parser.parse_args()
     try:
-        recordings = find_named(options.records)
+        recordings = find_named(options.records, {key: value for key in TOLD if (value := getattr(options, key))})
     except UsageError as error:
         parser.error(f"RECORD is {error}")
     description = read_description(options.model)
     if data_kind(description.sources) == SYNTHETIC:
         print(f"predict: trained on {SYNTHETIC}: not for any use", file=sys.stderr)
-    if options.plot:
-        options.plot.mkdir(parents=True, exist_ok=True)
-
     counts: Counter[str] = Counter()
     with ExitStack() as stack:
         if options.csv:
@@ -168,22 +169,21 @@ def main() -> None:
             table = csv.DictWriter(file, COLUMNS)
             table.writeheader()
         progress = stack.enter_context(tqdm(total=len(recordings), desc="recordings", disable=None))
-        batches = [recordings[i : i + BATCH] for i in range(0, len(recordings), BATCH)]
-        calls = [(batch, description.extract, bool(options.plot)) for batch in batches]
+        starts = range(0, len(recordings), BATCH)
+        batches = [(recordings[i : i + BATCH], description.extract, bool(options.plot)) for i in starts]
         # Torch loads here while other processes load NeuroKit, each for a second and more.
         loading = stack.enter_context(ThreadPoolExecutor()).submit(load_for_one_thread, options.model)
-        for batch, readings in zip(batches, in_parallel(read_batch, calls, at_least=2), strict=True):
-            model = loading.result()
-            rows = score(readings, [recording.record for recording in batch], model, description)
+        for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches, at_least=2), strict=True):
+            rows = score(readings, [recording.record for recording in batch], loading.result(), description)
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1
                 if options.csv:
                     table.writerow(row | {"flags": "; ".join(row["flags"])})
                 else:
-                    words = f"{row['record']}: {'; '.join(in_words(row, description.threshold))}"
-                    tqdm.write(json.dumps(row) if options.json else words)
+                    words = "; ".join(in_words(row, description.threshold))
+                    tqdm.write(json.dumps(row) if options.json else f"{row['record']}: {words}")
             if options.plot:
-                draw(options.plot, readings, rows, model, description)
+                draw(options.plot, readings, rows, loading.result(), description)
             progress.update(len(batch))
     if len(recordings) > 1:
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))

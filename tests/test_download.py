@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ecg_signal, write_challenge
+from ecg_files import SECRETS, WRITERS, dicom, muse
 
 from ecg.recordings import web
 from ecg.recordings.index import NO_PATIENT
@@ -433,3 +434,57 @@ def test_real_ptbxl_and_challenge_folders(project, real_data):
     table = from_directory(project, real_data / "challenge")
     assert (table.reason == "").all()
     assert table.source.value_counts().to_dict() == {"georgia": 20, "chapman-ningbo": 20, "ptb-xl": 10}
+
+
+def labels(project, text, columns="file,patient,dx,age,sex,source,sampling_rate,units"):
+    (project / "archive" / "labels.csv").write_text(f"{columns}\n{text}\n")
+
+
+def test_files_of_every_format_with_labels(project):
+    archive = project / "archive"
+    archive.mkdir()
+    for i, (name, writer) in enumerate(WRITERS.items()):
+        (archive / name).write_bytes(writer(SAMPLES + np.int16(10 * i), 500))
+    lines = [f"{name},,NORM,,,,500,mV" for name in WRITERS if name != "muse.xml"]
+    labels(project, "\n".join(lines))
+    index = from_directory(project).set_index("record")
+    assert set(index.index) == {name.split(".")[0] for name in WRITERS}
+    # What the cart wrote is no label.
+    assert index.reason["muse"] == "no Dx" and (index.reason.drop("muse") == "").all()
+    assert (index.label.drop("muse") == "normal").all()
+    assert index.age["dicom"] == "62" and index.sex["dicom"] == "female"
+    assert index.heart_rate["dicom"] == "60.0" and index.heart_rate["table"] == ""
+    text = (project / "data/recordings.csv").read_text()
+    assert not any(secret in text for secret in (*SECRETS, "sha256-"))
+
+
+def test_patients_are_numbered_and_labels_count_more_than_files(project):
+    archive = project / "archive"
+    (archive / "deep").mkdir(parents=True)
+    (archive / "a.xml").write_bytes(muse(SAMPLES, 500))
+    (archive / "b.dcm").write_bytes(dicom(SAMPLES + np.int16(50), 500))
+    (archive / "deep" / "c.xml").write_bytes(muse(SAMPLES + np.int16(100), 500))
+    write_challenge(archive, "d", SAMPLES + np.int16(150))
+    labels(
+        project, "a.xml,,NORM,,,,,\nb.dcm,,164861001,50,M,,,\ndeep\\c.xml,Smith,NORM,,,,,\nd,Smith,164861001,,,clinic,,"
+    )
+    index = from_directory(project).set_index("record")
+    assert index.patient.to_dict() == {
+        "a": "archive:#1", "b": "archive:#1", "c": "archive:#2", "d": "clinic:#1",
+    }  # fmt: skip
+    assert list(index.label[["a", "b", "c", "d"]]) == ["normal", "ischemia", "normal", "ischemia"]
+    assert (index.age["b"], index.sex["b"], index.age["a"], index.sex["a"]) == ("50", "male", "62", "female")
+
+
+@pytest.mark.parametrize(
+    ("columns", "text", "said"),
+    [
+        ("name,dx", "a,NORM", "has no column file; allowed: file, "),
+        ("file,dx", "a,NORM\na,NORM", "has 'a' more than once"),
+    ],
+)
+def test_a_wrong_labels_table_is_told(project, columns, text, said):
+    write_challenge(project / "archive", "a", SAMPLES)
+    labels(project, text, columns)
+    with pytest.raises(UsageError, match=said):
+        from_directory(project)

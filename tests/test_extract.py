@@ -40,7 +40,7 @@ def test_predict_says_of_a_recording_what_extract_says(archive, finished, projec
         assert answers[row.record]["n_used"] == row.n_used
 
     # The same beats, too: some of them, read by predict's own way.
-    for recording in predict.find_named([str(real_data / archive)])[:40]:
+    for recording in predict.find_named([str(real_data / archive)], {})[:40]:
         found = predict.read(recording, read_params(project / "params.yaml").extract)
         row = rows[rows.record == recording.record].iloc[0]
         assert (found.beat.beat is None) == (row.row == "")

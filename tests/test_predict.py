@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ecg_signal, write_challenge
+from ecg_files import SECRETS, WRITERS, muse
 from predict import main, predict
 
 from ecg.leads import LEADS
@@ -155,11 +156,47 @@ def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
     done = run("in/upper.HEA", "in/ecg.csv")
     assert done.returncode == 3
     assert done.stdout.splitlines()[0].startswith("upper: no ischemia")
-    assert done.stdout.splitlines()[1].startswith("ecg.csv: refused: no WFDB record (.hea with .dat or .mat);")
+    assert done.stdout.splitlines()[1].startswith("ecg.csv: refused: no ECG file: ")
     done = run("in")
     assert done.returncode == 0 and done.stdout.startswith("upper: no ischemia")
-    assert "predict: warning: 1 files in in are no WFDB records: .csv 1\n" in done.stderr
+    assert "predict: warning: 1 files in in are no recordings: .csv 1\n" in done.stderr
     assert run(".").stdout.startswith("upper: no ischemia")
+
+
+def test_all_formats_mixed_in_a_folder_give_one_score(run, tmp_path):
+    write_challenge(tmp_path / "in", "wfdb", SAMPLES)
+    for name, writer in WRITERS.items():
+        (tmp_path / "in" / name).write_bytes(writer(SAMPLES, 500))
+    (tmp_path / "in" / "a.scp").write_bytes(bytes(16) + b"SCPECG" + bytes(100))
+    (tmp_path / "in" / "broken.xml").write_bytes(muse(SAMPLES, 500)[:3000])
+    (tmp_path / "in" / "notes.txt").write_text("Miller, Joan")
+    done = run("in", "--json")
+    found = {row["record"]: row for row in rows(done)}
+    assert {"table", "array", "a", "broken"} == {record for record, row in found.items() if row["reason"]}
+    assert found["table"]["reason"].startswith("not told: sampling_rate and units")
+    told = run("in", "--json", "--sampling-rate", "500", "--units", "mV", "--csv", "out.csv")
+    assert told.returncode == 2  # one of --json and --csv
+    told = run("in", "--json", "--sampling-rate", "500", "--units", "mV")
+    scored = {row["record"]: row["probability"] for row in rows(told) if not row["reason"]}
+    assert set(scored) == {name.split(".")[0] for name in WRITERS} | {"wfdb"}
+    assert all(score == pytest.approx(scored["wfdb"], abs=0.02) for score in scored.values())
+    (tmp_path / "in" / "labels.csv").write_text(
+        "file,patient,sampling_rate,units\ntable.csv,Miller,500,mV\narray.npy,,500,mV\n"
+    )
+    labelled = run("in", "--json")
+    assert {row["record"]: row["probability"] for row in rows(labelled) if not row["reason"]} == scored
+    (alone,) = rows(run("in/table.csv", "--json"))
+    assert (alone["record"], alone["probability"]) == ("table", scored["table"])
+    for text in (*done, *told, *labelled):
+        assert not any(secret in str(text) for secret in SECRETS)
+
+
+def test_a_heart_rate_in_the_file_that_is_not_the_one_found_is_flagged(run, tmp_path):
+    content = muse(SAMPLES, 500)
+    (tmp_path / "a.xml").write_bytes(content.replace(b"<VentricularRate>60", b"<VentricularRate>70"))
+    (row,) = rows(run("a.xml", "--json"))
+    assert row["reason"] is None
+    assert "heart rate: 60/min, 70/min in the file" in row["flags"]
 
 
 def test_usage(run, tmp_path):
@@ -167,7 +204,7 @@ def test_usage(run, tmp_path):
     for arguments, said in [
         ([], "RECORD"),
         (["absent"], "RECORD is absent: no such record or folder"),
-        (["empty"], "RECORD is empty: no .hea, .mat or .dat file in that folder"),
+        (["empty"], "RECORD is empty: no recording in that folder"),
         (["x", "--json", "--csv", "y"], "not allowed with"),
     ]:
         done = run(*arguments)

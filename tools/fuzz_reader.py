@@ -1,6 +1,8 @@
 """Mutates headers and signal files: each outcome must be a recording or a reason, within 2 s and 1 GB.
 
-    python tools/fuzz_reader.py [--n 20000] [--seed 1] [--first 0] [--json]
+    python tools/fuzz_reader.py [--n 20000] [--seed 1] [--first 0] [--json] [--formats]
+
+With --formats it is the files of the other formats, of each so many cases.
 
 The seeds are synthetic, and real ones too where ECG_REAL_DATA is set. An alarm after 2 s ends a case that hangs; the
 process may map 1 GB more than it had before the case (RLIMIT_AS), so that one that takes more fails; the peak is how
@@ -11,6 +13,7 @@ by --seed S --first NUMBER --n 1.
 import argparse
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -29,6 +32,7 @@ import pandas as pd
 import psutil
 import wfdb
 from conftest import ecg_signal, write_challenge
+from ecg_files import TOLD, WRITERS, dicom
 
 from ecg.leads import LEADS
 from ecg.recordings.header import read_header
@@ -86,6 +90,80 @@ def seeds():
         headers = sorted(Path(os.environ["ECG_REAL_DATA"]).rglob("*.hea"))
         found += [files_of(header) for header in headers[:: max(len(headers) // 40, 1)]]
     return found
+
+
+def format_seeds():
+    """Return files by the name of their format: each one written here, and real ones."""
+    samples = ecg_signal(2)
+    found = {name: [writer(samples, 500)] for name, writer in WRITERS.items()}
+    if os.environ.get("ECG_REAL_DATA"):
+        for path in sorted(Path(os.environ["ECG_REAL_DATA"], "formats").glob("*")):
+            for name in found:
+                if name.split(".")[0] in path.name or path.suffix == Path(name).suffix == ".dcm":
+                    found[name].append(path.read_bytes())
+    return found
+
+
+def bomb(rng):
+    """Return content that is more than it looks, or that asks for more than there is."""
+    n = int(10 ** rng.uniform(2, 6.3))
+    name = ("RestingECG", "AnnotatedECG", "CardiologyXML", "restingecgdata")[rng.integers(4)]
+    encoding = ("utf-7", "hex", "idna", "x", "utf-16", "cp037")[rng.integers(6)]
+    laughs = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 10}">' for i in range(1, 12))
+    attributes = (f"a{i}='' " for i in range(n))
+    # The data set of a DICOM begins after its head.
+    head = dicom(ecg_signal(0.1), 500)
+    head = head[: head.index(b"\x08\x00\x16\x00")]
+    sequence, item, endless = b"\x00\x54\x00\x01SQ\0\0", b"\xfe\xff\x00\xe0", b"\xff\xff\xff\xff"
+    texts = (b"\x08\x00%sLO\0\0" % i.to_bytes(2, "little") for i in range(min(n, 65535)))
+    shape = b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d, 12), }" % 10 ** int(rng.integers(20))
+    kinds = (
+        lambda: f'<!DOCTYPE {name} [<!ENTITY a0 "ha">{laughs}]><{name}>&a11;</{name}>'.encode(),
+        lambda: f'<!DOCTYPE {name} [<!ENTITY a SYSTEM "file:///etc/passwd">]><{name}><a>&a;</a></{name}>'.encode(),
+        lambda: f"<{name}>{'<a>' * n}".encode(),
+        lambda: f"<{name}>{'<a>' * n}{'</a>' * n}</{name}>".encode(),
+        lambda: f"<{name}>{'<a/>' * n}</{name}>".encode(),
+        lambda: f"<{name} {''.join(attributes)}/>".encode(),
+        lambda: f"<{name}><!--{'-a' * n}--></{name}>".encode(),
+        lambda: f'<?xml version="1.0" encoding="{encoding}"?><{name}/>'.encode(),
+        lambda: head + sequence + (8 * n).to_bytes(4, "little") + (item + bytes(4)) * n,
+        lambda: head + (sequence + endless + item + endless) * n,
+        lambda: head + sequence + endless + (item + endless) * n,
+        lambda: head + sequence + endless + item + endless + b"\x08\x00\x05\x00CS\0\0" * n,
+        lambda: head + b"".join(texts) * (n // 65535 + 1),
+        lambda: (b"\x93NUMPY\x01\x00v\x00" + shape).ljust(128) + bytes(n),
+        lambda: b"I,II,V1,V2,V3,V4,V5,V6\n" + b"1,2,3,4,5,6,7,8\n" * n,
+        lambda: b"I,II,V1,V2,V3,V4,V5,V6" + b",a" * n + b"\n" + b"," * n,
+    )
+    return kinds[rng.integers(len(kinds))]()
+
+
+def mutate_file(content, rng):
+    """Change bytes, numbers, words, tags or samples of a file, or put a bomb in its place."""
+    kind = rng.integers(12)
+    at, n = int(rng.integers(len(content) + 1)), len(content)
+    if kind == 0:
+        return bomb(rng)
+    if kind == 1:
+        return content[:at]
+    if kind == 2:
+        return content[:at] + content[at + int(rng.integers(1, 3000)) :]
+    if kind == 3:  # a part again and again
+        part = content[at : at + int(rng.integers(1, 3000))]
+        return content[:at] + part * int(rng.integers(2, 2**21 // (len(part) + 1) + 3)) + content[at:]
+    if kind == 4:
+        return content[:at] + rng.bytes(int(rng.integers(1, 300))) + content[at:]
+    if kind < 8:  # a number or a word of its texts
+        words = list(re.finditer((rb"-?\d+(?:\.\d+)?", rb"[A-Za-z]{2,20}")[kind % 2], content[: 2**17]))
+        if not words:
+            return content
+        word = words[rng.integers(len(words))]
+        new = (NUMBERS + WORDS + FORMATS)[rng.integers(len(NUMBERS + WORDS + FORMATS))].encode()
+        return content[: word.start()] + new + content[word.end() :]
+    head = bytearray(content)
+    for i in rng.integers(min(n, (n, 400, 4000)[kind % 3]), size=rng.integers(1, 9)) if n else ():
+        head[i] = (rng.integers(256), 255, 0)[rng.integers(3)]
+    return bytes(head)
 
 
 def files_of(header):
@@ -201,7 +279,8 @@ def limited():
 
 def judge(header, root, verify_checksums):
     """Read a recording; return '' or the reason, the seconds and the growth in MB. Whatever else it does is raised."""
-    recording = RecordingFile(header.stem, header, {"source": "fuzz", "dx": ["426783006"]}, root)
+    known = {"source": "fuzz", "dx": ["426783006"], "labels": TOLD}
+    recording = RecordingFile(header.stem, header, known, root)
     Path("/proc/self/clear_refs").write_text("5")
     before = memory("VmRSS")
     start = time.perf_counter()
@@ -252,8 +331,40 @@ def fuzz(cases, seed):
             for path in folder.iterdir():
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
             folder.rmdir()
+    return result_of(len(cases), recordings, reasons, slowest, peak, failures)
+
+
+def fuzz_formats(cases, seed):
+    """Judge mutated files of each other format; return what came of them by format."""
+    return {name: fuzz_format(name, contents, list(cases), seed) for name, contents in format_seeds().items()}
+
+
+def fuzz_format(name, contents, cases, seed):
+    reasons, slowest, peak, failures, recordings = Counter(), 0.0, 0.0, [], 0
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary, "case")
+        for content in contents:  # loads what it needs
+            path.write_bytes(content)
+            judge(path, path.parent, True)
+        for case in cases:
+            rng = np.random.default_rng((seed, case))
+            content = contents[rng.integers(len(contents))]
+            for _ in range(rng.integers(1, 3)):
+                content = mutate_file(content, rng)
+            path.write_bytes(content)
+            try:
+                reason, seconds, megabytes = judge(path, path.parent, True)
+                slowest, peak = max(slowest, seconds), max(peak, megabytes)
+                recordings += not reason
+                reasons[reason.split(":")[0]] += bool(reason)
+            except Exception as error:
+                failures.append(f"{name} {case}: {''.join(traceback.format_exception_only(error)).strip()}")
+    return result_of(len(cases), recordings, reasons, slowest, peak, failures)
+
+
+def result_of(cases, recordings, reasons, slowest, peak, failures):
     return {
-        "cases": len(cases),
+        "cases": cases,
         "recordings": recordings,
         "reasons": dict((+reasons).most_common()),
         "slowest_ms": round(1000 * slowest, 1),
@@ -275,21 +386,25 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
+    parser.add_argument("--formats", action="store_true", help="files of the other formats, of each so many cases")
     arguments = parser.parse_args()
-    result = fuzz(range(arguments.first, arguments.first + arguments.n), arguments.seed)
+    cases = range(arguments.first, arguments.first + arguments.n)
+    results = fuzz_formats(cases, arguments.seed) if arguments.formats else {"": fuzz(cases, arguments.seed)}
     if arguments.json:
-        print(json.dumps(result))
+        print(json.dumps(results if arguments.formats else results[""]))
     else:
-        table = {"cases": result["cases"], "recordings": result["recordings"]}
-        table |= {f"refused: {reason}": n for reason, n in result["reasons"].items()}
-        table |= {
-            "neither": len(result["failures"]),
-            "slowest, ms": result["slowest_ms"],
-            "peak, MB": result["peak_mb"],
-        }
-        print(pd.Series(table, dtype=object).to_string())
-        print(*result["failures"][:20], sep="\n", end="\n" if result["failures"] else "")
-    raise SystemExit(bool(result["failures"]))
+        for name, result in results.items():
+            table = {"format": name} if name else {}
+            table |= {"cases": result["cases"], "recordings": result["recordings"]}
+            table |= {f"refused: {reason}": n for reason, n in result["reasons"].items()}
+            table |= {
+                "neither": len(result["failures"]),
+                "slowest, ms": result["slowest_ms"],
+                "peak, MB": result["peak_mb"],
+            }
+            print(pd.Series(table, dtype=object).to_string(), end="\n\n" if name else "\n")
+            print(*result["failures"][:20], sep="\n", end="\n" if result["failures"] else "")
+    raise SystemExit(any(result["failures"] for result in results.values()))
 
 
 if __name__ == "__main__":

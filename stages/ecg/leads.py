@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,12 @@ LEAD_NAME = re.compile(
 
 
 class BadRecording(ValueError):
-    """Why a recording cannot be used: a category, or `category: detail`; of what a file says, the first words."""
+    """Why a recording cannot be used: a category, or `category: detail`; of what a file says, the first words.
+
+    `about` is what it says of the person, where that was read before.
+    """
+
+    about: dict[str, Any] = {}  # noqa: RUF012 (replaced, never changed)
 
     def __init__(self, reason: str):
         super().__init__(reason if len(reason) <= 200 else reason[:200] + "…")

@@ -11,6 +11,7 @@ if sys.platform != "linux":
 pytest.importorskip("hypothesis", reason="the package hypothesis is in requirements-dev.txt")
 
 from conftest import ROOT
+from ecg_files import WRITERS
 from fuzz_reader import FORMATS, NAMES, NUMBERS, judge
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -82,3 +83,6 @@ def test_the_tool_starts():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cases"] == 3
+    done = subprocess.run([*command, "--formats"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert set(json.loads(done.stdout)) == set(WRITERS)

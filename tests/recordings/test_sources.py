@@ -58,7 +58,7 @@ def test_files_that_are_no_records_are_counted(tmp_path, capsys):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     find_headers(tmp_path)
-    expected = f"5 files in {tmp_path} are no WFDB records: .csv 3, .txt 1, without a suffix 1\n"
+    expected = f"5 files in {tmp_path} are no recordings: .csv 3, .txt 1, without a suffix 1\n"
     assert capsys.readouterr().err.endswith(f": warning: {expected}")
 
 
@@ -154,7 +154,7 @@ def test_a_list_of_one_is_that_folder(project):
     ("folders", "words"),
     [
         (("a", "nowhere"), "'{}/nowhere': no such folder"),
-        (("a", "empty"), "no recordings found: no .hea, .mat or .dat file in {}/empty"),
+        (("a", "empty"), "no recordings found in {}/empty"),
         (("a", ""), "download.directory is ['a', '']; for download.source=directory it names a folder, or several"),
         (("a", "./b/../a"), "download.directory names one folder twice: {0}/a and {0}/b/../a"),
         (("a", "link"), "download.directory names one folder twice: {0}/a and {0}/link"),

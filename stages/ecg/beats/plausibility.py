@@ -18,6 +18,7 @@ AT_R = 60  # ms from R
 MIN_AT_R = 0.4  # of a lead's highest hill lies there
 MIN_RANK = 0.05  # second over first singular value of the beat: below, all leads show the same wave
 MAX_BLUNT = 30  # ms, standard deviation of the Gaussian that is as sharp as the sharpest part of the beat
+MAX_RATE_DIFFERENCE = 0.1  # of the heart rate that a file says
 INVERTED = -0.75  # correlation with both neighbours
 
 
@@ -46,6 +47,13 @@ def check_copies(leads: np.ndarray) -> None:
         other = first.setdefault(lead[::50].tobytes(), i)
         if other != i and np.array_equal(leads[other], lead):
             raise BadRecording(f"copied lead: {LEADS[i]} is {LEADS[other]}")
+
+
+def compare_heart_rates(found: float | None, told: float | None) -> list[str]:
+    """Return a flag where the heart rate that was found (beats/min) is not near the one that the file tells."""
+    if found and told and abs(found - told) > MAX_RATE_DIFFERENCE * told:
+        return [f"heart rate: {found:.0f}/min, {told:.0f}/min in the file"]
+    return []
 
 
 def implausible_height(beat: np.ndarray, extract: Extract) -> str:

@@ -4,6 +4,7 @@ from itertools import combinations
 from pathlib import Path
 
 from ecg.params import Download
+from ecg.recordings.labels import labels_of
 from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, path_in_records, read_ptbxl_table
 from ecg.recordings.sources import Found, find_recordings, from_project, in_one
 from ecg.stage.script import UsageError, warn
@@ -28,7 +29,7 @@ def from_directory(download: Download) -> Found:
     archives = {root.resolve().name if len(roots) > 1 else "": from_archive(root) for root in roots}
     for root, (recordings, _) in zip(roots, archives.values(), strict=True):
         if not recordings:
-            raise UsageError(f"no recordings found: no .hea, .mat or .dat file in {root}")
+            raise UsageError(f"no recordings found in {root}")
     return in_one(archives)
 
 
@@ -48,10 +49,10 @@ def check_apart(roots: list[Path]) -> None:
 
 
 def from_archive(root: Path) -> Found:
-    """Find the recordings of a folder: in PTB-XL's layout where it has the table, else any headers."""
+    """Find the recordings of a folder: in PTB-XL's layout where it has the table, else any files."""
     if (root / TABLE).is_file():
         return from_ptbxl(root)
-    recordings, sizes = find_recordings(root, lambda header: {})
+    recordings, sizes = find_recordings(root, labels_of(root))
     elsewhere = folder_of_table({recording.header.parent for recording in recordings})
     if elsewhere:
         where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere

@@ -9,11 +9,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ecg.leads import BadRecording
-from ecg.recordings.challenge import challenge_source
-from ecg.recordings.codes import UNKNOWN, class_of, parse_age, parse_codes, parse_sex
-from ecg.recordings.header import read_header
+from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_sex
+from ecg.recordings.ecg_file import DIGEST
 from ecg.recordings.ptbxl import NOT_IN_TABLE
-from ecg.recordings.signals import read_samples
+from ecg.recordings.read import read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile
 from ecg.stage.text import printable
 
@@ -21,7 +20,7 @@ NO_PATIENT = "no patient id"
 
 COLUMNS = [
     *("record", "source", "patient", "label", "dx", "age", "sex", "device", "site"),
-    *("sampling_rate", "part", "start", "samples", "sha256", "fold", "flags", "reason"),
+    *("sampling_rate", "heart_rate", "part", "start", "samples", "sha256", "fold", "flags", "reason"),
 ]
 
 
@@ -29,32 +28,30 @@ def read_recording(recording: RecordingFile, *, verify_checksums: bool) -> tuple
     """Return a recording's row of the index and its samples, or the row with the reason and None."""
     known = recording.known
     row = dict.fromkeys(COLUMNS, "") | {"record": recording.record, "source": known["source"], "samples": 0}
-    flags, samples = list(known.get("flags", [])), None
+    labels, about, samples, sample_flags = known.get("labels", {}), dict[str, Any](), None, list[str]()
     try:
-        header = read_header(recording.header, recording.root)
-        comments = {key: values[0] for key, values in header.comments.items()}
-        about: dict[str, Any] = {
-            "source": comments.get("source") or challenge_source(header) or row["source"],
-            "dx": header.comments.get("dx", []),
-            "age": comments.get("age", ""),
-            "sex": parse_sex(comments.get("sex", "")),
-        }
-        if comments.get("patient", "").lower() not in UNKNOWN:
-            about["patient"] = f"{about['source']}:{comments['patient']}"
-        about |= {key: value for key, value in known.items() if key not in ("source", "flags")}
-        age, age_flags = parse_age(about["age"])
-        flags += age_flags
-        row |= about | {"age": "" if age is None else age, "dx": ""}
-        row["sampling_rate"] = f"{header.sampling_rate:g}"
-        codes = list(dict.fromkeys(code for text in about["dx"] for code in parse_codes(text)))
+        ecg = read_ecg(recording.header, recording.root, told=labels, verify_checksums=verify_checksums)
+        about = ecg.about | {"sampling_rate": f"{ecg.sampling_rate:g}", "heart_rate": ecg.heart_rate or ""}
+        samples, sample_flags = twelve_leads(ecg)
+    except BadRecording as error:
+        about, row["reason"] = about or error.about, str(error)
+    about = {key: value for key, value in about.items() if value} | labels
+    if "patient" in about:
+        about["patient"] = f"{about.get('source', row['source'])}:{about['patient']}"
+    about |= {key: value for key, value in known.items() if key not in ("source", "flags", "labels")}
+    age, age_flags = parse_age(about.get("age", ""))
+    row |= {key: value for key, value in about.items() if key in COLUMNS and key != "dx"}
+    row |= {"age": "" if age is None else age, "sex": parse_sex(about.get("sex", ""))}
+    try:
+        codes = list(dict.fromkeys(code for text in about.get("dx", []) for code in parse_codes(text)))
+        row |= {"dx": "|".join(codes), "label": class_of(codes) if codes else ""}
         if not codes:
             raise BadRecording("no Dx")
-        row |= {"dx": "|".join(codes), "label": class_of(codes)}
-        samples, sample_flags = read_samples(header, verify_checksums=verify_checksums)
-        flags += sample_flags
-        row |= {"samples": len(samples), "sha256": hashlib.sha256(samples.tobytes()).hexdigest()}
     except BadRecording as error:
-        row["reason"] = str(error)
+        samples, row["reason"] = None, row["reason"] or str(error)
+    if samples is not None:
+        row |= {"samples": len(samples), "sha256": hashlib.sha256(samples.tobytes()).hexdigest()}
+    flags = [*known.get("flags", []), *age_flags, *sample_flags]
     if not row["patient"]:
         row["patient"] = recording.record
         flags += [] if NOT_IN_TABLE in flags else [NO_PATIENT]
@@ -76,10 +73,21 @@ def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
     return [first[group[i]] for i in patient]
 
 
+def number_patients(patients: list[str]) -> list[str]:
+    """Put a running number, from 1 in each source, where a patient is known by the digest of an id."""
+    numbers: dict[str, dict[str, int]] = {}
+    numbered = []
+    for patient in patients:
+        source, digest, _ = patient.partition(f":{DIGEST}")
+        known = numbers.setdefault(source, {})
+        numbered.append(f"{source}:#{known.setdefault(patient, len(known) + 1)}" if digest else patient)
+    return numbered
+
+
 def index_of(rows: list[dict]) -> pd.DataFrame:
     """Make the index of all rows; flag duplicated waveforms and let them share a patient."""
     index = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
-    index["patient"] = merge_patients(list(index.patient), list(index.sha256))
+    index["patient"] = merge_patients(number_patients(list(index.patient)), list(index.sha256))
     first: dict[str, str] = {}
     for i, row in index[index.reason == ""].iterrows():
         if first.setdefault(row.sha256, row.record) != row.record:

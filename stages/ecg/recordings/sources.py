@@ -12,7 +12,9 @@ from typing import NamedTuple
 from ecg.leads import BadRecording
 from ecg.params import Download
 from ecg.recordings.header import MAX_HEADER, file_size
+from ecg.recordings.labels import LABELS, labels_of
 from ecg.recordings.ptbxl import ptbxl_patient, read_ptbxl_table
+from ecg.recordings.read import format_of
 from ecg.recordings.web import download_data_set
 from ecg.stage.script import UsageError, warn
 from ecg.stage.text import printable
@@ -20,12 +22,12 @@ from ecg.stage.text import printable
 SUFFIXES = (".hea", ".mat", ".dat")
 # Of archives at PhysioNet; they need no word.
 ARCHIVE_FILES = re.compile(
-    r"RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
+    rf"{LABELS}|RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
 )
 
 
 class RecordingFile(NamedTuple):
-    """A recording on disk: its name, its header, what is known from elsewhere, and the folder that its files lie in."""
+    """A recording on disk: its name, its header or one file, what is known from elsewhere, the folder it lies in."""
 
     record: str
     header: Path
@@ -46,12 +48,12 @@ def header_of(path: Path) -> Path:
 
 
 def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
-    """Return the header path of every recording below `folder` and its files' size in bytes.
+    """Return the header path of every recording below `folder`, or its one file, and its files' size in bytes.
 
-    A signal file that no header beside it names is a recording too, one without a header. Suffixes may be in upper
-    case. Hidden files and folders are left out: those of git-annex hold each file again. Links to files count, links to
-    folders are not followed. Files that are not read, such as links out of `root`, by default the folder itself, count
-    as 0 bytes. A warning counts files with other suffixes.
+    What is no WFDB record is known by its content. A signal file that no header beside it names is a recording too, one
+    without a header. Suffixes may be in upper case. Hidden files and folders are left out: those of git-annex hold each
+    file again. Links to files count, links to folders are not followed. Files that are not read, such as links out of
+    `root`, by default the folder itself, count as 0 bytes. A warning counts other files.
     """
     sizes, others = dict[Path, int](), Counter[str]()
     for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
@@ -60,12 +62,14 @@ def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
         for path in [Path(where, name) for name in files if not name.startswith(".")]:
             if path.suffix.lower() in SUFFIXES:
                 records.setdefault(path.stem, []).append(path)
+            elif format_of(path, root or folder):
+                sizes[path] = file_size(path, root or folder)
             elif not ARCHIVE_FILES.fullmatch(path.name):
                 others[path.suffix.lower() or "without a suffix"] += 1
         sizes |= sizes_by_header(records, root or folder)
     if others:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
-        warn(f"{others.total()} files in {folder} are no WFDB records: {kinds}")
+        warn(f"{others.total()} files in {folder} are no recordings: {kinds}")
     return dict(sorted(sizes.items()))
 
 
@@ -79,7 +83,7 @@ def sizes_by_header(records: dict[str, list[Path]], root: Path) -> dict[Path, in
     for stem, paths in records.items():
         if not headers[stem] and any(os.fsencode(path.name.lower()) in named for path in paths):
             continue
-        own = headers[stem] or [paths[0].with_suffix(".hea")]
+        own = headers[stem] or [paths[0] if format_of(paths[0], root) else paths[0].with_suffix(".hea")]
         sizes |= dict.fromkeys(own, 0)
         for path in paths:
             with suppress(BadRecording, OSError):
@@ -165,16 +169,19 @@ def from_kaggle(download: Download) -> Found:
     return in_one(data_sets)
 
 
-def find_named(names: list[str]) -> list[RecordingFile]:
+def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
     """Find records, named with or without a suffix, and all records of folders; UsageError where there is none.
 
-    Of several with one name, each is called by its path. A file that is no record is one that will be refused.
+    `told` is known of all, where labels.csv says nothing else. Of several with one name, each is called by its path. A
+    file that is no record is one that will be refused.
     """
     roots, found = {}, []
     for name in names:
         path = Path(name)
         if path.is_dir():
             roots[name] = path
+        elif format_of(path):
+            found.append(RecordingFile(path.stem, path, labels_of(path.parent)(path)))
         elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
             found.append(RecordingFile(header.stem, header, {}))
         elif path.exists():
@@ -182,14 +189,16 @@ def find_named(names: list[str]) -> list[RecordingFile]:
         else:
             raise UsageError(f"{name}: no such record or folder")
     for name, root in roots.items():
-        below, _ = in_one({"": find_recordings(root, lambda header: {})})
+        below, _ = in_one({"": find_recordings(root, labels_of(root))})
         if not below:
-            raise UsageError(f"{name}: no .hea, .mat or .dat file in that folder")
+            raise UsageError(f"{name}: no recording in that folder")
         found += below
     counts = Counter(recording.record for recording in found)
     named = []
     for record, header, known, inside in found:
-        called = printable(record if counts[record] == 1 else header.with_suffix("").as_posix())
+        path = header.with_suffix("") if header.suffix.lower() == ".hea" else header
+        called = printable(record if counts[record] == 1 else path.as_posix())
         # Absolute: worker processes may have been started elsewhere.
-        named.append(RecordingFile(called, header.absolute(), known, inside and inside.absolute()))
+        labels = {"labels": told | known.get("labels", {})}
+        named.append(RecordingFile(called, header.absolute(), labels, inside and inside.absolute()))
     return named

@@ -1,0 +1,69 @@
+"""Reads EDF and EDF+C (edfplus.info): a header of text, then records of int16, signal after signal."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ecg.leads import BadRecording, lead_of
+from ecg.recordings.ecg_file import Ecg, content_of, millivolts, number, person, side_by_side
+from ecg.recordings.header import MAX_SIGNALS
+from ecg.recordings.signals import MAX_VALUES
+
+FIXED = 256  # bytes of the header, and as many for each signal
+WIDTHS = {
+    **{"label": 16, "transducer": 80, "unit": 8, "physical_min": 8, "physical_max": 8, "digital_min": 8},
+    **{"digital_max": 8, "filter": 80, "per_record": 8, "reserved": 32},
+}
+
+
+def read_edf(path: Path, root: Path | None) -> Ecg:
+    """Read the leads of a file; other signals, such as annotations, are left out."""
+    content = content_of(path, root, 2 * MAX_VALUES)
+    text = content[:FIXED].decode("latin-1")
+    if text[192:197] == "EDF+D":
+        raise BadRecording("file: EDF+D, with gaps between its records; allowed: EDF, EDF+C")
+    n_records, n_signals = int(number(text[236:244], "records")), int(number(text[252:256], "signals"))
+    if not 0 < n_signals <= MAX_SIGNALS:
+        raise BadRecording(f"file: {n_signals} signals; allowed: 1 to {MAX_SIGNALS}")
+    start = FIXED * (1 + n_signals)
+    signals = fields_of(content[FIXED:start].decode("latin-1"), n_signals)
+    per_record = [int(number(signal["per_record"], "samples a record")) for signal in signals]
+    if min(per_record) < 0 or not sum(per_record):
+        raise BadRecording("file: no samples in a record")
+    available = (len(content) - start) // (2 * sum(per_record))
+    if n_records < -1 or available < n_records:
+        raise BadRecording(f"file: {n_records} records announced, {available} there")
+    n_records = available if n_records == -1 else n_records
+    values = np.frombuffer(content, "<i2", n_records * sum(per_record), start).reshape(n_records, -1)
+    ends, names, leads = np.cumsum(per_record), [], []
+    used = [i for i, signal in enumerate(signals) if lead_of(signal["label"])]
+    if len({per_record[i] for i in used}) > 1:
+        raise BadRecording("file: leads with different sampling rates; allowed: one")
+    for i in used:
+        low, high, least, most = (
+            number(signals[i][f"{kind}_{end}"], kind) for kind in ("physical", "digital") for end in ("min", "max")
+        )
+        step = millivolts((high - low) / (most - least) if most != least else 0, signals[i]["unit"])
+        stored = values[:, ends[i] - per_record[i] : ends[i]].ravel()
+        leads.append((stored - least) * step + low * millivolts(1, signals[i]["unit"]))
+        names.append(signals[i]["label"])
+    duration = number(text[244:252], "duration of a record")
+    if not duration > 0:
+        raise BadRecording(f"file: records of {duration:g} s")
+    # The code, the sex, the date of birth and the name, X where unknown; plain EDF has any text.
+    code, sex = [*re.split(r" +", text[8:88].strip()), "", ""][:2]
+    about = person(sex=sex, patient="" if code == "X" else code)
+    rate = per_record[used[0]] / duration if used else 0
+    return Ecg(side_by_side(leads), rate, names, about)
+
+
+def fields_of(text: str, n: int) -> list[dict[str, str]]:
+    """Return the fields of each signal; the header has each field of all signals, one field after the other."""
+    signals: list[dict[str, str]] = [{} for _ in range(n)]
+    at = 0
+    for name, width in WIDTHS.items():
+        for signal in signals:
+            signal[name] = text[at : at + width].strip()
+            at += width
+    return signals

@@ -1,0 +1,139 @@
+"""Reads a recording of any known format, chosen by what the file holds, and puts all into the same form."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, BadRecording, find_leads, lead_of, to_microvolts
+from ecg.recordings.arrays import SEPARATOR, read_array
+from ecg.recordings.challenge import challenge_source
+from ecg.recordings.codes import UNKNOWN, parse_sex
+from ecg.recordings.dicom import read_dicom
+from ecg.recordings.ecg_file import Ecg
+from ecg.recordings.edf import read_edf
+from ecg.recordings.header import file_size, read_header, with_a_reason
+from ecg.recordings.signals import read_samples
+from ecg.recordings.xml_files import XML_FORMATS, read_xml
+
+HEAD = 65536  # bytes that tell a format
+XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
+SAME = 20  # uV
+READERS = {"XML": read_xml, "DICOM": read_dicom, "EDF": read_edf}
+SCP = "SCP-ECG is not read; BioSig's save2gdf converts it: save2gdf -f=EDF IN.scp OUT.edf"
+
+
+def format_of(path: Path, root: Path | None = None) -> str | None:
+    """Return the format that a file's first bytes are those of; None where it is none of them, or no plain file."""
+    with suppress(BadRecording, OSError):
+        file_size(path, root or path.parent)
+        with path.open("rb") as file:
+            return format_in(file.read(HEAD))
+    return None
+
+
+def format_in(head: bytes) -> str | None:
+    """Return the format that begins with these bytes."""
+    if head[128:132] == b"DICM":
+        return "DICOM"
+    if head.startswith(b"\x93NUMPY"):
+        return "array"
+    if head[16:22] == b"SCPECG":
+        return "SCP-ECG"
+    if head.startswith(b"0       ") and head[252:256].strip().isdigit():
+        return "EDF"
+    text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace").lstrip()
+    if text.startswith("<"):
+        return "XML" if XML_ROOT.search(text) else None
+    cells = [cell.strip('" \r') for cell in SEPARATOR.split(text.partition("\n")[0])]
+    named, numbers = (
+        sum(lead_of(cell) is not None for cell in cells),
+        sum(re.fullmatch(r"[-+\d.eE]+|nan", cell) is not None for cell in cells),
+    )
+    return "array" if named >= 8 or 8 <= len(cells) == numbers else None
+
+
+def read_ecg(
+    path: Path, root: Path | None = None, *, told: Mapping[str, str] | None = None, verify_checksums: bool = True
+) -> Ecg:
+    """Read a recording as its file has it: samples x leads (mV, NaN is missing), rate, names of leads, the person.
+
+    The format is that of the file's content; a WFDB record is named by its header. A link may not lead out of `root`,
+    by default the file's folder. `told` is what labels.csv tells: of a table, sampling_rate, units and leads.
+    BadRecording says why a file cannot be used, and what it said of the person before.
+    """
+    if path.suffix.lower() == ".hea":
+        ecg = read_wfdb(path, root, verify_checksums)
+    else:
+        with with_a_reason():
+            file_size(path, root or path.parent)
+        form = format_of(path, root)
+        if form == "SCP-ECG":
+            raise BadRecording(f"file: {SCP}")
+        if form is None:
+            raise BadRecording("no ECG file: neither WFDB nor MUSE, CardioSoft, aECG, Philips, DICOM, EDF, CSV, NPY")
+        ecg = read_array(path, root, told or {}) if form == "array" else READERS[form](path, root)
+    if not 0 < ecg.sampling_rate <= MAX_RATE:
+        raise BadRecording(f"sampling rate: {ecg.sampling_rate:g} Hz; allowed: above 0, to {MAX_RATE}")
+    return ecg
+
+
+def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
+    """Read a WFDB record, named by its header, and what the comments there say; BadRecording says that too."""
+    header = read_header(path, root)
+    comments = {key: values[0] for key, values in header.comments.items()}
+    about: dict[str, Any] = {
+        "source": comments.get("source") or challenge_source(header) or "",
+        "dx": header.comments.get("dx", []),
+        "age": comments.get("age", ""),
+        "sex": parse_sex(comments.get("sex", "")),
+        "patient": "" if comments.get("patient", "").lower() in UNKNOWN else comments["patient"],
+        "sampling_rate": f"{header.sampling_rate:g}",
+    }
+    try:
+        samples, flags = read_samples(header, verify_checksums=verify_checksums)
+    except BadRecording as error:
+        error.about = about
+        raise
+    signal = samples / 1000
+    signal[samples == MISSING] = np.nan
+    return Ecg(signal, header.sampling_rate, LEADS, about, flags=flags)
+
+
+def twelve_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
+    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
+
+    Leads are found by name, and derived where two limb leads give a third. A calibration pulse is cut off.
+    """
+    columns = find_leads(list(ecg.leads))
+    if not len(ecg.signal):
+        raise BadRecording("no samples")
+    samples, flags = to_microvolts({lead: 1000 * ecg.signal[:, column] for lead, column in columns.items()})
+    if not (samples != samples[0]).any():
+        raise BadRecording("flat")
+    samples, pulses = drop_calibration(samples)
+    return samples, [*ecg.flags, *flags, *pulses]
+
+
+def drop_calibration(samples: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Cut a calibration pulse off the ends of a recording (samples x 12, int16, uV); also return flags.
+
+    There all independent leads hold the same, as no heart does: a level, and one of 1 mV above.
+    """
+    flags = []
+    for end in ("end", "beginning"):
+        samples = samples[::-1]
+        # Most recordings are done with here.
+        if np.ptp(samples[0, INDEPENDENT].astype(int)) > SAME:
+            continue
+        spread = np.ptp(samples[:, INDEPENDENT].astype(int), axis=1)
+        held = samples[: int(np.argmax(spread > SAME)), 0].astype(int)
+        height = np.ptp(held) if len(held) else 0
+        steady = np.minimum(held - min(held, default=0), max(held, default=0) - held) <= SAME
+        if 900 <= height <= 1100 and steady.mean() > 0.9:
+            samples = samples[len(held) :]
+            flags.append(f"calibration pulse dropped at the {end}: {len(held)} samples")
+    return samples, flags

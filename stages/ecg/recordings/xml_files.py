@@ -1,0 +1,187 @@
+"""Reads ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips (its compression is in philips.py).
+
+The rhythm is read, never a median beat. What carts say of a diagnosis is left where it is. A file may hold anything:
+no entity is expanded, no other file is opened, and what it holds is counted before it is parsed.
+"""
+
+import base64
+import binascii
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ecg.leads import LEADS, BadRecording
+from ecg.recordings.ecg_file import Ecg, content_of, millivolts, number, person, rate_told, side_by_side, years_between
+from ecg.recordings.philips import MAX_XLI, xli_leads
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+MAX_XML = 8 * 2**20  # bytes
+MAX_MARKUP = 100_000  # tags and attributes
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+
+def read_xml(path: Path, root: Path | None) -> Ecg:
+    """Read a recording in one of the XML formats; its root element says which."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml.ElementTree import fromstring
+
+    content = content_of(path, root, MAX_XML)
+    markup = content.count(b"<") + content.count(b"=")
+    if markup > MAX_MARKUP:
+        raise BadRecording(f"too long: {markup} tags and attributes; allowed: {MAX_MARKUP}")
+    try:
+        tree = fromstring(content)
+    except (ParseError, ValueError, LookupError) as error:
+        # Not what it says: that may be a piece of the file.
+        raise BadRecording(f"file: no XML that can be read ({type(error).__name__})") from None
+    for element in tree.iter():
+        element.tag = element.tag.rpartition("}")[2]  # without its name space
+    read = XML_FORMATS.get(tree.tag)
+    if not read:
+        raise BadRecording("file: the XML of none of MUSE, CardioSoft, aECG and Philips")
+    return read(tree)
+
+
+def value_at(tree: "Element", path: str, name: str) -> str | None:
+    """Return an attribute of the first element on a path."""
+    found = tree.find(path)
+    return None if found is None else found.get(name)
+
+
+def only(found: "list[Element]", name: str) -> "Element":
+    if len(found) != 1:
+        raise BadRecording(f"file: {len(found)} {name}; allowed: one")
+    return found[0]
+
+
+def numbers_in(text: str | None, separator: str) -> np.ndarray:
+    """Parse a text of numbers; a comma may end it."""
+    with warnings.catch_warnings():
+        # NumPy only warns where it stops half way.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            return np.fromstring(text or "", sep=separator)
+        except (ValueError, DeprecationWarning):
+            raise BadRecording("file: samples that are no numbers") from None
+
+
+def bytes_in(text: str | None) -> bytes:
+    """Decode base64; line breaks may part it."""
+    try:
+        return base64.b64decode("".join((text or "").split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRecording("file: samples that are no base64") from None
+
+
+def read_muse(tree: "Element") -> Ecg:
+    """Read GE MUSE's RestingECG: int16 in base64; most have eight leads, of which the others follow."""
+    waves = [wave for wave in tree.findall("Waveform") if wave.findtext("WaveformType", "").strip().lower() == "rhythm"]
+    wave = only(waves, "rhythm waveforms")
+    exponent = number(wave.findtext("SampleExponent") or "0", "SampleExponent")
+    rate = number(wave.findtext("SampleBase"), "SampleBase") * 10.0 ** max(-9, min(exponent, 9))
+    names, leads = [], []
+    for lead in wave.findall("LeadData"):
+        content, width = bytes_in(lead.findtext("WaveFormData")), lead.findtext("LeadSampleSize") or "2"
+        n = number(lead.findtext("LeadSampleCountTotal") or str(len(content) / 2), "LeadSampleCountTotal")
+        if width.strip() != "2" or len(content) != 2 * n:
+            raise BadRecording(f"file: {len(content)} bytes for {n:g} samples of {width} bytes; allowed: 2 bytes each")
+        step = number(lead.findtext("LeadAmplitudeUnitsPerBit"), "LeadAmplitudeUnitsPerBit")
+        scale = millivolts(step, lead.findtext("LeadAmplitudeUnits") or "MICROVOLTS")
+        off = lead.findtext("LeadOff", "").strip().upper() == "TRUE"
+        names.append(lead.findtext("LeadID", ""))
+        leads.append(np.frombuffer(content, "<i2") * (np.nan if off else scale))
+    who = {
+        key: tree.findtext(f"PatientDemographics/{key}") for key in ("PatientAge", "AgeUnits", "Gender", "PatientID")
+    }
+    about = person(age=who["PatientAge"], unit=who["AgeUnits"], sex=who["Gender"], patient=who["PatientID"])
+    told = rate_told(tree.findtext("RestingECGMeasurements/VentricularRate"))
+    return Ecg(side_by_side(leads), rate, names, about, told)
+
+
+def read_cardiosoft(tree: "Element") -> Ecg:
+    """Read GE CardioSoft's CardiologyXML: its strip, not the full disclosure nor the median samples."""
+    strip = only(tree.findall("StripData"), "StripData")
+    step = number(strip.findtext("Resolution"), "Resolution")
+    scale = millivolts(step, value_at(strip, "Resolution", "units"))
+    names = [wave.get("lead", "") for wave in strip.findall("WaveformData")]
+    signal = side_by_side([numbers_in(wave.text, ",") * scale for wave in strip.findall("WaveformData")])
+    who = {key: tree.findtext(f"PatientInfo/{key}") for key in ("Age", "Gender", "PID")}
+    unit = value_at(tree, "PatientInfo/Age", "units")
+    about = person(age=who["Age"], unit=unit, sex=who["Gender"], patient=who["PID"])
+    told = rate_told(tree.findtext("RestingECGMeasurements/VentricularRate"))
+    return Ecg(signal, number(strip.findtext("SampleRate"), "SampleRate"), names, about, told)
+
+
+def read_aecg(tree: "Element") -> Ecg:
+    """Read HL7's annotated ECG: the one series of rhythm, not what is derived from it."""
+    series = tree.findall("component/series")
+    rhythm = [one for one in series if value_at(one, "code", "code") == "RHYTHM"]
+    sequences = only(only(rhythm, "series of rhythm").findall("component/sequenceSet"), "sets of sequences")
+    interval, names, leads = None, [], []
+    for sequence in sequences.findall("component/sequence"):
+        code, increment = value_at(sequence, "code", "code") or "", sequence.find("value/increment")
+        if increment is not None:
+            interval = number(increment.get("value"), "increment") * SECONDS.get(increment.get("unit") or "", 0)
+        elif sequence.find("value/digits") is not None:
+            step, origin = (value_at(sequence, f"value/{key}", "value") for key in ("scale", "origin"))
+            scale = millivolts(number(step, "scale"), value_at(sequence, "value/scale", "unit"))
+            zero = number(origin or "0", "origin")
+            offset = zero * millivolts(1, value_at(sequence, "value/origin", "unit")) if zero else 0
+            names.append(code)
+            leads.append(numbers_in(sequence.findtext("value/digits"), " ") * scale + offset)
+    if not interval or interval < 0:
+        raise BadRecording("file: no increment of time in s, ms or us")
+    whose = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
+    who, identity = f"{whose}/subjectDemographicPerson", tree.find(f"{whose}/id")
+    when = value_at(tree, "effectiveTime/center", "value") or value_at(tree, "effectiveTime/low", "value")
+    about = person(
+        age=years_between(value_at(tree, f"{who}/birthTime", "value"), when),
+        sex=value_at(tree, f"{who}/administrativeGenderCode", "code"),
+        patient=identity is not None and f"{identity.get('root')} {identity.get('extension')}",
+    )
+    rates = [one for one in tree.iter() if value_at(one, "code", "code") == "MDC_ECG_HEART_RATE"]
+    told = rate_told(value_at(rates[0], "value", "value")) if rates else None
+    return Ecg(side_by_side(leads), 1 / interval, names, about, told)
+
+
+def read_philips(tree: "Element") -> Ecg:
+    """Read Philips' restingecgdata 1.03 and 1.04, whose waveforms are compressed."""
+    version = tree.findtext("documentinfo/documentversion") or ""
+    wave = only(tree.findall("waveforms/parsedwaveforms"), "parsedwaveforms")
+    method = wave.get("compressmethod") or wave.get("compression")
+    if version not in ("1.03", "1.04", "1.04.01") or method != "XLI" or wave.get("dataencoding") != "Base64":
+        raise BadRecording(f"file: Philips XML {version}, {method} compression; allowed: 1.03 and 1.04, XLI in Base64")
+    how = "dataacquisition/signalcharacteristics"
+    rate = number(tree.findtext(f"{how}/samplingrate"), "samplingrate")
+    step = tree.findtext(f"{how}/resolution") or tree.findtext(f"{how}/signalresolution")
+    names = (wave.get("leadlabels") or " ".join(LEADS)).split()
+    if tuple(names[:12]) != LEADS:
+        raise BadRecording(f"file: leads {', '.join(names)}; allowed: the 12 standard leads")
+    duration = number(wave.get("durationperchannel"), "durationperchannel")  # ms
+    content = bytes_in(wave.text)
+    if len(content) > MAX_XLI:
+        raise BadRecording(f"too long: {len(content)} bytes of compressed samples; allowed: {MAX_XLI}")
+    signal = xli_leads(content, duration / 1000 * rate) * millivolts(number(step, "resolution"), "uV")
+    who = "patient/generalpatientdata"
+    born = years_between(tree.findtext(f"{who}/age/dateofbirth"), value_at(tree, "dataacquisition", "date"))
+    about = person(
+        age=tree.findtext(f"{who}/age/years") or born,
+        sex=tree.findtext(f"{who}/sex"),
+        patient=tree.findtext(f"{who}/patientid"),
+    )
+    told = tree.findtext(".//heartrate") or tree.findtext(".//meanventrate")
+    return Ecg(signal, rate, LEADS, about, rate_told(told))
+
+
+XML_FORMATS: "dict[str, Callable[[Element], Ecg]]" = {
+    "RestingECG": read_muse,
+    "CardiologyXML": read_cardiosoft,
+    "AnnotatedECG": read_aecg,
+    "restingecgdata": read_philips,
+}

@@ -1,0 +1,196 @@
+"""Each format that is read: the same recording comes out of all; what is no recording is refused."""
+
+import numpy as np
+import pytest
+from conftest import ROOT, ecg_signal, write_challenge
+from ecg_files import PERSON, SECRETS, TOLD, WRITERS, aecg, cardiosoft, csv, dicom, edf, muse, npy, philips
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from ecg.beats.median import median_beat
+from ecg.leads import LEADS, MISSING, BadRecording
+from ecg.params import read_params
+from ecg.recordings.read import format_of, read_ecg, twelve_leads
+
+SAMPLES = ecg_signal(10)
+EXTRACT = read_params(ROOT / "params.yaml").extract
+BEAT = median_beat(SAMPLES, 500, EXTRACT).beat
+STEPS = {"muse.xml": 4.88, "cardiosoft.xml": 5, "philips.xml": 5, "dicom.dcm": 4.88, "aecg.xml": 2.5}
+
+
+def write(folder, content, name="a"):
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def refused(path, **told):
+    with pytest.raises(BadRecording) as caught:
+        twelve_leads(read_ecg(path, **told))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_same_recording_in_every_format(tmp_path, name):
+    # No suffix: the content tells.
+    path = write(tmp_path, WRITERS[name](SAMPLES, 500))
+    ecg = read_ecg(path, told=TOLD)
+    assert ecg.sampling_rate == pytest.approx(500)
+    assert ecg.signal.shape[1] == len(ecg.leads)
+    samples, flags = twelve_leads(ecg)
+    step = STEPS.get(name, 1)
+    # A derived lead has the steps of two others.
+    np.testing.assert_allclose(samples[: len(SAMPLES)], SAMPLES[: len(samples)], atol=1 + 1.5 * step)
+    beat = median_beat(samples, ecg.sampling_rate, EXTRACT)
+    assert 1000 * np.abs(beat.beat - BEAT).max() <= max(5, step)
+    if name in ("table.csv", "array.npy"):
+        assert ecg.about == {"age": "", "sex": "", "patient": ""} and ecg.heart_rate is None
+    else:
+        person = {"age": "", "sex": "female"} if name == "edf.edf" else PERSON
+        assert {key: ecg.about[key] for key in person} == person
+        assert ecg.about["patient"].startswith("sha256-")
+        assert ecg.heart_rate == (None if name == "edf.edf" else 60)
+    assert not any(secret in repr((ecg.about, ecg.flags, flags, ecg.leads)) for secret in SECRETS)
+
+
+def test_a_wfdb_record_too(tmp_path):
+    ecg = read_ecg(write_challenge(tmp_path, "a", SAMPLES))
+    np.testing.assert_array_equal(ecg.signal, SAMPLES / 1000)
+    assert (ecg.sampling_rate, tuple(ecg.leads), ecg.about["dx"]) == (500, LEADS, ["426783006"])
+    np.testing.assert_array_equal(twelve_leads(ecg)[0], SAMPLES)
+
+
+def test_the_rate_and_the_step_are_the_files_own(tmp_path):
+    slow = ecg_signal(10, sampling_rate=240)
+    path = write(tmp_path, muse(slow, 240, step=2.44))
+    ecg = read_ecg(path)
+    assert ecg.sampling_rate == 240
+    samples, flags = twelve_leads(ecg)
+    assert flags == ["derived lead: III, aVR, aVL, aVF"]
+    np.testing.assert_allclose(samples, slow, atol=4)
+    assert median_beat(samples, 240, EXTRACT).beat is not None
+
+
+def test_a_calibration_pulse_is_dropped_at_either_end_in_any_format(tmp_path):
+    pulse = np.zeros((500, 12), np.int16)
+    pulse[150:250] = 1000
+    ends = {"end": [SAMPLES, pulse], "beginning": [pulse, SAMPLES]}
+    for end, parts in ends.items():
+        whole = np.concatenate(parts)
+        for content in (aecg(whole, 500), muse(whole, 500)):
+            samples, flags = twelve_leads(read_ecg(write(tmp_path, content)))
+            assert flags[-1].startswith(f"calibration pulse dropped at the {end}: ")
+            # With it goes what of the baseline cannot be told from it.
+            assert 4800 <= len(samples) <= 5000
+        samples, flags = twelve_leads(read_ecg(write_challenge(tmp_path, "a", whole)))
+        assert flags and 4800 <= len(samples) <= 5000
+        if end == "end":
+            assert 1000 * np.abs(median_beat(samples, 500, EXTRACT).beat - BEAT).max() < 5
+    # A pause that all leads share is none.
+    quiet = np.concatenate([SAMPLES, 0 * pulse])
+    assert len(twelve_leads(read_ecg(write_challenge(tmp_path, "a", quiet)))[0]) == 5500
+
+
+def test_two_waveforms_are_refused_and_a_median_alone_too(tmp_path):
+    assert refused(write(tmp_path, muse(SAMPLES, 500, rhythms=2))) == "file: 2 rhythm waveforms; allowed: one"
+    assert refused(write(tmp_path, muse(SAMPLES, 500, rhythms=0))) == "file: 0 rhythm waveforms; allowed: one"
+    for groups, n in ((["RHYTHM"] * 2, 2), (["MEDIAN BEAT"], 0)):
+        path = write(tmp_path, dicom(SAMPLES, 500, groups=groups))
+        assert refused(path) == f"file: {n} groups of rhythm waveforms; allowed: one"
+    strip = cardiosoft(SAMPLES, 500)
+    assert refused(write(tmp_path, strip.replace(b"StripData", b"Other"))) == "file: 0 StripData; allowed: one"
+    derived = aecg(SAMPLES, 500).replace(b"RHYTHM", b"OTHER")
+    assert refused(write(tmp_path, derived)) == "file: 0 series of rhythm; allowed: one"
+
+
+def test_padding_of_dicom_is_missing_at_the_rails_only(tmp_path):
+    samples, _ = twelve_leads(read_ecg(write(tmp_path, dicom(SAMPLES, 500, padding=0))))
+    assert (samples != MISSING).all()
+    off = SAMPLES.astype(float)
+    off[100:200, 7] = -32768 * 4.88
+    samples, _ = twelve_leads(read_ecg(write(tmp_path, dicom(off, 500, padding=-32768))))
+    assert np.array_equal(np.argwhere(samples == MISSING)[:, 0], np.arange(100, 200))
+
+
+def test_a_deflated_dicom_is_refused(tmp_path):
+    path = write(tmp_path, dicom(SAMPLES, 500, syntax=DeflatedExplicitVRLittleEndian))
+    assert refused(path).startswith("file: transfer syntax 1.2.840.10008.1.2.1.99; allowed: ")
+
+
+def test_units_and_gaps_of_edf(tmp_path):
+    samples, _ = twelve_leads(read_ecg(write(tmp_path, edf(SAMPLES, 500, unit="mV"))))
+    np.testing.assert_allclose(samples, SAMPLES, atol=1)
+    assert refused(write(tmp_path, edf(SAMPLES, 500, kind="EDF+D"))).startswith("file: EDF+D")
+    assert refused(write(tmp_path, edf(SAMPLES, 500, unit="kPa"))) == "units: 'kPa'; allowed: uV, mV, V"
+
+
+def test_versions_of_philips(tmp_path):
+    for version in ("1.03", "1.04"):
+        samples, flags = twelve_leads(read_ecg(write(tmp_path, philips(SAMPLES, 500, version=version, pulse=False))))
+        np.testing.assert_allclose(samples, SAMPLES, atol=8)
+        assert flags == []
+    assert "Philips XML 2.00, XLI compression" in refused(write(tmp_path, philips(SAMPLES, 500, version="2.00")))
+
+
+def test_tables_need_a_rate_and_units(tmp_path):
+    table = write(tmp_path, csv(SAMPLES, 500))
+    assert refused(table) == "not told: sampling_rate and units; labels.csv beside the file has columns for them"
+    assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
+    assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
+    tabs = write(tmp_path, csv(SAMPLES, 500, separator="\t"), "b")
+    german = write(tmp_path, csv(SAMPLES, 500, separator=";").replace(b".", b","), "c")
+    timed = [f"{i};{line}" for i, line in enumerate(german.read_text().splitlines()[1:])]
+    timed = write(tmp_path, "\n".join(["time;" + ";".join(LEADS), *timed]).encode(), "d")
+    for path in (table, tabs, german, timed):
+        np.testing.assert_array_equal(twelve_leads(read_ecg(path, told=TOLD))[0], SAMPLES)
+    assert refused(write(tmp_path, csv(SAMPLES, 500, names=["I", *LEADS[:11]])), told=TOLD) == "duplicate lead: I"
+
+
+def test_arrays_lie_either_way_and_hold_no_pickles(tmp_path):
+    for array in (SAMPLES, SAMPLES.T):
+        samples, flags = twelve_leads(read_ecg(write(tmp_path, npy(array, 500)), told=TOLD))
+        np.testing.assert_array_equal(samples, SAMPLES)
+        assert flags == ["leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"]
+    named = TOLD | {"leads": ",".join(reversed(LEADS))}
+    samples, flags = twelve_leads(read_ecg(write(tmp_path, npy(SAMPLES[:, ::-1], 500)), told=named))
+    np.testing.assert_array_equal(samples, SAMPLES)
+    assert flags == []
+    np.save(tmp_path / "b.npy", np.array([[{}]], object))
+    assert refused(tmp_path / "b.npy", told=TOLD).startswith("file: ")
+
+
+def test_scp_is_refused_with_the_way_out(tmp_path):
+    path = write(tmp_path, bytes(16) + b"SCPECG" + bytes(100))
+    assert "save2gdf" in refused(path)
+    assert format_of(path) == "SCP-ECG"
+
+
+@pytest.mark.parametrize("content", [b"", b"<html/>", b"a,b\n1,2\n", b"GIF89a", "<é>".encode("utf-16"), bytes(200)])
+def test_other_files_are_none(tmp_path, content):
+    path = write(tmp_path, content)
+    assert format_of(path) is None
+    assert refused(path).startswith("no ECG file")
+
+
+@pytest.mark.parametrize("name", sorted(set(WRITERS) - {"table.csv"}))
+def test_a_part_of_a_file_is_no_recording(tmp_path, name):
+    content = WRITERS[name](SAMPLES, 500)
+    for share in (0.3, 0.9):
+        reason = refused(write(tmp_path, content[: int(share * len(content))]), told=TOLD)
+        assert not any(secret in reason for secret in SECRETS)
+
+
+def test_real_files(real_data):
+    folder = real_data / "formats"
+    if not folder.is_dir():
+        pytest.skip("no formats/ in ECG_REAL_DATA")
+    beats = {}
+    for name in ("hl7_example.aecg.xml", "hl7_example.dcm", "philips_1_03_simulator.xml", "philips_1_04_demo.xml"):
+        ecg = read_ecg(folder / name)
+        samples, flags = twelve_leads(ecg)
+        beats[name] = median_beat(samples, ecg.sampling_rate, EXTRACT)
+        assert beats[name].beat is not None
+        assert bool(flags) == name.startswith("philips")
+        assert (samples != MISSING).all()
+    difference = beats["hl7_example.aecg.xml"].beat - beats["hl7_example.dcm"].beat
+    assert 1000 * np.abs(difference).max() < 1
+    assert beats["philips_1_03_simulator.xml"].heart_rate == pytest.approx(41, abs=1)
+    assert "save2gdf" in refused(folder / "hl7_example.scp")
