@@ -13,6 +13,7 @@ PREDICTIONS = Path("data/predictions.csv")
 ACTIVATION = Path("data/activation.npy")
 AUDIT_PREDICTIONS = Path("data/audit.csv")
 ONNX = Path("data/model.onnx")
+VALIDATION = Path("data/validation")
 
 TRAIN_METRICS = Path("metrics/train.json")
 EVALUATE_METRICS = Path("metrics/evaluate.json")
