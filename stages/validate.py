@@ -69,24 +69,18 @@ def print_summary(scored: pd.DataFrame, numbers: dict, description: Description)
     text = {name: "–" if value is None else format_number(value) for name, value in numbers.items()}
     what, home = data_kind(scored.source), data_kind(description.sources)
     interval = f"{text['roc_auc_low']} – {text['roc_auc_high']}"
-    print(
-        f"ROC AUC against normal {text['roc_auc']} ({interval}) on {len(scored)} {what}; {numbers['refused']} refused"
-    )
+    print(f"ROC AUC against normal {text['roc_auc']} ({interval}) on {len(scored)} {what}")
     print(f"at home, {home}: {text['home_roc_auc']}; Brier score {text['brier']}, at home {text['home_brier']}")
-    print(f"unlike the beats it was trained on: {numbers['unlike_training']:.1%}")
+    print(f"{numbers['refused']} refused; unlike the beats it was trained on: {numbers['unlike_training']:.1%}")
     for name in ("roc_auc", "brier", "sensitivity", "specificity") if "after_brier" in numbers else ():
-        print(
-            f"recalibrated, on the other half of the patients: {name} {text[f'before_{name}']} -> {text[f'after_{name}']}"
-        )
+        print(f"recalibrated, on the other half: {name} {text[f'before_{name}']}, then {text[f'after_{name}']}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--model", type=Path, default=paths.MODEL, metavar="FILE", help=f"default: {paths.MODEL}")
-    parser.add_argument(
-        "--out", type=Path, default=paths.VALIDATION, metavar="DIR", help=f"default: {paths.VALIDATION}"
-    )
+    parser.add_argument("--out", type=Path, default=paths.VALIDATION, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--recalibrate", type=Path, metavar="NEW.safetensors", help="write the model fitted to ARCHIVE")
     options = parser.parse_args()
     evaluate = read_params().evaluate
@@ -102,7 +96,7 @@ def main() -> None:
     numbers = headline(scores, scored.label, description.threshold, description.home["roc_auc"])
     numbers |= more_numbers(table, scored, scores, description)
     if half is not None:
-        new, about, after = recalibrate(model, description, beats, scored, half)
+        new, about = recalibrate(model, description, beats, scored, half)
         before = home_numbers(scored[half == "checked"], description.threshold)
         for when, found in (("before", before), ("after", about.home)):
             numbers |= {f"{when}_{name}": value for name, value in found.items()}

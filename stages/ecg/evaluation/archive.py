@@ -41,9 +41,7 @@ def read_archives(folders: list[str], extract: Extract) -> tuple[pd.DataFrame, n
     index, beats = index_of([row for row, _ in found]), [beat for _, beat in found]
     table = index[ABOUT].assign(age=pd.to_numeric(index.age, errors="coerce"))
     for name in ("n_used", "heart_rate", "noise_uv"):
-        table[name] = pd.array([getattr(beat, name) for beat in beats], dtype="Float64").to_numpy(
-            float, na_value=np.nan
-        )
+        table[name] = np.array([getattr(beat, name) for beat in beats], dtype=float)
     flags = zip(index["flags"], beats, strict=True)
     table["flags"] = ["; ".join(filter(None, [text, *beat.flags])) for text, beat in flags]
     table["reason"] = index.reason.where(index.reason != "", [beat.reason for beat in beats])

@@ -67,8 +67,8 @@ def recordings_of(rows: pd.DataFrame) -> Recordings:
 
 def recalibrate(
     model: Ensemble, description: Description, beats: np.ndarray, rows: pd.DataFrame, half: np.ndarray
-) -> tuple[Ensemble, Description, pd.DataFrame]:
-    """Fit a model to one half of labelled records; return it, its description, and the other half scored with it."""
+) -> tuple[Ensemble, Description]:
+    """Return the model fitted to one half of labelled records, and its description; home is then the other half."""
     fitted, checked = half == "fitted", half == "checked"
     new, threshold = fit_calibration(model, description, beats[fitted], rows[fitted])
     scored = scored_table(rows[checked], description.classes, probabilities(new, beats[checked]))
@@ -80,4 +80,4 @@ def recalibrate(
         "recordings": len(hashes),
         "recalibrated": {"fitted": recordings_of(rows[fitted]), "checked": recordings_of(rows[checked])},
     }
-    return new, description.model_copy(update=changes), scored
+    return new, description.model_copy(update=changes)
