@@ -21,8 +21,9 @@ from urllib.parse import quote
 import pandas as pd
 from tqdm import tqdm
 
+from ecg.evaluation.home import counts_and_aucs
 from ecg.evaluation.names import SIMPLE_MODELS, gains, say_gain, strongest_simple
-from ecg.evaluation.pooling import compare_simple, counts_and_aucs, mean_aucs, mean_rates
+from ecg.evaluation.pooling import compare_simple, mean_aucs, mean_rates
 from ecg.evaluation.questions import QUESTIONS
 from ecg.params import Params, read_params
 from ecg.stage import paths

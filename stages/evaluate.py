@@ -16,20 +16,19 @@ import numpy as np
 import pandas as pd
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.bootstrap import auc_row
-from ecg.evaluation.calibration import calibration_rows, reliability
+from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves
+from ecg.evaluation.measures import headline, measures
 from ecg.evaluation.names import data_kind
-from ecg.evaluation.questions import QUESTIONS, select_question
-from ecg.evaluation.rates import operating_rows
+from ecg.evaluation.questions import scored_table, select_question
 from ecg.evaluation.roc import roc_auc
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
 from ecg.network.device import choose_device
-from ecg.network.ensemble import Ensemble, probabilities
+from ecg.network.ensemble import Ensemble, distances, probabilities
 from ecg.network.evidence import activation_maps, lead_contributions
 from ecg.network.model_file import load_model
-from ecg.params import Evaluate, read_params
+from ecg.params import read_params
 from ecg.reporting.curves import plot_confusion, plot_learning_curve, plot_precision_recall, plot_reliability, plot_roc
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
@@ -41,33 +40,9 @@ from ecg.stage.tables import load_split, read_table
 
 
 def score_records(model: Ensemble, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of split.csv with a probability column p_CLASS for each class."""
-    columns = {f"p_{name}": column for name, column in zip(classes, probabilities(model, beats).T, strict=True)}
-    return rows[["record", "patient", "source", "split", "label"]].assign(**columns)
-
-
-def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:
-    """Return every AUC, rate and calibration number of the test records, a row each."""
-    positive, score, _ = select_question(test, "roc_auc")
-    rows = [{"measure": question} | auc_row(test, question, evaluate) for question in QUESTIONS]
-    rows += operating_rows(test, threshold, evaluate) + calibration_rows(positive, score)
-    return pd.DataFrame(rows).reindex(columns=["measure", "value", "low", "high", "n_ischemia", "n_others", "reason"])
-
-
-def headline(scores: pd.DataFrame, table: pd.DataFrame, threshold: float) -> dict:
-    """Return the numbers of metrics/evaluate.json from those of evaluate.csv and all scored records."""
-    measured = scores.set_index("measure").astype(object)
-    measured = measured.where(measured.notna(), None)
-    numbers = {}
-    for question in QUESTIONS:
-        numbers[question] = measured.value[question]
-        numbers[f"{question}_low"], numbers[f"{question}_high"] = measured.low[question], measured.high[question]
-    val_positive, val_score, _ = select_question(table[table.split == "val"], "roc_auc")
-    numbers["roc_auc_val"] = float(roc_auc(val_positive, val_score)[0])
-    numbers["threshold"] = threshold
-    numbers |= {name: measured.value[name] for name in ("sensitivity", "specificity")}
-    labels = table.label[table.split == "test"]
-    return numbers | {f"n_{label}": int((labels == label).sum()) for label in ("ischemia", "normal", "other")}
+    """Return rows of split.csv with a probability column p_CLASS for each class, and the distance from training."""
+    table = scored_table(rows[["record", "patient", "source", "split", "label"]], classes, probabilities(model, beats))
+    return table.assign(distance=distances(model, beats))
 
 
 def plot_example(
@@ -98,10 +73,12 @@ def main() -> None:
     test, test_beats = table[table.split == "test"], splits[-1][0]
 
     scores = measures(test, threshold, evaluate)
-    numbers = headline(scores, table, threshold)
+    val_positive, val_score, _ = select_question(table[table.split == "val"], "roc_auc")
+    numbers = headline(scores, test.label, threshold, float(roc_auc(val_positive, val_score)[0]))
     roc, precision_recall = curves(test)
     bins = reliability(*select_question(test, "roc_auc")[:2])
-    pairs, groups = confusion(test), subgroups(table, evaluate)
+    terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
+    pairs, groups = confusion(test), subgroups(test, terciles, evaluate)
     activation = activation_maps(model, classes, test_beats)[0]
 
     with replacing(paths.PREDICTIONS) as temporary:

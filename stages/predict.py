@@ -77,10 +77,10 @@ def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list
 
 def score(readings: list[Reading], names: list[str], model: "Ensemble", description: Description) -> list[dict]:
     """Return what is said of each recording, as in --json."""
-    from ecg.network.ensemble import probabilities
+    from ecg.network.ensemble import distances, probabilities
 
-    beats = [reading.beat.beat for reading in readings if reading.beat.beat is not None]
-    scored = iter(probabilities(model, np.stack(beats)) if beats else [])
+    beats = np.array([reading.beat.beat for reading in readings if reading.beat.beat is not None])
+    scored = iter(zip(probabilities(model, beats), distances(model, beats), strict=True) if len(beats) else [])
     return [
         answer(name, beat, [*flags, *beat.flags], None if beat.beat is None else next(scored), description)
         for name, (beat, flags, *_) in zip(names, readings, strict=True)

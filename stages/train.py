@@ -1,7 +1,8 @@
 """Train the FCNs and fit random convolutions on the train split; calibrate and fix the threshold on val.
 
-Reads   data/beats.npy, data/beats.csv, data/split.csv
-Writes  data/model.safetensors  weights, with all that is needed to use them: temperature and threshold too
+Reads   data/beats.npy, data/beats.csv, data/split.csv, data/recordings.csv
+Writes  data/model.safetensors  weights, with all that is needed to use them: temperature and threshold too; and what
+                                tells which recordings it was trained on, and which beats are unlike theirs
         data/history.csv        a row for each epoch of each member; written after each epoch, to be watched
         metrics/train.json      the ROC AUC on train and val
 
@@ -16,7 +17,8 @@ import pandas as pd
 import torch
 
 from ecg.evaluation.decision import fit_temperature, threshold_for
-from ecg.evaluation.questions import scores_against_normal
+from ecg.evaluation.home import counts_and_aucs, home_numbers
+from ecg.evaluation.questions import scored_table, scores_against_normal, select_question
 from ecg.evaluation.roc import roc_auc
 from ecg.leads import LEADS
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
@@ -25,13 +27,13 @@ from ecg.network.device import choose_device
 from ecg.network.ensemble import Ensemble, logits, probabilities
 from ecg.network.fcn import FCN
 from ecg.network.model_file import save_model
-from ecg.network.random_convolutions import RandomConvolutions, draw
-from ecg.network.training import fit, fit_linear, standardise
+from ecg.network.novelty import first_bytes, fit_novelty
+from ecg.network.training import fit, fit_random, standardise
 from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
-from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, SPLIT, TRAIN_METRICS
+from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, RECORDINGS_TABLE, SPLIT, TRAIN_METRICS
 from ecg.stage.script import run_stage
-from ecg.stage.tables import CLASSES, load_split
+from ecg.stage.tables import CLASSES, load_split, read_table
 
 
 def checkpoint_folder(params: Params, device: torch.device) -> Path:
@@ -92,18 +94,6 @@ def train_member(
     return network, write_history(earlier, number, history)
 
 
-def fit_random(train: Train, classes: list[str], beats: np.ndarray, target: np.ndarray) -> RandomConvolutions | None:
-    """Return random convolutions with a linear layer fitted to beats and class numbers; None where params say so."""
-    if not train.random_convolutions:
-        return None
-    _, leads, samples = beats.shape
-    kind = {"pool": train.pool, "features": train.random_convolutions}
-    model = RandomConvolutions(**kind, leads=leads, classes=len(classes), samples=samples)
-    draw(model, beats, np.random.default_rng([train.seed, 0]))
-    fit_linear(model, beats, target)
-    return model
-
-
 def main() -> None:
     params = read_params()
     train = params.train
@@ -115,17 +105,21 @@ def main() -> None:
     checkpoints = checkpoint_folder(params, device)
     networks: list[FCN] = []
     history: list[dict] = []
+    data = (beats, target), (val_beats, val_target)
     for number in range(1, train.members + 1):
-        data = (beats, target), (val_beats, val_target)
         network, history = train_member(number, classes, *data, train, checkpoints / f"member-{number}", history)
         networks.append(network)
 
-    model = Ensemble(networks, fit_random(train, classes, beats, target)).to(device)
+    records = pd.concat([table.record, val_table.record])
+    hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
+    random, novelty = fit_random(train, len(classes), beats, target), fit_novelty(train.pool, beats, val_beats)
+    model = Ensemble(networks, random, novelty, torch.from_numpy(hashes)).to(device)
     calibrate(model, val_beats, val_target, target)
-    positive, score = scores_against_normal(probabilities(model, val_beats), val_target, classes)
-    val_auc = float(roc_auc(positive, score)[0])
-    train_auc = float(roc_auc(*scores_against_normal(probabilities(model, beats), target, classes))[0])
-    print(f"together: ROC AUC {val_auc:.4f} on val")
+    val = scored_table(val_table, classes, probabilities(model, val_beats))
+    positive, score, _ = select_question(val, "roc_auc")
+    threshold = threshold_for(train.specificity, score[~positive])
+    home = home_numbers(val, threshold)
+    print(f"together: ROC AUC {home['roc_auc']:.4f} on val")
     description = Description(
         architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
         members=train.members,
@@ -135,12 +129,17 @@ def main() -> None:
         unit="mV",
         extract=params.extract,
         sources=sorted(set(table.source)),
+        recordings=len(hashes),
+        home=home,
+        recalibrated={},
         specificity=train.specificity,
-        threshold=threshold_for(train.specificity, score[~positive]),
+        threshold=threshold,
     )
     with replacing(MODEL) as temporary:
         save_model(temporary, model, description)
-    write_json(TRAIN_METRICS, {"roc_auc_train": train_auc, "roc_auc_val": val_auc, "epochs": len(history)})
+    known = counts_and_aucs(scored_table(table, classes, probabilities(model, beats)))
+    aucs = {"roc_auc_train": known["roc_auc"], "roc_auc_val": home["roc_auc"]}
+    write_json(TRAIN_METRICS, aucs | {"epochs": len(history)})
     # Not there any more where another run of the same inputs has ended first.
     shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -8,11 +8,16 @@ from ecg.evaluation.questions import ischemia_score
 from ecg.network.description import Description
 from ecg.stage.text import printable
 
+UNLIKE = "unlike the beats it was trained on"
+
 
 def answer(
-    record: str, beat: MedianBeat, flags: list[str], probabilities: np.ndarray | None, description: Description
+    record: str, beat: MedianBeat, flags: list[str], scored: tuple[np.ndarray, float] | None, description: Description
 ) -> dict:
-    """Return what is said of a recording, as in predict's --json; `probabilities`, one a class, are None if refused."""
+    """Return what is said of a recording, as in predict's --json.
+
+    `scored` are one probability a class and the distance from the beats of training; None if refused.
+    """
     row: dict = {
         "record": record,
         "probability": None,
@@ -23,12 +28,15 @@ def answer(
         "reason": printable(beat.reason) or None,
         "trained_on": data_kind(description.sources),
     }
-    if probabilities is None:
+    if scored is None:
         return row
+    probabilities, distance = scored
     by_class = dict(zip(description.classes, probabilities, strict=True))
     probability = float(ischemia_score(by_class, "roc_auc"))
     if max(by_class, key=by_class.__getitem__) == "other":
         row["flags"].append("most probable class: other")
+    if distance > 1:
+        row["flags"].append(UNLIKE)
     return row | {"probability": round(probability, 6), "ischemia": probability >= description.threshold}
 
 

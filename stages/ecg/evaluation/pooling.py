@@ -4,17 +4,7 @@ import pandas as pd
 
 from ecg.evaluation.bootstrap import auc_difference, auc_with_interval
 from ecg.evaluation.questions import QUESTIONS, select_question
-from ecg.evaluation.roc import roc_auc
 from ecg.params import Evaluate
-
-
-def counts_and_aucs(test: pd.DataFrame) -> dict:
-    """Return counts and the ROC AUC of each question; none where it has no records."""
-    row: dict = {f"n_{label}": int((test.label == label).sum()) for label in ("ischemia", "normal", "other")}
-    for question in QUESTIONS:
-        positive, score, _ = select_question(test, question)
-        row[question] = float(roc_auc(positive, score)[0]) if 0 < positive.sum() < len(positive) else None
-    return row
 
 
 def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:

@@ -16,6 +16,11 @@ def ischemia_score(probabilities: dict[str, np.ndarray], question: str) -> np.nd
     return ischemia / (ischemia + probabilities["normal"]) if question == "roc_auc" else ischemia
 
 
+def scored_table(rows: pd.DataFrame, classes: list[str], probabilities: np.ndarray) -> pd.DataFrame:
+    """Return the rows with a probability column p_CLASS for each class, from records x classes."""
+    return rows.assign(**{f"p_{name}": column for name, column in zip(classes, probabilities.T, strict=True)})
+
+
 def select_question(table: pd.DataFrame, question: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return whether ischemic, score and patient of the records of predictions.csv that a question is about."""
     chosen = table[table.label.isin(["ischemia", *QUESTIONS[question]])]

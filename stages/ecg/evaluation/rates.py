@@ -51,14 +51,20 @@ def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> 
         if np.isnan(row["value"]):
             row["reason"] = "all recordings lie on one side of the threshold"
     other = test[test.label == "other"]
-    row = {"measure": "specificity_other", "n_ischemia": 0, "n_others": len(other)}
-    if not len(other):
-        return [*rows, row | {"reason": "no such recording in the test split"}]
     by_class = {column[2:]: other[column].to_numpy() for column in other if column.startswith("p_")}
-    below = (ischemia_score(by_class, "roc_auc") < threshold).astype(np.float64)
+    below = ischemia_score(by_class, "roc_auc") < threshold
+    return [*rows, share_row("specificity_other", other, below, evaluate)]
+
+
+def share_row(measure: str, test: pd.DataFrame, chosen: np.ndarray, evaluate: Evaluate) -> dict:
+    """Return the share of the records that is chosen, with its interval over patients; a reason where none are."""
+    n_ischemia = int((test.label == "ischemia").sum())
+    row = {"measure": measure, "n_ischemia": n_ischemia, "n_others": len(test) - n_ischemia}
+    if not len(test):
+        return row | {"reason": "no such recording in the test split"}
 
     def share(weights):
-        return (weights @ below / weights.sum(axis=1))[:, None]
+        return (weights @ chosen.astype(np.float64) / weights.sum(axis=1))[:, None]
 
-    ((low, high),) = bootstrap_intervals(share, np.zeros(len(other)), other.patient.to_numpy(), evaluate)
-    return [*rows, row | {"value": below.mean(), "low": low, "high": high}]
+    ((low, high),) = bootstrap_intervals(share, np.zeros(len(test)), test.patient.to_numpy(), evaluate)
+    return row | {"value": chosen.mean(), "low": low, "high": high}

@@ -11,14 +11,12 @@ from ecg.params import Evaluate
 MIN_EACH = 5
 
 
-def subgroups(table: pd.DataFrame, evaluate: Evaluate) -> pd.DataFrame:
-    """Return the headline AUC, with interval and counts, of groups of the test split; a reason where there is none.
+def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> pd.DataFrame:
+    """Return the headline AUC, with interval and counts, of groups of the test records; a reason where there is none.
 
-    Noise is cut at the tertiles of the train split. In each grouping the counts add up to the whole test split.
+    Noise is cut at `terciles` (uV). In each grouping the counts add up to all ischemic and normal test records.
     """
-    chosen = table[table.label.isin(["ischemia", "normal"])]
-    test = chosen[chosen.split == "test"]
-    terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
+    test = test[test.label.isin(["ischemia", "normal"])]
     low, high = (f"{value:.1f}" for value in terciles)
     groupings = {
         "all": pd.Series("test", test.index),

@@ -15,8 +15,20 @@ from ecg.stage.script import UsageError
 from ecg.stage.tables import CLASSES
 
 
+class Recordings(Section):
+    """Which recordings something was made of: how many, and one SHA-256 over those of their samples."""
+
+    sources: list[str]
+    recordings: Positive
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Description(Section, extra="ignore"):
-    """What a model file says of itself: a model for the ECGs of this project, or ValidationError."""
+    """What a model file says of itself: a model for the ECGs of this project, or ValidationError.
+
+    recordings: of how many recordings it holds hashes, those of train and val. home: how good it was on val, or where
+    it was cross-validated. recalibrated: of a model that was fitted to another hospital, where; else empty.
+    """
 
     architecture: Architecture
     members: Positive
@@ -26,6 +38,9 @@ class Description(Section, extra="ignore"):
     unit: Literal["mV"]
     extract: Extract
     sources: list[str]
+    recordings: Positive
+    home: dict[str, float]
+    recalibrated: dict[Literal["fitted", "checked"], Recordings]
     specificity: Annotated[float, Field(gt=0, lt=1)]
     threshold: Fraction
 

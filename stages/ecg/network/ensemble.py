@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ecg.network.fcn import FCN
+from ecg.network.novelty import Novelty
 from ecg.network.random_convolutions import RandomConvolutions
 
 BATCH = 256  # beats that are scored at once
@@ -16,13 +17,14 @@ class Ensemble(nn.Module):
     """FCNs that were trained apart, and random convolutions if any; the mean of their logits, calibrated.
 
     Calibrated logits are the mean divided by the temperature,
-    plus the log of each class's share of the train split.
+    plus the log of each class's share of the train split. Beside them stand what tells whether a beat is like those of
+    training, and the first bytes of the hashes (`first_bytes`) of the recordings of train and val.
     """
 
-    def __init__(self, members: list[FCN], random: RandomConvolutions | None = None):
+    def __init__(self, members: list[FCN], random: RandomConvolutions | None, novelty: Novelty, hashes: torch.Tensor):
         super().__init__()
         self.members: list[FCN] = nn.ModuleList(members)  # type: ignore[assignment]  # ModuleList is not generic
-        self.random = random
+        self.random, self.novelty, self.hashes = random, novelty, nn.Buffer(hashes)
         self.temperature = nn.Buffer(torch.ones(()))
         self.log_shares = nn.Buffer(torch.zeros(members[0].classifier.out_features))
 
@@ -42,10 +44,15 @@ class Ensemble(nn.Module):
 def logits(model: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Return n x classes logits of n x leads x samples (mV), on the CPU; dropout off."""
     model.eval()
-    device = next(model.parameters()).device
+    device = next(model.buffers()).device
     return torch.cat([model(batch.to(device)).cpu() for batch in torch.as_tensor(beats).split(BATCH)])
 
 
 def probabilities(model: nn.Module, beats: np.ndarray) -> np.ndarray:
     """Return n x classes softmax probabilities, float64, of n x leads x samples (mV)."""
     return torch.softmax(logits(model, beats).double(), dim=1).numpy()
+
+
+def distances(model: Ensemble, beats: np.ndarray) -> np.ndarray:
+    """Return how far each of n beats (n x leads x samples, mV) is from those of training: 1 is the limit."""
+    return logits(model.novelty, beats).double().numpy()

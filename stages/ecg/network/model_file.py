@@ -11,6 +11,7 @@ from torch import nn
 from ecg.network.description import Description, no_model, read_description
 from ecg.network.ensemble import Ensemble
 from ecg.network.fcn import FCN
+from ecg.network.novelty import Novelty
 from ecg.network.random_convolutions import RandomConvolutions
 
 
@@ -44,7 +45,9 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
         random = None
         if features:
             random = RandomConvolutions(pool=pool, features=features, **shape, samples=description.samples)
-        model = Ensemble(members, random).eval()
+        novelty = Novelty(pool=pool, samples=description.samples)
+        hashes = torch.zeros(description.recordings, dtype=torch.int64)
+        model = Ensemble(members, random, novelty, hashes).eval()
     expected = model.state_dict()
     for name in sorted(expected.keys() | state.keys()):
         form, given = ((t.dtype, *t.shape) if (t := d.get(name)) is not None else None for d in (expected, state))
@@ -52,7 +55,8 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
             raise ValueError(f"{name!r} is {given}; its architecture has {form}")
     model.load_state_dict(state, assign=True)
     with torch.no_grad():
-        answer = model(torch.zeros(1, shape["leads"], description.samples))
-    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), answer)):
-        raise ValueError("its weights, or the logits of a beat of zeros, are not finite")
+        beats = torch.zeros(1, shape["leads"], description.samples)
+        answers = model(beats), model.novelty(beats)
+    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), *answers)):
+        raise ValueError("its weights, or what it says of a beat of zeros, are not finite")
     return model

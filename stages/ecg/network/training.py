@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ecg.network.ensemble import logits
 from ecg.network.fcn import FCN
-from ecg.network.random_convolutions import RandomConvolutions, convolution_features
+from ecg.network.random_convolutions import RandomConvolutions, convolution_features, draw
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -170,3 +170,15 @@ def fit_linear(model: RandomConvolutions, beats: np.ndarray, target: np.ndarray)
     weight = coefficients / scaler.scale_
     model.classifier.weight.copy_(torch.from_numpy(weight))
     model.classifier.bias.copy_(torch.from_numpy(intercept - weight @ scaler.mean_))
+
+
+def fit_random(train: Train, classes: int, beats: np.ndarray, target: np.ndarray) -> RandomConvolutions | None:
+    """Return random convolutions with a linear layer fitted to beats and class numbers; None where params say so."""
+    if not train.random_convolutions:
+        return None
+    _, leads, samples = beats.shape
+    kind = {"pool": train.pool, "features": train.random_convolutions}
+    model = RandomConvolutions(**kind, leads=leads, classes=classes, samples=samples)
+    draw(model, beats, np.random.default_rng([train.seed, 0]))
+    fit_linear(model, beats, target)
+    return model

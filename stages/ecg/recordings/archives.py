@@ -21,34 +21,39 @@ def from_directory(download: Download) -> Found:
         raise UsageError(
             f"download.directory is {download.directory!r}; for download.source=directory it names a folder, or several"
         )
-    roots = [Path(from_project(folder)).absolute() for folder in folders]
+    return from_folders([from_project(folder) for folder in folders], "download.directory")
+
+
+def from_folders(folders: list[str], called: str) -> Found:
+    """Find the recordings of folders, each an archive; an error says what the user `called` them."""
+    roots = [Path(folder).absolute() for folder in folders]
     for root in roots:
         if not root.is_dir():
-            raise UsageError(f"download.directory is '{root}': no such folder")
-    check_apart(roots)
-    archives = {root.resolve().name if len(roots) > 1 else "": from_archive(root) for root in roots}
+            raise UsageError(f"{called} is '{root}': no such folder")
+    check_apart(roots, called)
+    archives = {root.resolve().name if len(roots) > 1 else "": from_archive(root, called) for root in roots}
     for root, (recordings, _) in zip(roots, archives.values(), strict=True):
         if not recordings:
             raise UsageError(f"no recordings found in {root}")
     return in_one(archives)
 
 
-def check_apart(roots: list[Path]) -> None:
+def check_apart(roots: list[Path], called: str) -> None:
     """UsageError where two folders are one, one lies in the other, or both have one name, which is their source's."""
     for one, other in combinations(roots, 2):
         real, there = one.resolve(), other.resolve()
         if real == there:
-            raise UsageError(f"download.directory names one folder twice: {one} and {other}")
+            raise UsageError(f"{called} names one folder twice: {one} and {other}")
         if real.is_relative_to(there) or there.is_relative_to(real):
-            raise UsageError(f"download.directory names a folder and one inside it: {one} and {other}")
+            raise UsageError(f"{called} names a folder and one inside it: {one} and {other}")
         if real.name == there.name:
             raise UsageError(
-                f"download.directory names two folders called '{real.name}', which would be one source: {real} and "
+                f"{called} names two folders called '{real.name}', which would be one source: {real} and "
                 f"{there}; rename one"
             )
 
 
-def from_archive(root: Path) -> Found:
+def from_archive(root: Path, called: str) -> Found:
     """Find the recordings of a folder: in PTB-XL's layout where it has the table, else any files."""
     if (root / TABLE).is_file():
         return from_ptbxl(root)
@@ -56,7 +61,7 @@ def from_archive(root: Path) -> Found:
     elsewhere = folder_of_table({recording.header.parent for recording in recordings})
     if elsewhere:
         where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere
-        raise UsageError(f"{TABLE} is in {where}/: set download.directory to it")
+        raise UsageError(f"{TABLE} is in {where}/: set {called} to it")
     return recordings, sizes
 
 

@@ -19,6 +19,11 @@ VAL = "#c76a00"
 def plot_roc(roc: pd.DataFrame, metrics: dict, recordings: str) -> plt.Figure:
     """Draw metrics/roc.csv, with the AUCs and the threshold of metrics/evaluate.json."""
     figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH)
+    draw_roc(axes, roc, metrics)
+    return figure
+
+
+def draw_roc(axes: plt.Axes, roc: pd.DataFrame, metrics: dict) -> None:
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
     for question, (color, dash, _) in QUESTION_STYLES.items():
         points = roc[roc.question == QUESTION_TITLES[question]]
@@ -31,7 +36,6 @@ def plot_roc(roc: pd.DataFrame, metrics: dict, recordings: str) -> plt.Figure:
     axes.plot(1 - metrics["specificity"], metrics["sensitivity"], "o", **style, label=label)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
     axes.legend(loc="lower right")
-    return figure
 
 
 def plot_precision_recall(curves: pd.DataFrame, recordings: str) -> plt.Figure:
@@ -72,13 +76,27 @@ def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) 
     value = scores.set_index("measure").value.map(format_number)
     title = f"Reliability, {recordings}: " + ", ".join(f"{name} {value[key]}" for key, name in names.items())
     figure, (axes, counts) = create_figure(title, 5.6, 2, 1, height_ratios=[4, 1], sharex=True)
+    draw_reliability(axes, bins)
+    counts.bar(bins.bin / 10 + 0.05, bins.n, width=0.09, color=GREY)
+    counts.set(xlabel="probability of ischemia, against normal", ylabel="recordings")
+    return figure
+
+
+def draw_reliability(axes: plt.Axes, bins: pd.DataFrame) -> None:
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
     bins = wilson(bins)
     spread = np.array([bins.observed - bins.low, bins.high - bins.observed])
     axes.errorbar(bins.probability, bins.observed, spread, fmt="o", color=CLASS_COLORS["ischemia"], clip_on=False)
     axes.set(ylabel="share that is ischemic", **UNIT)
-    counts.bar(bins.bin / 10 + 0.05, bins.n, width=0.09, color=GREY)
-    counts.set(xlabel="probability of ischemia, against normal", ylabel="recordings")
+
+
+def plot_roc_and_reliability(roc: pd.DataFrame, metrics: dict, bins: pd.DataFrame, recordings: str) -> plt.Figure:
+    """Draw a ROC curve and a reliability diagram side by side."""
+    title = f"ROC AUC (95% interval) and reliability, {recordings}"
+    figure, (left, right) = create_figure(title, WIDTH + 0.4, 1, 2, width=2 * WIDTH)
+    draw_roc(left, roc, metrics)
+    draw_reliability(right, bins)
+    right.set(xlabel="probability of ischemia, against normal", aspect="equal")
     return figure
 
 

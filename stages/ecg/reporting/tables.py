@@ -54,6 +54,31 @@ def measure_table(scores: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame({"measure": titles.values(), "value (95% interval)": intervals(rows, "value")})
 
 
+def beside_home(scores: pd.DataFrame, titles: dict[str, str], home: Mapping[str, float]) -> pd.DataFrame:
+    """Return rows of measures, by measure, under other names, each beside the number that the model had at home."""
+    table = measure_table(scores, titles)
+    return table.assign(**{"at home": [format_number(home[name]) if name in home else "" for name in titles]})
+
+
+def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
+    """Return the numbers called before_ and after_ in two columns; empty where there are none."""
+    names = [name.removeprefix("after_") for name in numbers if name.startswith("after_")]
+    columns = {when: [numbers[f"{when}_{name}"] for name in names] for when in ("before", "after")}
+    return pd.DataFrame({"measure": names} | columns)
+
+
+def count_scored(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return how many recordings of each source and class were found, scored and refused; and the refused by reason."""
+    table = table.assign(refused=table.reason.str.split(":").str[0], label=table.label.replace("", "unknown"))
+    groups = table.groupby(["source", "label"]).refused
+    counts = pd.DataFrame({"found": groups.size(), "refused": groups.agg(lambda reasons: (reasons != "").sum())})
+    counts.insert(1, "scored", counts.found - counts.refused)
+    counts.loc[("all", ""), :] = counts.sum()
+    refused = table[table.refused != ""].groupby(["refused", "source", "label"]).size().reset_index(name="recordings")
+    names = {"label": "class", "refused": "reason"}
+    return counts.astype(int).reset_index().rename(columns={"label": "class"}), refused.rename(columns=names)
+
+
 def confusion_table(pairs: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Return how many recordings of each class (rows) were taken for which (columns)."""
     counts = pd.crosstab(pairs.actual, pairs.predicted).reindex(index=classes, columns=classes, fill_value=0)

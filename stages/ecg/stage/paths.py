@@ -15,6 +15,7 @@ AUDIT_PREDICTIONS = Path("data/audit.csv")
 ONNX = Path("data/model.onnx")
 # In git: trained on real recordings, each with its card.
 MODELS = Path("models")
+VALIDATION = Path("data/validation")
 
 TRAIN_METRICS = Path("metrics/train.json")
 EVALUATE_METRICS = Path("metrics/evaluate.json")
