@@ -36,7 +36,7 @@ from ecg.recordings.read import Ecg, read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile, find_named
 from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
-from ecg.stage.paths import MODEL
+from ecg.stage.paths import RELEASED
 from ecg.stage.script import UsageError, run
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def load_for_one_thread(path: Path) -> "Ensemble":
     return current_model(path)[0]
 
 
-def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model: Path = MODEL) -> dict:
+def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model: Path = RELEASED) -> dict:
     """Score one recording (samples x leads, mV, NaN is missing, at `sampling_rate` Hz); leads are found by name.
 
     Returns the keys of --json but `record`: probability of ischemia against normal, ischemia (the decision), n_used
@@ -150,7 +150,7 @@ def main() -> None:
     output.add_argument("--json", action="store_true", help="one JSON object a line and recording")
     output.add_argument("--csv", type=Path, metavar="FILE", help="one row a recording")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="one PNG a recording: the beat and what speaks for it")
-    parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
+    parser.add_argument("--model", type=Path, default=RELEASED, metavar="FILE", help=f"default: {RELEASED}")
     for name, said in TOLD.items():
         parser.add_argument(f"--{name.replace('_', '-')}", help=f"{said}, of CSV, TSV and NPY without labels.csv")
     options = parser.parse_args()

@@ -79,7 +79,7 @@ def print_summary(scored: pd.DataFrame, numbers: dict, description: Description)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
-    parser.add_argument("--model", type=Path, default=paths.MODEL, metavar="FILE", help=f"default: {paths.MODEL}")
+    parser.add_argument("--model", type=Path, default=paths.RELEASED, metavar="FILE", help=f"default: {paths.RELEASED}")
     parser.add_argument("--out", type=Path, default=paths.VALIDATION, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--recalibrate", type=Path, metavar="NEW.safetensors", help="write the model fitted to ARCHIVE")
     options = parser.parse_args()

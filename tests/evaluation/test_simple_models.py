@@ -128,11 +128,11 @@ def test_the_strongest_simple_model_of_each_question():
 @pytest.mark.parametrize(
     ("difference", "low", "high", "said"),
     [
-        (0.05, 0.01, 0.09, "0.050 (0.010 – 0.090) over extra trees on the beat: a gain"),
-        (0.05, -0.01, 0.09, "0.050 (−0.010 – 0.090) over extra trees on the beat: no gain shown"),
-        (-0.02, -0.05, 0.01, "−0.020 (−0.050 – 0.010) over extra trees on the beat: no gain shown"),
+        (0.05, 0.01, 0.09, "+0.050 (+0.010 – +0.090) over extra trees on the beat: a gain"),
+        (0.05, -0.01, 0.09, "+0.050 (−0.010 – +0.090) over extra trees on the beat: no gain shown"),
+        (-0.02, -0.05, 0.01, "−0.020 (−0.050 – +0.010) over extra trees on the beat: no gain shown"),
         (-0.05, -0.09, -0.01, "−0.050 (−0.090 – −0.010) over extra trees on the beat: a loss"),
-        (0.0, 0.0, 0.0, "0.000 (0.000 – 0.000) over extra trees on the beat: no gain shown"),
+        (0.0, 0.0, 0.0, "+0.000 (+0.000 – +0.000) over extra trees on the beat: no gain shown"),
     ],
 )
 def test_a_gain_is_said_where_the_whole_interval_is_above_nothing(difference, low, high, said):

@@ -47,6 +47,10 @@ def format_number(value: float) -> str:
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
 
 
+def format_difference(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
 def strongest_simple(audit: pd.DataFrame) -> pd.DataFrame:
     """Return of each question the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
     simple = audit[audit.model.isin(SIMPLE_MODELS) & audit.roc_auc.notna()]
@@ -65,8 +69,8 @@ def gains(audit: pd.DataFrame) -> dict[str, float]:
 
 def say_gain(row: Mapping) -> str:
     """Say in words by how much the network is above the strongest simple model, a row of `strongest_simple`."""
-    low, high = format_number(row["difference_low"]), format_number(row["difference_high"])
-    difference = f"{format_number(row['network_minus_model'])} ({low} – {high})"
+    keys = ("network_minus_model", "difference_low", "difference_high")
+    difference = "{} ({} – {})".format(*(format_difference(row[key]) for key in keys))
     sign = "a gain" if row["difference_low"] > 0 else "a loss" if row["difference_high"] < 0 else "no gain shown"
     return f"{QUESTION_TITLES[row['question']]} {difference} over {MODEL_TITLES[row['model']]}: {sign}"
 

@@ -42,7 +42,7 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
-def bands(values: pd.Series, edges: list[float], names: list[str]) -> pd.Series:
+def bands(values: pd.Series, edges: np.ndarray | list[float], names: list[str]) -> pd.Series:
     """Return the name of the band, lower edge included, that each value lies in; "unknown" where it is NaN."""
     named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
     return pd.Series(named, values.index).where(values.notna(), "unknown")

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from ecg.beats.windows import beat_offsets
 from ecg.leads import LEADS
 from ecg.params import Architecture, Extract, Fraction, Positive, Section, check_steps, explain
+from ecg.stage.paths import MODEL
 from ecg.stage.script import UsageError
 from ecg.stage.tables import CLASSES
 
@@ -64,7 +65,7 @@ def no_model(path: Path, reason: str) -> UsageError:
 def read_description(path: Path) -> Description:
     """Read and check the description in a model file; UsageError says what is wrong."""
     if not path.is_file():
-        raise UsageError(f"no model at {path}; `dvc repro` trains one")
+        raise UsageError(f"no model at {path}; `dvc repro` trains {MODEL}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

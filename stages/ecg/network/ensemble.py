@@ -16,9 +16,9 @@ RANDOM_SHARE = 0.7
 class Ensemble(nn.Module):
     """FCNs that were trained apart, and random convolutions if any; the mean of their logits, calibrated.
 
-    Calibrated logits are the mean divided by the temperature,
-    plus the log of each class's share of the train split. Beside them stand what tells whether a beat is like those of
-    training, and the first bytes of the hashes (`first_bytes`) of the recordings of train and val.
+    Calibrated logits are the mean divided by the temperature, plus the log of each class's share of the train split.
+    Beside them stand what tells whether a beat is like those of training, and the first bytes of the hashes
+    (`first_bytes`) of the recordings of train and val.
     """
 
     def __init__(self, members: list[FCN], random: RandomConvolutions | None, novelty: Novelty, hashes: torch.Tensor):

@@ -32,7 +32,7 @@ def draw_roc(axes: plt.Axes, roc: pd.DataFrame, metrics: dict) -> None:
             label = f"{QUESTION_TITLES[question]}: {format_interval(auc)}"
             axes.plot(points.fpr, points.tpr, dash, color=color, lw=2, label=label)
     label = f"threshold {format_number(metrics['threshold'])}, set on val"
-    style = {"color": QUESTION_STYLES["roc_auc"][0], "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
+    style: dict = {"color": QUESTION_STYLES["roc_auc"][0], "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
     axes.plot(1 - metrics["specificity"], metrics["sensitivity"], "o", **style, label=label)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
     axes.legend(loc="lower right")
