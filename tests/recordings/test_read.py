@@ -9,9 +9,12 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS, MISSING, BadRecording
 from ecg.params import read_params
+from ecg.recordings import hearts
 from ecg.recordings.read import format_of, read_ecg, twelve_leads
 
-SAMPLES = ecg_signal(10)
+# Steps of 5 uV of an ECG without noise would hold their value for half a second.
+NOISE = np.random.default_rng(0).normal(0, 10, (5000, 8))
+SAMPLES = ecg_signal(10) + np.rint(hearts.twelve_leads(NOISE)).astype(np.int16)
 EXTRACT = read_params(ROOT / "params.yaml").extract
 BEAT = median_beat(SAMPLES, 500, EXTRACT).beat
 STEPS = {"muse.xml": 4.88, "cardiosoft.xml": 5, "philips.xml": 5, "dicom.dcm": 4.88, "aecg.xml": 2.5}

@@ -28,7 +28,8 @@ class Ecg(NamedTuple):
 
     signal is samples x leads, mV, NaN where missing; leads are their names in the file. `about` is what the file says
     of the person, in the words of the index: age (years), sex, patient; of a WFDB record dx and source too. heart_rate
-    is the cart's own (beats/min), None where the file has none; flags say what was odd.
+    is the cart's own (beats/min), None where the file has none; flags say what was odd. microvolts is signal as samples
+    x 12 leads, int16, uV, where the reader has it so anyway.
     """
 
     signal: np.ndarray
@@ -37,6 +38,7 @@ class Ecg(NamedTuple):
     about: dict[str, Any]
     heart_rate: float | None = None
     flags: Sequence[str] = ()
+    microvolts: np.ndarray | None = None
 
 
 def content_of(path: Path, root: Path | None, most: int) -> bytes:

@@ -100,7 +100,7 @@ def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
         raise
     signal = samples / 1000
     signal[samples == MISSING] = np.nan
-    return Ecg(signal, header.sampling_rate, LEADS, about, flags=flags)
+    return Ecg(signal, header.sampling_rate, LEADS, about, flags=flags, microvolts=samples)
 
 
 def twelve_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
@@ -111,7 +111,9 @@ def twelve_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
     columns = find_leads(list(ecg.leads))
     if not len(ecg.signal):
         raise BadRecording("no samples")
-    samples, flags = to_microvolts({lead: 1000 * ecg.signal[:, column] for lead, column in columns.items()})
+    samples, flags = ecg.microvolts, list[str]()
+    if samples is None:
+        samples, flags = to_microvolts({lead: 1000 * ecg.signal[:, column] for lead, column in columns.items()})
     if not (samples != samples[0]).any():
         raise BadRecording("flat")
     samples, pulses = drop_calibration(samples)
