@@ -62,7 +62,7 @@ def test_a_wfdb_record_too(tmp_path):
 
 
 def test_the_rate_and_the_step_are_the_files_own(tmp_path):
-    slow = ecg_signal(10, sampling_rate=240)
+    slow = ecg_signal(10, sampling_rate=240) + (SAMPLES - ecg_signal(10))[:2400]
     path = write(tmp_path, muse(slow, 240, step=2.44))
     ecg = read_ecg(path)
     assert ecg.sampling_rate == 240

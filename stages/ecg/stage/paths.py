@@ -15,7 +15,7 @@ AUDIT_PREDICTIONS = Path("data/audit.csv")
 ONNX = Path("data/model.onnx")
 # In git: trained on real recordings, each with its card.
 MODELS = Path("models")
-RELEASED = MODELS / "ptb-xl.safetensors"
+RELEASED = Path("models/ptb-xl.safetensors")
 VALIDATION = Path("data/validation")
 
 TRAIN_METRICS = Path("metrics/train.json")
