@@ -13,6 +13,7 @@ import yaml
 from conftest import ROOT
 from dvc.cli.parser import get_main_parser
 
+from ecg.evaluation.names import strongest_simple
 from ecg.params import Params
 
 PAGES = {
@@ -21,7 +22,6 @@ PAGES = {
 }
 README, METHOD, RESULTS = PAGES["README.md"], PAGES["docs/method.md"], PAGES["docs/results.md"]
 QUESTIONS = ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")
-PTB_XL = "metrics/ptb-xl-500/cross_validation.json"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # What commands write, and what stands for a name.
 NO_FILES = {"data/model.onnx", "metrics/cross_validation.json", "stages/NAME.py"}
@@ -29,7 +29,7 @@ NO_FILES = {"data/model.onnx", "metrics/cross_validation.json", "stages/NAME.py"
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
 CODE = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(
-    r"(?<![\w/.])(?:(?:stages|metrics|tests|docs|benchmarks|tools|data)/[\w/.-]*\w|[\w-]+\.(?:yaml|txt))\b"
+    r"(?<![\w/.])(?:(?:stages|metrics|tests|docs|benchmarks|tools|data|models)/[\w/.-]*\w|[\w-]+\.(?:yaml|txt))\b"
 )
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 
@@ -71,21 +71,36 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def signed(*numbers: float) -> str:
+    value, low, high = (f"{number:+.3f}".replace("-", "−") for number in numbers)
+    return f"{value} ({low} – {high})"
+
+
 def test_results_are_those_of_the_metrics():
-    audit = pd.read_csv(io.StringIO(committed("metrics/audit.csv"))).set_index(["model", "question"])
-    for model, name in (("fcn", "FCN"), ("linear", "linear"), ("st_t", "ST, T, QRS")):
-        cells = [cell(*audit.loc[(model, question), ["roc_auc", "low", "high"]]) for question in QUESTIONS]
+    audit = pd.read_csv(io.StringIO(committed("metrics/audit.csv")))
+    network = audit[audit.model == "network"].set_index("question")
+    for name, rows in (("network", network), ("strongest simple", strongest_simple(audit).set_index("question"))):
+        cells = [cell(*rows.loc[question, ["roc_auc", "low", "high"]]) for question in QUESTIONS]
         assert f"| (a) synthetic | {name} | {' | '.join(cells)} |" in README
-    numbers = json.loads(committed(PTB_XL))
-    for prefix, name in (("", "FCN"), ("linear_", "linear")):
-        cells = [cell(*(numbers[f"{prefix}{q}{part}"] for part in ("", "_low", "_high"))) for q in QUESTIONS]
-        assert f"| (b) PTB-XL, 500 | {name} | {' | '.join(cells)} |" in README
-    n = {label: numbers[f"n_{label}"] for label in ("ischemia", "normal", "other")}
-    total, readme, results = sum(n.values()), " ".join(README.split()), " ".join(RESULTS.split())
-    assert f"{total} of PTB-XL's first 500 recordings that have a beat, {n['ischemia']} of them ischemic" in readme
-    assert f"{total}, {n['ischemia']} ischemic, {n['normal']} normal, {n['other']} other" in results
-    assert numbers["seeds"] == 5
-    assert set(json.loads(committed("metrics/evaluate.json"))) < set(numbers)
+    readme, results = " ".join(README.split()), " ".join(RESULTS.split())
+    for data, folder in (("(b) PTB-XL, 500", "metrics/ptb-xl-500"), ("(c) PTB-XL, 1,237", "metrics/ptb-xl-1237")):
+        numbers = json.loads(committed(f"{folder}/cross_validation.json"))
+        paper = json.loads(committed(f"{folder}/fcn_of_the_paper.json"))
+        for name, found, prefix in (
+            ("network", numbers, ""), ("strongest simple", numbers, "simple_"), ("FCN of the paper", paper, "")
+        ):  # fmt: skip
+            cells = [cell(*(found[f"{prefix}{q}{part}"] for part in ("", "_low", "_high"))) for q in QUESTIONS]
+            assert f"| {data} | {name} | {' | '.join(cells)} |" in README
+        gains = [q.replace("roc_auc", "gain") for q in QUESTIONS]
+        cells = [signed(*(numbers[f"{gain}{part}"] for part in ("", "_low", "_high"))) for gain in gains]
+        assert f"| {data} | network − simple | {' | '.join(cells)} |" in README
+        # What the README says in words.
+        assert all(numbers[f"{gain}_low"] <= 0 <= numbers[f"{gain}_high"] for gain in gains)
+        n = {label: numbers[f"n_{label}"] for label in ("ischemia", "normal", "other")}
+        assert f"{sum(n.values()):,}, {n['ischemia']} ischemic, {n['normal']} normal, {n['other']} other" in results
+        assert numbers["seeds"] == 3
+        assert set(json.loads(committed("metrics/evaluate.json"))) < set(numbers)
+    assert "on (b) and (c) the network shows no gain over the strongest simple model" in readme
 
 
 def test_numbers_are_those_of_the_metrics():

@@ -57,7 +57,7 @@ def test_the_gain_is_paired_and_over_patients():
     positive, patient = np.repeat(np.arange(80) < 30, 2), np.repeat(np.arange(80), 2)
     score = np.repeat(rng.normal(np.arange(80) < 30, 1), 2)
     other = score + rng.normal(0, 0.7, 160)
-    found = auc_difference(positive, score, other, patient, Evaluate(bootstrap=4000, seed=0))
+    found = auc_difference(positive, [score], other, patient, Evaluate(bootstrap=4000, seed=0))
     assert found[0] == pytest.approx(roc_auc_score(positive, score) - roc_auc_score(positive, other), abs=1e-9)
     gains = []
     for _ in range(1000):
@@ -69,4 +69,4 @@ def test_the_gain_is_paired_and_over_patients():
     # Apart, the two scores have wider intervals than their difference.
     _, low, high = auc_with_interval(positive, [score], patient, Evaluate(bootstrap=4000, seed=0))
     assert high - low > 1.3 * (found[2] - found[1])
-    assert auc_difference(positive, score, score, patient, Evaluate(bootstrap=100, seed=0)) == (0, 0, 0)
+    assert auc_difference(positive, [score], score, patient, Evaluate(bootstrap=100, seed=0)) == (0, 0, 0)
