@@ -5,6 +5,7 @@ from torch import nn
 
 from ecg.network.ensemble import Ensemble, probabilities
 from ecg.network.fcn import FCN, Dropout
+from ecg.network.novelty import Novelty
 from ecg.params import Architecture
 
 ARCHITECTURE = {"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "pool": 2}
@@ -15,7 +16,7 @@ def small_model(leads: int = 3, classes: int = 2, **changes) -> Ensemble:
     members = [FCN(Architecture(**ARCHITECTURE | changes), leads=leads, classes=classes) for _ in range(2)]
     for member in members:
         member.mean.normal_()
-    model = Ensemble(members)
+    model = Ensemble(members, None, Novelty(pool=2, samples=188), torch.arange(3))
     model.temperature.fill_(1.7)
     return model.eval()
 
