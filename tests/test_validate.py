@@ -48,10 +48,8 @@ def site(tmp_path_factory):
     """An archive in which most recordings are ischemic, unlike at home, and a few cannot be used."""
     folder = tmp_path_factory.mktemp("site") / "Elsewhere"
     write_recordings(folder, patients=110, seed=7)
-    headers = sorted(folder.rglob("*.hea"))
-    normal = [path for path in headers if "426783006" in path.read_text().split("Dx:")[1].split("\n")[0].split(",")]
-    only = [path for path in normal if path.read_text().split("Dx:")[1].split("\n")[0].strip() == "426783006"]
-    for path in only[22:]:
+    normal = [path for path in sorted(folder.rglob("*.hea")) if "Dx: 426783006\n" in path.read_text()]
+    for path in normal[22:]:
         for file in path.parent.glob(f"{path.stem}.*"):
             file.unlink()
     write_challenge(folder, "short", ecg_signal(2))
