@@ -25,6 +25,9 @@ DESCRIPTION = {
     "unit": "mV",
     "extract": read_params(ROOT / "params.yaml").extract.model_dump() | {"window_end": 500},
     "sources": ["Zürich"],
+    "recordings": 3,
+    "home": {"roc_auc": 0.9},
+    "recalibrated": {},
     "specificity": 0.9,
     "threshold": 0.25,
 }
@@ -100,6 +103,10 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
         ({"samples": 187}, "samples 187 must be 188"),
         ({"unit": "uV"}, "unit"),
         ({"sources": "ptb"}, "sources"),
+        ({"recordings": 4}, "'hashes' is"),
+        ({"recordings": 0}, "recordings is 0"),
+        ({"home": {"roc_auc": float("nan")}}, "home"),
+        ({"recalibrated": {"elsewhere": {}}}, "recalibrated"),
         ({"extract": DESCRIPTION["extract"] | {"sampling_rate": 500}}, "samples 188 must be 376"),
         ({"extract": DESCRIPTION["extract"] | {"window_start": -(10**9)}}, "window_start"),
         ({"extract": DESCRIPTION["extract"] | {"notch": 50}}, "notch"),
@@ -139,6 +146,8 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         "members.1.std": [lambda t: t * 0],
         "temperature": [lambda t: t * 0, lambda t: t[None]],
         "members.2.std": [lambda _: torch.ones(12, 1)],
+        "novelty.components": [lambda t: t[1:], lambda t: t * torch.nan, None],
+        "hashes": [lambda t: t[1:], lambda t: t.float(), None],
     }
     for name, ways in changes.items():
         for change in ways:

@@ -17,7 +17,7 @@ RIDGE = 1e-3  # of the largest variance over the leads, so that leads that nearl
 class Novelty(nn.Module):
     """The distance of a beat from those of the train split: 1 is the limit, beyond which 1% of val lie.
 
-    It is the largest of three: how far the size of the beat, the log of its root mean square, is from the usual one;
+    It is the largest of three: how far the size of the beat, the log of its root mean square, is above the usual one;
     how far its shape at size 1 is, in the space of the principal components and outside it; and how far the lead that
     does so worst departs from what the others tell of it. All see the 8 independent leads, means of `pool` samples.
     """
@@ -37,7 +37,7 @@ class Novelty(nn.Module):
             raise ValueError(f"beats have {beats.shape[1]} leads; allowed: {len(LEADS)}")
         pooled = self.pool(beats[:, INDEPENDENT])
         root_mean_square = pooled.square().mean(dim=(1, 2)).sqrt().clamp(min=1e-6)
-        size = (root_mean_square.log() - self.size[0]).abs() / self.size[1]
+        size = (root_mean_square.log() - self.size[0]).clamp(min=0) / self.size[1]
         unit = pooled / root_mean_square[:, None, None]
         shape = (unit - self.mean).flatten(1)
         along = shape @ self.components.T
@@ -74,7 +74,7 @@ def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray) -> Novelty:
     # standard deviation.
     model.from_others.copy_(torch.from_numpy(precision / np.sqrt(np.diag(precision))[:, None]))
     beats = torch.from_numpy(np.ascontiguousarray(val))
-    limits = torch.quantile(model.parts(beats), 1 - BEYOND, dim=0)
+    limits = torch.quantile(model.parts(beats), 1 - BEYOND, dim=0).clamp(min=1e-3)
     limits = limits * torch.quantile((model.parts(beats) / limits).amax(dim=1), 1 - BEYOND)
     model.size[1] *= limits[0]
     model.spread.mul_(limits[1])

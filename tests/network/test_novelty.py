@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from ecg.leads import LEADS
+from ecg.network.novelty import BEYOND, Novelty, first_bytes, fit_novelty
+from ecg.recordings.hearts import healthy_heart, leads
+
+TIMES = np.arange(-250, 400, 4.0)  # ms from R
+
+
+def beats_of(seed: int, n: int) -> np.ndarray:
+    """Beats of n synthetic hearts, n x 12 x samples, mV, with a little noise."""
+    rng = np.random.default_rng(seed)
+    beats = np.stack([leads(TIMES, healthy_heart(rng)).T for _ in range(n)])
+    return (beats + rng.normal(0, 0.01, beats.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model() -> Novelty:
+    return fit_novelty(2, beats_of(0, 300), beats_of(1, 200))
+
+
+def share_beyond(model: Novelty, beats: np.ndarray) -> float:
+    return float((model(torch.from_numpy(beats)) > 1).float().mean())
+
+
+def test_the_limit_is_that_of_val(model):
+    assert share_beyond(model, beats_of(1, 200)) == pytest.approx(BEYOND, abs=0.0051)
+    assert share_beyond(model, beats_of(2, 200)) <= 0.05
+
+
+def swapped(beats, one, other):
+    order = list(range(12))
+    order[LEADS.index(one)], order[LEADS.index(other)] = LEADS.index(other), LEADS.index(one)
+    return beats[:, order]
+
+
+def with_sine(beats):
+    beats = beats.copy()
+    beats[:, LEADS.index("V3")] = np.sin(TIMES / 50)
+    return beats
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda beats: swapped(beats, "V1", "V6"),
+        lambda beats: swapped(beats, "V2", "V5"),
+        lambda beats: -beats,
+        lambda beats: 6 * beats,
+        with_sine,
+    ],
+)
+def test_what_no_heart_does_is_beyond(model, change):
+    assert share_beyond(model, change(beats_of(3, 100))) >= 0.8
+
+
+def test_a_small_beat_is_no_reason(model):
+    beats = beats_of(3, 100)
+    assert model.parts(torch.from_numpy(beats / 2))[:, 0].max() <= model.parts(torch.from_numpy(beats))[:, 0].max()
+
+
+def test_the_same_bytes_each_time_and_a_beat_does_not_depend_on_its_batch(model):
+    again = fit_novelty(2, beats_of(0, 300), beats_of(1, 200)).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+    beats = torch.from_numpy(beats_of(3, 10))
+    torch.testing.assert_close(torch.cat([model(beat[None]) for beat in beats]), model(beats))
+
+
+def test_few_beats_and_flat_ones_have_a_distance():
+    model = fit_novelty(2, beats_of(0, 3), beats_of(1, 1))
+    beats = np.concatenate([beats_of(2, 2), np.zeros_like(beats_of(2, 1))])
+    assert torch.isfinite(model(torch.from_numpy(beats))).all()
+
+
+def test_first_bytes_are_sorted_and_hold_each_hash_once():
+    hashes = ["00" * 7 + "01" + "aa" * 24, "ff" * 32, "80" + "00" * 31, "00" * 7 + "01" + "bb" * 24]
+    assert first_bytes(hashes).tolist() == [1, -(2**63), -1]  # by their bytes, as unsigned numbers
+    assert first_bytes([]).dtype == np.int64
