@@ -29,12 +29,12 @@ def read(path, root=None, **knobs):
 
 
 def refused(path, root=None):
-    """The reason why a recording is refused, which takes less than 1 s and 20 MB."""
+    """The reason why a recording is refused, which takes less than 1 s of processor time and 20 MB."""
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadRecording) as caught:
         read(path, root)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
     tracemalloc.stop()
     return str(caught.value)
@@ -286,9 +286,9 @@ def test_the_first_of_two_files_is_empty(tmp_path):
     ids=["CRLF", "CR", "BOM", "junk in a comment", "junk in values", "many comments"],
 )
 def test_odd_headers_that_can_be_read(tmp_path, change):
-    start = time.perf_counter()
+    start = time.process_time()
     np.testing.assert_array_equal(read(other_bytes(plain(tmp_path), change)), SAMPLES)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.parametrize(
