@@ -67,12 +67,17 @@ def gains(audit: pd.DataFrame) -> dict[str, float]:
     return numbers
 
 
+def format_gain(row: Mapping) -> str:
+    """Return what the network is above the model of a row of metrics/audit.csv, with the interval; '' for itself."""
+    keys = ("network_minus_model", "difference_low", "difference_high")
+    value, low, high = (format_difference(row[key]) for key in keys)
+    return "" if pd.isna(row[keys[0]]) else f"{value} ({low} – {high})"
+
+
 def say_gain(row: Mapping) -> str:
     """Say in words by how much the network is above the strongest simple model, a row of `strongest_simple`."""
-    keys = ("network_minus_model", "difference_low", "difference_high")
-    difference = "{} ({} – {})".format(*(format_difference(row[key]) for key in keys))
     sign = "a gain" if row["difference_low"] > 0 else "a loss" if row["difference_high"] < 0 else "no gain shown"
-    return f"{QUESTION_TITLES[row['question']]} {difference} over {MODEL_TITLES[row['model']]}: {sign}"
+    return f"{QUESTION_TITLES[row['question']]} {format_gain(row)} over {MODEL_TITLES[row['model']]}: {sign}"
 
 
 def format_interval(row: Mapping, value: str = "value") -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from ecg.evaluation.names import format_interval, format_number
+from ecg.evaluation.names import format_difference, format_interval, format_number
 
 TEMPLATES = Path("stages/templates")
 
@@ -30,6 +30,11 @@ def render(template: str, values: dict) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": format_number, "interval": format_interval, "percent": "{:.0%}".format}
+    environment.filters |= {
+        "difference": format_difference,
+        "number": format_number,
+        "interval": format_interval,
+        "percent": "{:.0%}".format,
+    }
     environment.filters["cell"] = lambda value: format_number(value) if isinstance(value, float) else value
     return environment.get_template(template).render(values)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.evaluation.calibration import wilson
-from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_interval, format_number, group_name
+from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_gain, format_interval, format_number, group_name
 from ecg.reporting.ecg_paper import QRS_END
 
 RATES = {
@@ -91,20 +91,13 @@ def reliability_table(bins: pd.DataFrame) -> pd.DataFrame:
     return table.set_axis(["probability", "recordings", "mean probability", "share ischemic (95% interval)"], axis=1)
 
 
-def differences(audit: pd.DataFrame) -> list[str]:
-    """Return the network's gain over each row's model with its interval; nothing where there is none."""
-    ends = {"difference_low": "low", "difference_high": "high"}
-    rows = audit[["network_minus_model", *ends]].rename(columns=ends).to_dict("records")
-    return ["" if pd.isna(row["network_minus_model"]) else format_interval(row, "network_minus_model") for row in rows]
-
-
 def audit_table(audit: pd.DataFrame) -> pd.DataFrame:
     audit = audit.sort_values("model", key=lambda models: models.map(list(MODEL_TITLES).index), kind="stable")
     table = audit.assign(
         model=audit.model.map(MODEL_TITLES),
         question=audit.question.map(QUESTION_TITLES).fillna("each source"),
         auc=intervals(audit, "roc_auc"),
-        gain=differences(audit),
+        gain=[format_gain(row) for row in audit.to_dict("records")],
         p=["< 0.001" if p < 0.001 else format_number(p) for p in audit.p_delong],
     )[["model", "question", "auc", "gain", "p"]]
     return table.set_axis(["who", "ischemia", "ROC AUC (95% interval)", "network minus this", "p"], axis=1)
