@@ -44,7 +44,7 @@ def test_the_audit_comes_in_the_order_of_its_figure():
     table = tables.audit_table(audit)
     assert table.who.tolist() == list(MODEL_TITLES.values())
     assert table.p.tolist() == ["0.250"] + ["< 0.001"] * n
-    assert table["network minus this"].tolist() == [""] + ["0.100 (−0.050 – 0.200)"] * n
+    assert table["network minus this"].tolist() == [""] + ["+0.100 (−0.050 – +0.200)"] * n
 
 
 def test_evidence_in_each_part_of_the_beat():
