@@ -70,8 +70,8 @@ def make_cache(cache: Path, n: int) -> None:
     for _ in in_parallel(write_recordings, [(data_sets, range(i, min(i + BATCH, n))) for i in range(0, n, BATCH)]):
         pass
     for path in DATA_SETS.values():
-        version = data_sets / Path(path).parent
-        version.with_name(f"{version.name}.complete").touch()
+        name, _, version, _ = Path(path).parts
+        (data_sets / name / f"{version}.complete").touch()
 
 
 def make_project(folder: Path, lines: Path) -> None:
