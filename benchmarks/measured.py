@@ -1,6 +1,6 @@
 """Runs a command and appends what it took, as a line of JSON, to a file.
 
-    python benchmarks/measured.py FILE NAME COMMAND...
+python benchmarks/measured.py FILE NAME COMMAND...
 """
 
 import json

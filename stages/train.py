@@ -25,8 +25,8 @@ from ecg.network.device import choose_device
 from ecg.network.ensemble import Ensemble, logits, probabilities
 from ecg.network.fcn import FCN
 from ecg.network.model_file import save_model
-from ecg.network.random_convolutions import RandomConvolutions, draw
-from ecg.network.training import fit, fit_linear, standardise
+from ecg.network.random_convolutions import RandomConvolutions, draw, fit_linear
+from ecg.network.training import fit, standardise
 from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
 from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, SPLIT, TRAIN_METRICS
@@ -100,7 +100,7 @@ def fit_random(train: Train, classes: list[str], beats: np.ndarray, target: np.n
     kind = {"pool": train.pool, "features": train.random_convolutions}
     model = RandomConvolutions(**kind, leads=leads, classes=len(classes), samples=samples)
     draw(model, beats, np.random.default_rng([train.seed, 0]))
-    fit_linear(model, beats, target)
+    fit_linear(model, beats, target, "balanced")
     return model
 
 
