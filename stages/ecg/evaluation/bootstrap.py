@@ -55,17 +55,32 @@ def auc_with_interval(
     return float(mean(np.ones((1, len(positive))))[0, 0]), float(low), float(high)
 
 
-def auc_difference(
-    positive: np.ndarray, scores: list[np.ndarray], other: np.ndarray, patient: np.ndarray, evaluate: Evaluate
-) -> tuple[float, float, float]:
-    """Return the ROC AUC, mean over `scores`, minus another score's on the same records; 95% interval over patients."""
+def compare_aucs(
+    tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], question: str, evaluate: Evaluate
+) -> list[dict]:
+    """Return of each model the ROC AUC that answers a question, and how much more the network has; 95% intervals.
 
-    def difference(weights):
-        mean = np.mean([roc_auc(positive, score, weights) for score in scores], axis=0)
-        return (mean - roc_auc(positive, other, weights))[:, None]
+    `tables` holds one table of the network's predictions a seed; its ROC AUC is their mean. All tables are of the same
+    records in the same order. Every model is seen on the same resamples, each drawn once.
+    """
+    selected = [select_question(table, question) for table in tables]
+    positive, _, patient = selected[0]
+    scores = [select_question(table, question)[1] for table in models.values()]
+    rows = [{"model": model, "question": question} for model in models]
+    rows = [row | {"n_ischemia": positive.sum(), "n_others": (~positive).sum()} for row in rows]
+    if positive.all():
+        return [row | {"reason": "no such recording in the test split"} for row in rows]
 
-    ((low, high),) = bootstrap_intervals(difference, positive, patient, evaluate)
-    return float(difference(np.ones((1, len(positive))))[0, 0]), float(low), float(high)
+    def aucs_and_differences(weights):
+        network = np.mean([roc_auc(positive, score, weights) for _, score, _ in selected], axis=0)[:, None]
+        aucs = np.stack([roc_auc(positive, score, weights) for score in scores], axis=1)
+        return np.concatenate([aucs, network - aucs], axis=1)
+
+    values = aucs_and_differences(np.ones((1, len(positive)))).T
+    ranges = np.concatenate([values, bootstrap_intervals(aucs_and_differences, positive, patient, evaluate)], axis=1)
+    keys = ("roc_auc", "low", "high", "network_minus_model", "difference_low", "difference_high")
+    numbers = np.split(ranges, 2)
+    return [row | dict(zip(keys, [*auc, *gain], strict=True)) for row, auc, gain in zip(rows, *numbers, strict=True)]
 
 
 def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ecg.evaluation.bootstrap import auc_difference, auc_with_interval
+from ecg.evaluation.bootstrap import auc_with_interval, compare_aucs
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.params import Evaluate
 
@@ -30,20 +30,12 @@ def compare_simple(tables: list[pd.DataFrame], simple: pd.DataFrame, evaluate: E
 
     `tables` as in `mean_aucs`; `simple` holds the same records for each `model`.
     """
-    rows = []
-    for model, scored in simple.groupby("model", sort=False):
-        scored = scored.sort_values("record", ignore_index=True)
-        for question in QUESTIONS:
-            positive, score, patient = select_question(scored, question)
-            if positive.all():
-                continue
-            scores = [select_question(table, question)[1] for table in tables]
-            row = {"model": model, "question": question}
-            row |= zip(("roc_auc", "low", "high"), auc_with_interval(positive, [score], patient, evaluate), strict=True)
-            difference = auc_difference(positive, scores, score, patient, evaluate)
-            row |= zip(("network_minus_model", "difference_low", "difference_high"), difference, strict=True)
-            rows.append(row)
-    return pd.DataFrame(rows)
+    groups = simple.groupby("model", sort=False)
+    models = {model: scored.sort_values("record", ignore_index=True) for model, scored in groups}
+    compared = [compare_aucs(tables, models, question, evaluate) for question in QUESTIONS]
+    answered = [rows for rows in compared if "reason" not in rows[0]]
+    # Model by model, as in metrics/audit.csv.
+    return pd.DataFrame([row for rows in zip(*answered, strict=True) for row in rows])
 
 
 def mean_rates(tables: list[pd.DataFrame]) -> dict:

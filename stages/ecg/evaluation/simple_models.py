@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
@@ -13,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
-from ecg.evaluation.bootstrap import auc_difference, auc_row, bootstrap_intervals
+from ecg.evaluation.bootstrap import bootstrap_intervals, compare_aucs
 from ecg.evaluation.names import gains
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import delong, roc_auc
@@ -57,9 +58,9 @@ def flatten(beats: np.ndarray) -> np.ndarray:
     return beats[:, :, : steps * POOL].reshape(n, leads * steps, POOL).mean(axis=2)
 
 
-def principal_components(flat: np.ndarray, train: np.ndarray, audit: Audit) -> np.ndarray:
+def principal_components(flat: np.ndarray, train: slice, audit: Audit) -> np.ndarray:
     """Return the standardised principal components, fitted on the train rows, of standardised flat beats."""
-    n = min(audit.components, int(train.sum()) - 1, flat.shape[1])
+    n = min(audit.components, len(flat[train]) - 1, flat.shape[1])
     pipeline = make_pipeline(StandardScaler(), PCA(n, random_state=audit.seed), StandardScaler())
     return pipeline.fit(flat[train]).transform(flat)
 
@@ -67,7 +68,7 @@ def principal_components(flat: np.ndarray, train: np.ndarray, audit: Audit) -> n
 def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit) -> dict[str, tuple]:
     """Return of each model by name: what it sees of the records (None: nothing), the model, what the data lacks.
 
-    `beats` holds what is made of the records' beats: measurements st_t, flat, and convolutions.
+    `beats` holds what is made of the records' beats: measurements st_t, and flat.
     """
     one_hot = OneHotEncoder(handle_unknown="ignore")
     one_source = "train or test holds one source only" if table.groupby("split").source.nunique().min() == 1 else ""
@@ -82,7 +83,6 @@ def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit
     return {
         "logistic": (beats["flat"], strength, ""),
         "trees": (beats["flat"], trees, ""),
-        "random_convolutions": (beats["convolutions"], standardised_logistic(0.001), ""),
         "st_t": (beats["st_t"], standardised_logistic(), ""),
         "age_sex": (None if len(lacking) == 2 else table[["age", "sex"]], make_pipeline(person, logistic()), no_person),
         "source": (None if one_source else table[["source"]], make_pipeline(one_hot, logistic()), one_source),
@@ -92,24 +92,27 @@ def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit
     }
 
 
-def classify(model: Any, features: Any, labels: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict:
+def classify(model: Any, features: Any, labels: np.ndarray, train: slice, test: slice) -> dict:
     """Fit on the train rows (`labels` are theirs) of a table or array; return a column p_CLASS of the test rows."""
-    model.fit(features[train], labels)
+    # Threads change no fit, but the sum over trees would depend on them.
+    with joblib.parallel_config("threading", n_jobs=-1):
+        model.fit(features[train], labels)
     return {f"p_{name}": p for name, p in zip(model.classes_, model.predict_proba(features[test]).T, strict=True)}
 
 
-def auc_rows(model: str, scored: pd.DataFrame, network: pd.DataFrame, evaluate: Evaluate) -> list[dict]:
-    """Return the rows of metrics/audit.csv for one model, set beside the network on the same records."""
-    rows = []
-    for question in QUESTIONS:
-        row = {"model": model, "question": question} | auc_row(scored, question, evaluate)
-        if model != "network" and "value" in row:
-            positive, score, patient = select_question(scored, question)
-            others = select_question(network, question)[1]
-            difference = auc_difference(positive, [others], score, patient, evaluate)
-            row |= zip(("network_minus_model", "difference_low", "difference_high"), difference, strict=True)
-            row["p_delong"] = delong(positive, others, score)[1]
-        rows.append(row)
+def auc_rows(scored: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
+    """Return the rows of metrics/audit.csv of scored models, the network's too, set beside it on the same records."""
+    network = scored["network"]
+    compared = [compare_aucs([network], scored, question, evaluate) for question in QUESTIONS]
+    # Model by model.
+    rows = [row for rows in zip(*compared, strict=True) for row in rows]
+    for row in rows:
+        if row["model"] == "network":
+            for key in ("network_minus_model", "difference_low", "difference_high"):
+                row.pop(key, None)
+        elif "reason" not in row:
+            positive, score, _ = select_question(scored[row["model"]], row["question"])
+            row["p_delong"] = delong(positive, select_question(network, row["question"])[1], score)[1]
     return rows
 
 
@@ -142,7 +145,7 @@ def probe_row(scored: pd.DataFrame, evaluate: Evaluate) -> dict:
 
     strata, patient = np.unique(sources, return_inverse=True)[1], scored.patient.to_numpy()
     ((low, high),) = bootstrap_intervals(macro, strata, patient, evaluate)
-    return row | {"value": macro(np.ones((1, len(scored))))[0, 0], "low": low, "high": high}
+    return row | {"roc_auc": macro(np.ones((1, len(scored))))[0, 0], "low": low, "high": high}
 
 
 def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
@@ -156,7 +159,7 @@ def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
             continue
         aucs = [roc_auc(positive, select_question(run, question)[1])[0] for run in runs]
         low, high = np.percentile(aucs, [2.5, 97.5])
-        rows.append(row | {"value": np.mean(aucs), "low": low, "high": high})
+        rows.append(row | {"roc_auc": np.mean(aucs), "low": low, "high": high})
     return rows
 
 
@@ -164,13 +167,12 @@ def summarise(
     scored: dict[str, pd.DataFrame], lacks: dict[str, str], permuted: list, probe: pd.DataFrame, evaluate: Evaluate
 ) -> pd.DataFrame:
     """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
-    rows = [row for name, values in scored.items() for row in auc_rows(name, values, scored["network"], evaluate)]
-    rows = [row | {"reason": row.get("reason") or lacks.get(row["model"], "")} for row in rows]
+    rows = [row | {"reason": row.get("reason") or lacks.get(row["model"], "")} for row in auc_rows(scored, evaluate)]
     rows += [{"model": name, "question": "roc_auc", "reason": lacks[name]} for name in lacks if name not in scored]
     rows += [*permuted_rows(permuted), probe_row(probe, evaluate)]
     columns = ["model", "question", "roc_auc", "low", "high", "n_ischemia", "n_others"]
     columns += ["network_minus_model", "difference_low", "difference_high", "p_delong", "reason"]
-    table = pd.DataFrame(rows).rename(columns={"value": "roc_auc"}).reindex(columns=columns)
+    table = pd.DataFrame(rows).reindex(columns=columns)
     return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})
 
 

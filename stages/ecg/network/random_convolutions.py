@@ -9,13 +9,19 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn import functional
 
 LENGTH = 9
+BATCH = 64  # beats whose features are computed at once
 KERNELS = np.array([[2.0 if i in places else -1.0 for i in range(LENGTH)] for places in combinations(range(LENGTH), 3)])
 MAX_DILATIONS = 32
 MAX_LEADS = 9  # that one kernel sums over
+# Of the logistic regression on the features: the inverse of its L2 penalty, and the most beats that it is fitted to.
+STRENGTH = 0.001
+MOST = 30_000  # 1.2 GB of 9,996 features
+ROWS = 2000  # of the features that are standardised at once: in double precision they take twice the memory
 
 
 def dilations(steps: int, features: int) -> dict[int, int]:
@@ -114,5 +120,39 @@ def draw(model: RandomConvolutions, beats: np.ndarray, rng: np.random.Generator)
 @torch.no_grad()
 def convolution_features(model: RandomConvolutions, beats: np.ndarray) -> np.ndarray:
     """Return the features (n x features, float32) of beats (n x leads x samples, mV)."""
-    device = model.weight.device
-    return torch.cat([model.features(batch.to(device)).cpu() for batch in torch.from_numpy(beats).split(64)]).numpy()
+    features = np.empty((len(beats), model.thresholds.numel()), np.float32)
+    for start in range(0, len(beats), BATCH):
+        batch = torch.from_numpy(beats[start : start + BATCH]).to(model.weight.device)
+        features[start : start + BATCH] = model.features(batch).cpu()
+    return features
+
+
+# Sums must not depend on how many threads there are.
+@threadpool_limits.wrap(limits=1)
+@torch.no_grad()
+def fit_linear(
+    model: RandomConvolutions, beats: np.ndarray, target: np.ndarray, class_weight: str | None = None
+) -> None:
+    """Fit the linear layer of drawn random convolutions to beats (n x leads x samples, mV) and class numbers.
+
+    A logistic regression of the standardised features, its penalty strong: the features are many more than the records,
+    or as many. Beats beyond `MOST` are left out, evenly. `class_weight` "balanced" weights classes alike.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    chosen = np.linspace(0, len(beats) - 1, min(len(beats), MOST)).astype(int)
+    features, target = convolution_features(model, beats[chosen]), target[chosen]
+    blocks = [features[start : start + ROWS] for start in range(0, len(features), ROWS)]
+    scaler = StandardScaler(copy=False)
+    for block in blocks:
+        scaler.partial_fit(block)
+    for block in blocks:
+        scaler.transform(block)  # in place
+    regression = LogisticRegression(C=STRENGTH, class_weight=class_weight, max_iter=1000).fit(features, target)
+    coefficients, intercept = regression.coef_, regression.intercept_
+    if len(coefficients) == 1:  # of two classes it gives one row, the second one's log odds
+        coefficients, intercept = (np.concatenate([-values, values]) / 2 for values in (coefficients, intercept))
+    weight = coefficients / scaler.scale_
+    model.classifier.weight.copy_(torch.from_numpy(weight))
+    model.classifier.bias.copy_(torch.from_numpy(intercept - weight @ scaler.mean_))

@@ -1,25 +1,19 @@
-"""Training one FCN, epoch by epoch, with averaged weights; and the linear layer of random convolutions."""
+"""Training one FCN, epoch by epoch, with averaged weights."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ecg.network.ensemble import logits
 from ecg.network.fcn import FCN
-from ecg.network.random_convolutions import RandomConvolutions, convolution_features, draw
+from ecg.network.random_convolutions import RandomConvolutions, draw, fit_linear
 from ecg.params import Train
 from ecg.stage.script import UsageError
-
-# Of the logistic regression on random convolutions: the inverse of its L2 penalty.
-STRENGTH = 0.001
 
 
 class Progress(NamedTuple):
@@ -151,27 +145,6 @@ def fit(
     return history, progress.averaged.module.state_dict()
 
 
-# Sums must not depend on how many threads there are.
-@threadpool_limits.wrap(limits=1)
-@torch.no_grad()
-def fit_linear(model: RandomConvolutions, beats: np.ndarray, target: np.ndarray) -> None:
-    """Fit the linear layer of drawn random convolutions to beats (n x leads x samples, mV) and class numbers.
-
-    A logistic regression of the standardised features that weights classes alike, its penalty strong: the features are
-    many more than the records.
-    """
-    features = convolution_features(model, beats)
-    scaler = StandardScaler(copy=False)
-    regression = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
-    regression.fit(scaler.fit_transform(features), target)
-    coefficients, intercept = regression.coef_, regression.intercept_
-    if len(coefficients) == 1:  # of two classes it gives one row, the second one's log odds
-        coefficients, intercept = (np.concatenate([-values, values]) / 2 for values in (coefficients, intercept))
-    weight = coefficients / scaler.scale_
-    model.classifier.weight.copy_(torch.from_numpy(weight))
-    model.classifier.bias.copy_(torch.from_numpy(intercept - weight @ scaler.mean_))
-
-
 def fit_random(train: Train, classes: int, beats: np.ndarray, target: np.ndarray) -> RandomConvolutions | None:
     """Return random convolutions with a linear layer fitted to beats and class numbers; None where params say so."""
     if not train.random_convolutions:
@@ -180,5 +153,5 @@ def fit_random(train: Train, classes: int, beats: np.ndarray, target: np.ndarray
     kind = {"pool": train.pool, "features": train.random_convolutions}
     model = RandomConvolutions(**kind, leads=leads, classes=classes, samples=samples)
     draw(model, beats, np.random.default_rng([train.seed, 0]))
-    fit_linear(model, beats, target)
+    fit_linear(model, beats, target, "balanced")
     return model
