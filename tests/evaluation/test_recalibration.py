@@ -29,7 +29,7 @@ def site():
     equal -= equal.mean(axis=0)
     noisy = 0.5 * equal + np.log([0.2, 0.7, 0.1]) + rng.gumbel(size=equal.shape)
     labels = np.array(CLASSES)[noisy.argmax(axis=1)]
-    sha256 = [f"{i:064x}" for i in range(1, 601)]
+    sha256 = [f"{i:016x}" + 48 * "0" for i in range(1, 601)]
     patient = [f"p{i // 2}" for i in range(600)]
     rows = pd.DataFrame({"label": labels, "patient": patient, "source": "there", "sha256": sha256})
     return model, beats, rows

@@ -27,7 +27,7 @@ def small_model(leads: int = 3, classes: int = 2, samples: int = 51, **changes) 
         rng = np.random.default_rng(0)
         random = RandomConvolutions(pool=architecture.pool, features=features, **shape, samples=samples)
         draw(random, rng.normal(size=(20, leads, samples)).astype(np.float32), rng)
-    model = Ensemble(members, random, Novelty(pool=2, samples=samples), torch.arange(3))
+    model = Ensemble(members, random, Novelty(pool=2, samples=188), torch.arange(3))
     model.temperature.fill_(1.7)
     return model.eval()
 

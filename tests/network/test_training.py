@@ -9,8 +9,8 @@ from ecg.evaluation.roc import roc_auc
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
 from ecg.network.ensemble import probabilities
 from ecg.network.fcn import FCN
-from ecg.network.random_convolutions import RandomConvolutions, convolution_features, draw
-from ecg.network.training import STRENGTH, class_weights, fit, fit_linear, standardise
+from ecg.network.random_convolutions import STRENGTH, RandomConvolutions, convolution_features, draw, fit_linear
+from ecg.network.training import class_weights, fit, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -151,7 +151,7 @@ def test_the_linear_layer_of_random_convolutions_is_a_logistic_regression(classe
     target = np.minimum(target, classes - 1)
     model = RandomConvolutions(pool=1, features=84 * 4, leads=12, classes=classes, samples=60)
     draw(model, x, np.random.default_rng(0))
-    fit_linear(model, x, target)
+    fit_linear(model, x, target, "balanced")
     seen = StandardScaler().fit(features := convolution_features(model, x))
     expected = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=10_000, tol=1e-10)
     expected.fit(seen.transform(features), target)
