@@ -46,14 +46,11 @@ def score(model: Ensemble, description: Description, rows: pd.DataFrame, beats: 
     return scored.assign(distance=distances(model, beats), in_training=seen)
 
 
-def check_labels(scored: pd.DataFrame) -> None:
-    """UsageError where a class that the headline needs has no beat; a warning where the model knows recordings."""
+def check_labels(labels: pd.Series) -> None:
+    """UsageError where a class that the headline needs has no beat."""
     for label in ("ischemia", "normal"):
-        if not (scored.label == label).any():
+        if not (labels == label).any():
             raise UsageError(f"no {label} recording with a median beat in ARCHIVE; predict scores those without labels")
-    if scored.in_training.any():
-        n = int(scored.in_training.sum())
-        warn(f"{n} of {len(scored)} recordings were in the model's training data: numbers on them are too good")
 
 
 def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, description: Description) -> dict:
@@ -87,9 +84,11 @@ def main() -> None:
     model, description = load_model(options.model)
     model.to(choose_device())
     table, beats = read_archives(options.archives, description.extract)
-    kept = table.reason == ""
-    scored = score(model, description, table[kept], beats)
-    check_labels(scored)
+    kept = table[table.reason == ""]
+    check_labels(kept.label)
+    scored = score(model, description, kept, beats)
+    if known := int(scored.in_training.sum()):
+        warn(f"{known} of {len(scored)} recordings were in the model's training data: numbers on them are too good")
     half = halves(scored.label, scored.patient, evaluate.seed) if options.recalibrate else None
 
     scores = measures(scored, description.threshold, evaluate)

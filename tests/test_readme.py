@@ -24,7 +24,7 @@ README, METHOD, RESULTS = PAGES["README.md"], PAGES["docs/method.md"], PAGES["do
 QUESTIONS = ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # What commands write, and what stands for a name.
-NO_FILES = {"data/model.onnx", "metrics/cross_validation.json", "stages/NAME.py"}
+NO_FILES = {"data/model.onnx", "data/validation", "metrics/cross_validation.json", "stages/NAME.py"}
 
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
 CODE = re.compile(r"`([^`\n]+)`")

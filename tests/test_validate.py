@@ -96,7 +96,10 @@ def test_recordings_of_training_are_told(run, tmp_path):
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "out/validate.json").read_text())
     assert 0 < numbers["in_training"] < numbers["found"]
-    assert f"{numbers['in_training']} of {numbers['found']} recordings were in the model's training" in done.stderr
+    assert (
+        f"{numbers['in_training']} of {numbers['found'] - numbers['refused']} recordings were in the model's training"
+        in done.stderr
+    )
     assert "were in the model’s training data" in (tmp_path / "out/validate.html").read_text()
 
 

@@ -2,34 +2,53 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_fcn import ARCHITECTURE, small_model
-from test_model_file import DESCRIPTION
+from conftest import ROOT
 
 from ecg.evaluation.home import home_numbers
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.recalibration import halves, recalibrate
+from ecg.leads import LEADS
 from ecg.network.description import Description
-from ecg.network.ensemble import logits, probabilities
+from ecg.network.ensemble import Ensemble, logits, probabilities
+from ecg.network.fcn import FCN
+from ecg.network.novelty import Novelty
+from ecg.params import Architecture, read_params
 from ecg.stage.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
-KIND = {"parts": 1, "random_convolutions": 0}
-ABOUT = Description(**DESCRIPTION | {"classes": CLASSES, "architecture": ARCHITECTURE | KIND})
+ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], pool=2, parts=1, random_convolutions=0)
+ABOUT = Description(
+    architecture=ARCHITECTURE,
+    members=1,
+    classes=CLASSES,
+    leads=list(LEADS),
+    samples=163,
+    unit="mV",
+    extract=read_params(ROOT / "params.yaml").extract,
+    sources=["home"],
+    recordings=3,
+    home={"roc_auc": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},
+    recalibrated={},
+    specificity=0.9,
+    threshold=0.5,
+)
 
 
 @pytest.fixture(scope="module")
 def site():
     """A model, and beats of a hospital where its log odds are right but for the temperature and the class shares."""
     rng = np.random.default_rng(0)
-    model, beats = small_model(12, 3, **KIND), (3 * rng.normal(size=(600, 12, 188))).astype(np.float32)
-    for member in model.members:
-        torch.nn.init.normal_(member.classifier.weight, std=100)
+    torch.manual_seed(0)
+    network = FCN(ARCHITECTURE, leads=12, classes=3)
+    model = Ensemble([network], None, Novelty(pool=2, samples=163), torch.arange(3)).eval()
+    beats = rng.normal(size=(600, 12, 163)).astype(np.float32)
+    torch.nn.init.normal_(network.classifier.weight, std=100)
     model.log_shares.copy_(torch.tensor([0.89, 0.01, 0.1]).log())
     equal = (logits(model, beats).double() - model.log_shares).numpy()
     equal -= equal.mean(axis=0)
     noisy = 0.5 * equal + np.log([0.2, 0.7, 0.1]) + rng.gumbel(size=equal.shape)
     labels = np.array(CLASSES)[noisy.argmax(axis=1)]
-    sha256 = [f"{i:016x}" + 48 * "0" for i in range(1, 601)]
+    sha256 = [f"{i:016x}{0:048x}" for i in range(10, 610)]
     patient = [f"p{i // 2}" for i in range(600)]
     rows = pd.DataFrame({"label": labels, "patient": patient, "source": "there", "sha256": sha256})
     return model, beats, rows

@@ -51,6 +51,8 @@ class Description(Section, extra="ignore"):
             raise ValueError(f"classes {self.classes} must differ and hold normal and ischemia")
         if self.leads != list(LEADS):
             raise ValueError(f"leads {self.leads} must be {list(LEADS)}")
+        if absent := [name for name in ("roc_auc", "sensitivity", "specificity", "brier") if name not in self.home]:
+            raise ValueError(f"home lacks {', '.join(absent)}")
         expected = len(beat_offsets(self.extract))
         if self.samples != expected:
             raise ValueError(f"samples {self.samples} must be {expected}, by its window and sampling rate")

@@ -61,8 +61,8 @@ def beside_home(scores: pd.DataFrame, titles: dict[str, str], home: Mapping[str,
 
 
 def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
-    """Return the numbers called before_ and after_ in two columns; empty where there are none."""
-    names = [name.removeprefix("after_") for name in numbers if name.startswith("after_")]
+    """Return the rates called before_ and after_ in two columns, not the counts; empty where there are none."""
+    names = [name.removeprefix("after_") for name in numbers if name.startswith("after_") and "_n_" not in name]
     columns = {when: [numbers[f"{when}_{name}"] for name in names] for when in ("before", "after")}
     return pd.DataFrame({"measure": names} | columns)
 
