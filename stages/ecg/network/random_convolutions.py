@@ -53,35 +53,23 @@ class RandomConvolutions(nn.Module):
         reach = self.dilations[i] * (LENGTH // 2)
         return functional.conv1d(self.pool(beats), self.weight[i], padding=reach, dilation=self.dilations[i])
 
-    def halves(self, beats: torch.Tensor) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Yield convolutions (steps x n x kernels), their thresholds (so many x kernels), and the steps left out.
+    def above(self, beats: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield where the convolutions lie above a threshold: (steps x n x kernels, 0 or 1), and the steps left out.
 
         Half of the kernels, those whose number and dilation's number differ in parity, leave out the steps at both ends
-        where they would look beyond the beat.
+        where they would look beyond the beat. The tensor is overwritten by the next one.
         """
         for i, thresholds in enumerate(self.thresholds.split(self.counts)):
             values = self.convolved(beats, i).permute(2, 0, 1)
             for first, reach in ((i % 2, 0), ((i + 1) % 2, self.dilations[i] * (LENGTH // 2))):
                 some = values[reach : len(values) - reach, :, first::2].contiguous()
-                yield reach, some, thresholds[:, first::2].contiguous()
-
-    def above(self, beats: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield where the convolutions lie above each threshold: the steps left out, steps x n x kernels of 0 or 1.
-
-        The tensor is overwritten by the next one.
-        """
-        for reach, values, thresholds in self.halves(beats):
-            above = torch.empty_like(values)
-            for threshold in thresholds:
-                # In place, and time first: five times as fast as the mean of a comparison.
-                yield reach, torch.gt(values, threshold, out=above)
+                above = torch.empty_like(some)
+                for threshold in thresholds[:, first::2].contiguous():
+                    # In place, and time first: five times as fast as the mean of a comparison.
+                    yield reach, torch.gt(some, threshold, out=above)
 
     def features(self, beats: torch.Tensor) -> torch.Tensor:
         """Return what the classifier sees: n x features, each between 0 and 1."""
-        if torch.compiler.is_exporting():
-            # All thresholds at once: one by one they are thousands of nodes.
-            halves = [(values[:, :, None] > thresholds).float() for _, values, thresholds in self.halves(beats)]
-            return torch.cat([above.mean(dim=0).flatten(1) for above in halves], dim=1)
         return torch.cat([above.mean(dim=0) for _, above in self.above(beats)], dim=1)
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
