@@ -9,7 +9,7 @@ import pytest
 from projects import ROOT, STAGES, run_stage, shrink
 
 from ecg.leads import LEADS
-from ecg.recordings.hearts import healthy_heart, leads
+from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +37,13 @@ def ecg_signal(seconds: float = 10, sampling_rate: float = 500, heart_rate: floa
     waves = healthy_heart(np.random.default_rng(seed))
     signal = sum(leads(times - peak, waves) for peak in np.arange(500, 1000 * seconds + 500, 60_000 / heart_rate))
     return np.rint(1000 * signal).astype(np.int16)
+
+
+def noisy_signal(seconds: float = 10, sampling_rate: float = 500) -> np.ndarray:
+    """`ecg_signal` with 10 uV of noise that obeys Einthoven's law: in steps of 5 uV, too, no lead holds its value."""
+    clean = ecg_signal(seconds, sampling_rate)
+    noise = twelve_leads(np.random.default_rng(0).normal(0, 10, (len(clean), 8)))
+    return clean + np.rint(noise).astype(np.int16)
 
 
 def write_challenge(

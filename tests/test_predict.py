@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ecg_signal, write_challenge
+from conftest import noisy_signal, write_challenge
 from ecg_files import SECRETS, WRITERS, muse
 from predict import main, predict
 
@@ -18,7 +18,7 @@ from ecg.recordings.synthetic import write_recordings
 from ecg.stage.script import run as run_script
 
 KEYS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
-SAMPLES = ecg_signal(10)
+SAMPLES = noisy_signal(10)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_usage(run, tmp_path):
     write_challenge(tmp_path, "a", SAMPLES)
     done = run("a", "--model", "absent.safetensors")
     assert done.returncode == 1
-    assert done.stderr == "predict: no model at absent.safetensors; `dvc repro` trains one\n"
+    assert done.stderr == "predict: no model at absent.safetensors; `dvc repro` trains data/model.safetensors\n"
 
 
 def test_a_refused_recording_is_drawn_with_its_reason(run, tmp_path):

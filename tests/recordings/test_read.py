@@ -2,19 +2,16 @@
 
 import numpy as np
 import pytest
-from conftest import ROOT, ecg_signal, write_challenge
+from conftest import ROOT, noisy_signal, write_challenge
 from ecg_files import PERSON, SECRETS, TOLD, WRITERS, aecg, cardiosoft, csv, dicom, edf, muse, npy, philips
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS, MISSING, BadRecording
 from ecg.params import read_params
-from ecg.recordings import hearts
 from ecg.recordings.read import format_of, read_ecg, twelve_leads
 
-# Steps of 5 uV of an ECG without noise would hold their value for half a second.
-NOISE = np.random.default_rng(0).normal(0, 10, (5000, 8))
-SAMPLES = ecg_signal(10) + np.rint(hearts.twelve_leads(NOISE)).astype(np.int16)
+SAMPLES = noisy_signal(10)
 EXTRACT = read_params(ROOT / "params.yaml").extract
 BEAT = median_beat(SAMPLES, 500, EXTRACT).beat
 STEPS = {"muse.xml": 4.88, "cardiosoft.xml": 5, "philips.xml": 5, "dicom.dcm": 4.88, "aecg.xml": 2.5}
@@ -62,7 +59,7 @@ def test_a_wfdb_record_too(tmp_path):
 
 
 def test_the_rate_and_the_step_are_the_files_own(tmp_path):
-    slow = ecg_signal(10, sampling_rate=240) + (SAMPLES - ecg_signal(10))[:2400]
+    slow = noisy_signal(10, sampling_rate=240)
     path = write(tmp_path, muse(slow, 240, step=2.44))
     ecg = read_ecg(path)
     assert ecg.sampling_rate == 240

@@ -136,7 +136,7 @@ def test_archives_of_different_layouts_together(project):
     ]
     assert [recording.known["source"] for recording in recordings.values()] == ["ptb-xl"] * 4 + ["ours"] * 2
     assert recordings["ptb-xl/00000/00001_hr"].known["patient"] == "ptb-xl:1"
-    assert recordings["ours/2020/00001_hr"].known == {"source": "ours"}
+    assert recordings["ours/2020/00001_hr"].known == {"source": "ours", "labels": {}}
     # Links may not lead from one archive into the other.
     assert {recording.root for recording in recordings.values()} == {project / "ptb-xl", project / "ours"}
 

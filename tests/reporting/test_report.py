@@ -204,9 +204,9 @@ def test_the_audit_says_whether_the_network_shows_a_gain(finished, tmp_path):
     audit.to_csv(copy / "metrics/audit.csv", index=False)
     page, card = written(copy)
     expected = [
-        "against normal 0.010 (0.005 – 0.030) over extra trees on the beat: a gain",
+        "against normal +0.010 (+0.005 – +0.030) over extra trees on the beat: a gain",
         "against all others 0.010 (−0.020 – 0.030) over ST, T and QRS measurements: no gain shown",
-        "against other 0.010 (0.005 – 0.030) over extra trees on the beat: a gain",
+        "against other +0.010 (+0.005 – +0.030) over extra trees on the beat: a gain",
     ]
     assert re.findall(r"^<li>(against .*)</li>$", page, re.M) == expected
     assert re.findall(r"^- (against .*)$", card, re.M) == expected
