@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ecg.leads import BadRecording
 from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_sex
@@ -61,6 +59,10 @@ def read_recording(recording: RecordingFile, *, verify_checksums: bool) -> tuple
 
 def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
     """Give patients that share a waveform one name: the first one's. A hash of '' is no waveform."""
+    # Here, as of the many processes that read recordings none needs it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     known = [i for i, value in enumerate(hashes) if value]
     patient, names = pd.factorize(pd.Series(patients, dtype=str))
     waveform, _ = pd.factorize(pd.Series([hashes[i] for i in known], dtype=str))
@@ -88,8 +90,8 @@ def index_of(rows: list[dict]) -> pd.DataFrame:
     """Make the index of all rows; flag duplicated waveforms and let them share a patient."""
     index = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     index["patient"] = merge_patients(number_patients(list(index.patient)), list(index.sha256))
-    first: dict[str, str] = {}
-    for i, row in index[index.reason == ""].iterrows():
-        if first.setdefault(row.sha256, row.record) != row.record:
-            index.at[i, "flags"] = "; ".join(filter(None, [row["flags"], f"same waveform as {first[row.sha256]}"]))
+    kept = index[index.reason == ""]
+    first = kept.groupby("sha256").record.transform("first")
+    for i in kept.index[kept.record != first]:
+        index.at[i, "flags"] = "; ".join(filter(None, [index.at[i, "flags"], f"same waveform as {first[i]}"]))
     return index

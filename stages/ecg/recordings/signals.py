@@ -6,7 +6,6 @@ A file may hold anything: what its header says of sizes is checked against it be
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from ecg.leads import LEADS, BadRecording, find_leads, to_microvolts
 from ecg.recordings.challenge import correct_gains
@@ -181,6 +180,9 @@ def at_rate(values: np.ndarray, signal: Signal, per_frame: int) -> np.ndarray:
         )
     if times == 1:
         return values
+    # Here, as few recordings need it and it takes half a second to load.
+    from scipy.signal import resample_poly
+
     missing, at = np.isnan(values), np.arange(len(values))
     whole = np.interp(at, at[~missing], values[~missing]) if not missing.all() else np.zeros(len(values))
     # The line through both ends is taken out first: there is no jump at the ends.

@@ -111,10 +111,10 @@ def linked_folder(folder: Path) -> Path:
     The first file, or link to a folder, decides: it has the same path below both. Links out of that folder are refused
     like any others.
     """
-    entries = sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
-    inside = entries[0].relative_to(folder).parts if entries else ()
+    entry = min((path for path in folder.rglob("*") if path.is_symlink() or path.is_file()), default=folder)
+    inside = entry.relative_to(folder).parts
     real = Path(os.path.realpath(folder.joinpath(*inside)))
-    same = entries and entries[0].is_symlink() and real.parts[-len(inside) :] == inside
+    same = inside and entry.is_symlink() and real.parts[-len(inside) :] == inside
     return real.parents[len(inside) - 1] if same else folder
 
 
