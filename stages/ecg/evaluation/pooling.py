@@ -39,7 +39,12 @@ def compare_simple(tables: list[pd.DataFrame], simple: pd.DataFrame, evaluate: E
 
 
 def mean_rates(tables: list[pd.DataFrame]) -> dict:
-    """Return sensitivity and specificity at each run's own threshold (column `called`), means over the tables."""
+    """Return sensitivity and specificity at each run's own threshold (column `called`), and the Brier score.
+
+    All are of ischemia against normal, and means over the tables.
+    """
     table = pd.concat(tables)
     called = table.called.groupby(table.label).mean()
-    return {"sensitivity": float(called["ischemia"]), "specificity": float(1 - called["normal"])}
+    positive, score, _ = select_question(table, "roc_auc")
+    rates = {"sensitivity": float(called["ischemia"]), "specificity": float(1 - called["normal"])}
+    return rates | {"brier": float(((score - positive) ** 2).mean())}
