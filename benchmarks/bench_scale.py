@@ -96,15 +96,11 @@ def bench(folder: Path, n: int) -> list[dict]:
     make_cache(cache, n)
     make_project(project, lines)
     options = {"cwd": project, "env": environment(KAGGLEHUB_CACHE=str(cache)), "stdout": subprocess.DEVNULL}
+    repro = ["-m", "dvc", "repro"]
     scored = ["stages/predict.py", str(cache), "--model", "data/model.safetensors", "--csv", str(folder / "scored.csv")]
-    repro = [sys.executable, "-m", "dvc", "repro"]
     rows = []
-    for name, command in {
-        "dvc repro": repro,
-        "dvc repro, nothing to do": repro,
-        "predict": [sys.executable, *scored],
-    }.items():
-        rows.append({"stage": name} | measure(command, **options))
+    for name, arguments in {"dvc repro": repro, "dvc repro, nothing to do": repro, "predict": scored}.items():
+        rows.append({"stage": name} | measure([sys.executable, *arguments], **options))
         if rows[-1]["status"] not in (0, 3):  # 3: some were refused
             raise SystemExit(f"bench_scale: {name}: exit status {rows[-1]['status']}")
     measured = [json.loads(line) for line in lines.read_text().splitlines()]

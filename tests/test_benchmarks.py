@@ -6,9 +6,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from bench_ucr import find_data_sets, read_split
 from conftest import ROOT
+from projects import STAGES
 
 from ecg.stage.script import UsageError
 
@@ -56,6 +58,26 @@ def test_a_training_step_is_set_beside_a_matrix_multiplication():
     assert result["fraction"] == pytest.approx(result["gflops"] / result["matmul_gflops"], abs=0.002)
     # Far below, the convolutions fell back to slow ones; above, FLOPs are counted that are not done.
     assert 0.1 < result["fraction"] < 1.5
+
+
+@pytest.mark.slow
+def test_scale_measures_every_stage_and_goes_on_where_it_was(tmp_path):
+    rows = {row["stage"]: row for row in result_of("bench_scale", "--recordings", 210, "--folder", tmp_path)}
+    assert list(rows) == [*STAGES, "dvc repro", "dvc repro, nothing to do", "predict"]
+    assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 and row["peak_mb"] > 20 for row in rows.values())
+    # 12 leads of 10 s in 2 bytes; a few are at 257 or 1000 Hz.
+    assert 210 * 0.1 < rows["download"]["written_mb"] < 210 * 0.2
+    assert sum(rows[stage]["wall_s"] for stage in STAGES) < rows["dvc repro"]["wall_s"]
+    project = tmp_path / "project"
+    index = pd.read_csv(project / "data/recordings.csv")
+    assert (index.label.value_counts() == {"normal": 180, "ischemia": 30}).all()
+    assert len(pd.read_csv(tmp_path / "scored.csv")) == 210
+    # What was made is kept, and only the stage that was interrupted is run.
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("kagglehub/**/*.mat")}
+    (project / "metrics/report.html").unlink()
+    again = {row["stage"]: row for row in result_of("bench_scale", "--recordings", 210, "--folder", tmp_path)}
+    assert made == {path: path.stat().st_mtime_ns for path in tmp_path.glob("kagglehub/**/*.mat")}
+    assert [stage for stage in STAGES if rows[stage] != again[stage]] == ["report"]
 
 
 def write_ucr(path, n, seed, labels=(-1, 3.5)):

@@ -5,14 +5,20 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from ecg.network import random_convolutions
 from ecg.network.random_convolutions import (
     KERNELS,
+    STRENGTH,
     RandomConvolutions,
     convolution_features,
     dilations,
     draw,
+    fit_linear,
 )
 
 LEADS, SAMPLES = 3, 61
@@ -161,3 +167,26 @@ def test_the_features_are_those_of_aeon(features):
     print(f"{features} features: {np.mean(difference > 1e-6):.2e} of them differ, by {difference.max():.3f} at most")
     assert np.mean(difference > 1e-6) < 1e-3
     assert difference.max() < 1.5 / (SAMPLES - 8 * max(model.dilations))
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_the_linear_layer_is_a_logistic_regression_of_standardised_features(class_weight, monkeypatch):
+    monkeypatch.setattr(random_convolutions, "ROWS", 7)  # 40 beats are standardised in blocks
+    model, target = drawn(), np.arange(40) % 3 // 2
+    fit_linear(model, BEATS, target, class_weight)
+    features = convolution_features(model, BEATS)
+    regression = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, class_weight=class_weight))
+    expected = regression.fit(features.astype(np.float64), target).predict_proba(features)
+    with torch.no_grad():
+        found = torch.softmax(model(torch.from_numpy(BEATS)), dim=1).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_the_linear_layer_sees_as_many_beats_as_memory_allows(monkeypatch):
+    monkeypatch.setattr(random_convolutions, "MOST", 20)
+    some, all_of_them = drawn(), drawn()
+    target = np.arange(40) % 2
+    chosen = np.linspace(0, 39, 20).astype(int)
+    fit_linear(some, BEATS, target)
+    fit_linear(all_of_them, BEATS[chosen], target[chosen])
+    assert torch.equal(some.classifier.weight, all_of_them.classifier.weight)
