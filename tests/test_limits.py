@@ -8,7 +8,7 @@ from test_pipeline import CODE, parse
 FILES = {path.relative_to(CODE).as_posix(): path for path in sorted(CODE.rglob("*.py"))}
 # Scripts that are longer than 150 lines, and how many they may have: less with time, never more.
 LONGER = {
-    "cross_validate.py": 164,
+    "cross_validate.py": 152,
     "predict.py": 196,
 }
 # A NamedTuple's methods have names with an underscore so as not to stand in the way of its fields.
