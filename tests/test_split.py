@@ -92,10 +92,10 @@ def test_a_patient_of_the_hold_out_source_is_nowhere_else():
 
 def test_a_class_that_a_split_lacks_stops():
     table = pd.DataFrame({"label": ["normal", "ischemia"] * 3, "split": ["train"] * 2 + ["val"] * 2 + ["test"] * 2})
-    check_classes(table)
+    check_classes(table, without_test=False)
     with pytest.raises(UsageError, match="no ischemia recording in the test split"):
-        check_classes(table[:5])
+        check_classes(table[:5], without_test=False)
     with pytest.raises(UsageError, match="no other recording in the val split"):
-        check_classes(pd.concat([table, pd.DataFrame({"label": ["other"], "split": ["train"]})]))
+        check_classes(pd.concat([table, pd.DataFrame({"label": ["other"], "split": ["train"]})]), without_test=False)
     with pytest.raises(UsageError, match="no ischemia recording in the train split"):
-        check_classes(table[table.label == "normal"])
+        check_classes(table[table.label == "normal"], without_test=False)

@@ -53,7 +53,8 @@ def shown(value, low, high):
 
 
 def signed(*values):
-    return shown(*values).replace("-", "−")
+    value, low, high = (f"{number:+.3f}".replace("-", "−") for number in values)
+    return f"{value} ({low} – {high})"
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +206,7 @@ def test_the_audit_says_whether_the_network_shows_a_gain(finished, tmp_path):
     page, card = written(copy)
     expected = [
         "against normal +0.010 (+0.005 – +0.030) over extra trees on the beat: a gain",
-        "against all others 0.010 (−0.020 – 0.030) over ST, T and QRS measurements: no gain shown",
+        "against all others +0.010 (−0.020 – +0.030) over ST, T and QRS measurements: no gain shown",
         "against other +0.010 (+0.005 – +0.030) over extra trees on the beat: a gain",
     ]
     assert re.findall(r"^<li>(against .*)</li>$", page, re.M) == expected

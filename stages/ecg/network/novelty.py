@@ -29,7 +29,9 @@ class Novelty(nn.Module):
         self.mean = nn.Buffer(torch.zeros(leads, steps))
         self.components = nn.Buffer(torch.zeros(COMPONENTS, leads * steps))
         self.spread = nn.Buffer(torch.ones(COMPONENTS + 1))  # limit along each component, and outside
-        self.from_others = nn.Buffer(torch.zeros(leads, leads))  # what a lead has that the others do not tell, over its limit
+        self.from_others = nn.Buffer(
+            torch.zeros(leads, leads)
+        )  # what a lead has that the others do not tell, over its limit
 
     def parts(self, beats: torch.Tensor) -> torch.Tensor:
         """Return n x 3 distances, of size, shape and leads, of n x 12 leads x samples (mV)."""
