@@ -1,7 +1,6 @@
 """Zero-phase filters and the change of the sampling rate, all leads at once."""
 
 from fractions import Fraction
-from functools import lru_cache
 
 import numpy as np
 from scipy import fft
@@ -41,17 +40,26 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     ]
 
 
-@lru_cache
+MOST_GAINS = 128
+# By their arguments. Not functools.lru_cache: what it wraps does not travel to the workers of a cluster.
+GAINS: dict[tuple, np.ndarray] = {}
+
+
 def band_pass(low: float, high: float, size: int, step: float, scale: float) -> np.ndarray:
     """Return the gain at 0, step, 2 step … Hz of Butterworth filters run forward and backward, times `scale`.
 
     It is complex, as the spectra are that it is multiplied with. High-pass of order 6, low-pass of order 4. The
     high-pass is steep, so that the beat's own lowest frequency stays and ST with it; a `low` of 0 leaves it out.
     """
-    square = (step * np.arange(size)) ** 2
-    fourth = square * square
-    gain = scale / (1 + fourth * fourth / high**8)
-    if low:
-        twelfth = fourth * fourth * fourth
-        gain *= twelfth / (twelfth + low**12)
-    return gain.astype(np.complex64)
+    key = (low, high, size, step, scale)
+    if key not in GAINS:
+        square = (step * np.arange(size)) ** 2
+        fourth = square * square
+        gain = scale / (1 + fourth * fourth / high**8)
+        if low:
+            twelfth = fourth * fourth * fourth
+            gain *= twelfth / (twelfth + low**12)
+        if len(GAINS) > MOST_GAINS:
+            GAINS.clear()
+        GAINS[key] = gain.astype(np.complex64)
+    return GAINS[key]

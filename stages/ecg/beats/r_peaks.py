@@ -1,7 +1,6 @@
 """QRS complexes, once for all leads: where they are, and whether there are any."""
 
 import warnings
-from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import convolve1d
@@ -21,7 +20,6 @@ MAX_VALLEY = 0.2  # of the usual sharpness, between two hills
 MAX_WIDTH = 220  # ms, of a hill at half its height
 
 
-@lru_cache
 def smoothing_window(sampling_rate: int) -> np.ndarray:
     """Return a Hann window whose sum is 1."""
     weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]

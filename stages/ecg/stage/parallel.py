@@ -60,7 +60,8 @@ def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterat
         client = Client(address, timeout=20)
     except ValueError as error:
         raise UsageError(f"DASK_SCHEDULER_ADDRESS is {address!r}: {error}; allowed: as tcp://HOST:PORT") from None
-    # Also a function of a module that workers do not have travels whole.
-    function = joblib.wrap_non_picklable_objects(function)
+    # A function of the script travels whole by itself; one of a module does, wrapped.
+    if function.__module__ != "__main__":
+        function = joblib.wrap_non_picklable_objects(function)
     with client, joblib.parallel_config("dask"):
         yield from joblib.Parallel(return_as="generator")(joblib.delayed(function)(*batch) for batch in batches)
