@@ -47,11 +47,12 @@ def convolve(train_beats: np.ndarray, labels: np.ndarray, beats: np.ndarray, see
     model = RandomConvolutions(pool=POOL, features=9996, **shape)
     draw(model, train_beats, np.random.default_rng(seed))
     fit_linear(model, train_beats, target)
-    return {f"p_{name}": p for name, p in zip(classes, probabilities(model, beats).T, strict=True)}
+    # Sums must not depend on how many threads there are.
+    with threadpool_limits(limits=1):
+        columns = probabilities(model, beats).T
+    return {f"p_{name}": p for name, p in zip(classes, columns, strict=True)}
 
 
-# Sums must not depend on how many threads there are.
-@threadpool_limits.wrap(limits=1)
 def main() -> None:
     params = read_params()
     audit = params.audit

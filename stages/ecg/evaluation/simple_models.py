@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from ecg.evaluation.bootstrap import bootstrap_intervals, compare_aucs
 from ecg.evaluation.names import gains
@@ -24,6 +25,9 @@ POOL = 2  # samples of a beat that are one number for the simple models
 STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
 CHOOSERS = 3000  # records that the choice of the strength needs, at most
 TREES = 300
+
+# Sums must not depend on how many threads there are.
+one_thread = threadpool_limits.wrap(limits=1)
 
 
 def logistic(c: float = 1.0) -> LogisticRegression:
@@ -58,6 +62,7 @@ def flatten(beats: np.ndarray) -> np.ndarray:
     return beats[:, :, : steps * POOL].reshape(n, leads * steps, POOL).mean(axis=2)
 
 
+@one_thread
 def principal_components(flat: np.ndarray, train: slice, audit: Audit) -> np.ndarray:
     """Return the standardised principal components, fitted on the train rows, of standardised flat beats."""
     n = min(audit.components, len(flat[train]) - 1, flat.shape[1])
@@ -92,6 +97,7 @@ def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit
     }
 
 
+@one_thread
 def classify(model: Any, features: Any, labels: np.ndarray, train: slice, test: slice) -> dict:
     """Fit on the train rows (`labels` are theirs) of a table or array; return a column p_CLASS of the test rows."""
     # Threads change no fit, but the sum over trees would depend on them.
@@ -116,6 +122,7 @@ def auc_rows(scored: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
     return rows
 
 
+@one_thread
 def probe_source(linear: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
     """Return of the normal test recordings a column source_NAME, the probability that a linear model gives each source.
 

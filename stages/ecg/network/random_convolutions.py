@@ -115,8 +115,6 @@ def convolution_features(model: RandomConvolutions, beats: np.ndarray) -> np.nda
     return features
 
 
-# Sums must not depend on how many threads there are.
-@threadpool_limits.wrap(limits=1)
 @torch.no_grad()
 def fit_linear(
     model: RandomConvolutions, beats: np.ndarray, target: np.ndarray, class_weight: str | None = None
@@ -137,7 +135,10 @@ def fit_linear(
         scaler.partial_fit(block)
     for block in blocks:
         scaler.transform(block)  # in place
-    regression = LogisticRegression(C=STRENGTH, class_weight=class_weight, max_iter=1000).fit(features, target)
+    regression = LogisticRegression(C=STRENGTH, class_weight=class_weight, max_iter=1000)
+    # Sums must not depend on how many threads there are; the features do not.
+    with threadpool_limits(limits=1):
+        regression.fit(features, target)
     coefficients, intercept = regression.coef_, regression.intercept_
     if len(coefficients) == 1:  # of two classes it gives one row, the second one's log odds
         coefficients, intercept = (np.concatenate([-values, values]) / 2 for values in (coefficients, intercept))
