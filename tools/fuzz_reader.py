@@ -1,4 +1,4 @@
-"""Mutates headers and signal files: each outcome must be a recording or a reason, within 2 s and 1 GB.
+"""Mutates headers and signal files: each outcome must be a recording or a reason, within 2 s (CPU) and 1 GB.
 
     python tools/fuzz_reader.py [--n 20000] [--seed 1] [--first 0] [--json] [--formats]
 
@@ -265,15 +265,15 @@ def limited():
         # Not TimeoutError, which is an OSError: it would become a reason.
         raise RuntimeError(f"more than {SECONDS} s")
 
-    before = signal.signal(signal.SIGALRM, timed_out)
+    before = signal.signal(signal.SIGPROF, timed_out)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + BYTES, hard))
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
