@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from ecg.evaluation.names import SIMPLE_MODELS
+
 
 def cross_validate(folder, *arguments):
     return subprocess.run(
@@ -31,7 +33,8 @@ def test_folds_are_pooled_and_summed_up(finished):
     # Each record is once in the test set.
     assert {name: numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == dict(split.label.value_counts())
     table = pd.read_csv(finished / "metrics/cv/folds.csv")
-    assert list(table.test) == ["fold-1", "fold-2", "fold-3", "pooled", "pooled, mean", "pooled, std"]
+    simple = [f"pooled, {model}" for model in sorted(SIMPLE_MODELS)]
+    assert list(table.test) == ["fold-1", "fold-2", "fold-3", "pooled", "pooled, mean", "pooled, std", *simple]
     # The fold that params.yaml tests on gives what dvc repro gave.
     same = table[table.test == "fold-3"].iloc[0]
     assert same.roc_auc == pytest.approx(evaluated["roc_auc"], abs=1e-6)
