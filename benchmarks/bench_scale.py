@@ -97,7 +97,8 @@ def bench(folder: Path, n: int) -> list[dict]:
     make_project(project, lines)
     options = {"cwd": project, "env": environment(KAGGLEHUB_CACHE=str(cache)), "stdout": subprocess.DEVNULL}
     repro = ["-m", "dvc", "repro"]
-    scored = ["stages/predict.py", str(cache), "--model", "data/model.safetensors", "--csv", str(folder / "scored.csv")]
+    folders = [str(cache / "datasets/bjoernjostein" / path) for path in DATA_SETS.values()]
+    scored = ["stages/predict.py", *folders, "--model", "data/model.safetensors", "--csv", str(folder / "scored.csv")]
     rows = []
     for name, arguments in {"dvc repro": repro, "dvc repro, nothing to do": repro, "predict": scored}.items():
         rows.append({"stage": name} | measure([sys.executable, *arguments], **options))
