@@ -53,7 +53,7 @@ def read_split(path):
 
 
 PAPER = Architecture(
-    filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, pool=1, parts=1, random_convolutions=0
+    filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, pool=1, parts=1, random_convolutions=0, trees=0
 )
 
 

@@ -1,4 +1,4 @@
-"""Train the FCNs and fit random convolutions on the train split; calibrate and fix the threshold on val.
+"""Train FCNs, fit random convolutions, grow trees on the train split; calibrate and fix the threshold on val.
 
 Reads   data/beats.npy, data/beats.csv, data/split.csv, data/recordings.csv
 Writes  data/model.safetensors  weights, with all that is needed to use them: temperature and threshold too; and what
@@ -29,6 +29,7 @@ from ecg.network.fcn import FCN
 from ecg.network.model_file import save_model
 from ecg.network.novelty import first_bytes, fit_novelty
 from ecg.network.training import fit, fit_random, standardise
+from ecg.network.trees import fit_trees
 from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
 from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, RECORDINGS_TABLE, SPLIT, TRAIN_METRICS
@@ -113,7 +114,8 @@ def main() -> None:
     records = pd.concat([table.record, val_table.record])
     hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
     random, novelty = fit_random(train, len(classes), beats, target), fit_novelty(train.pool, beats, val_beats)
-    model = Ensemble(networks, random, novelty, torch.from_numpy(hashes)).to(device)
+    trees = fit_trees(train.trees, train.pool, beats, target, train.seed) if train.trees else None
+    model = Ensemble(networks, random, trees, novelty, torch.from_numpy(hashes)).to(device)
     calibrate(model, val_beats, val_target, target)
     val = scored_table(val_table, classes, probabilities(model, val_beats))
     positive, score, _ = select_question(val, "roc_auc")
@@ -123,6 +125,8 @@ def main() -> None:
     description = Description(
         architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
         members=train.members,
+        nodes=len(trees.feature) if trees else 0,
+        depth=trees.depth if trees else 0,
         classes=classes,
         leads=list(LEADS),
         samples=beats.shape[2],

@@ -91,6 +91,7 @@ class Architecture(Section):
     pool: Positive
     parts: Positive
     random_convolutions: Annotated[int, Field(ge=0, le=84 * 200, multiple_of=84)]
+    trees: Annotated[int, Field(ge=0, le=2000)]
 
     @model_validator(mode="after")
     def one_of_each_per_layer(self):

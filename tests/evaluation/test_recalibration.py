@@ -16,10 +16,12 @@ from ecg.params import Architecture, read_params
 from ecg.stage.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
-ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], pool=2, parts=1, random_convolutions=0)
+ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], pool=2, parts=1, random_convolutions=0, trees=0)
 ABOUT = Description(
     architecture=ARCHITECTURE,
     members=1,
+    nodes=0,
+    depth=0,
     classes=CLASSES,
     leads=list(LEADS),
     samples=163,
@@ -40,7 +42,7 @@ def site():
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     network = FCN(ARCHITECTURE, leads=12, classes=3)
-    model = Ensemble([network], None, Novelty(pool=2, samples=163), torch.arange(3)).eval()
+    model = Ensemble([network], None, None, Novelty(pool=2, samples=163), torch.arange(3)).eval()
     beats = rng.normal(size=(600, 12, 163)).astype(np.float32)
     torch.nn.init.normal_(network.classifier.weight, std=100)
     model.log_shares.copy_(torch.tensor([0.89, 0.01, 0.1]).log())

@@ -17,10 +17,11 @@ def log_odds(model, beats):
     return np.log(score / (1 - score))
 
 
-@pytest.mark.parametrize("random_convolutions", [0, 84 * 5])
+@pytest.mark.parametrize(("random_convolutions", "trees"), [(0, 0), (84 * 5, 0), (84 * 5, 30)])
 @pytest.mark.parametrize(("pool", "parts"), [(1, 1), (1, 10), (2, 3)])
-def test_a_map_adds_up_to_the_log_odds_of_the_score(pool, parts, random_convolutions):
-    model = small_model(classes=3, pool=pool, parts=parts, random_convolutions=random_convolutions)
+def test_a_map_adds_up_to_the_log_odds_of_the_score(pool, parts, random_convolutions, trees):
+    changes = {"random_convolutions": random_convolutions, "trees": trees}
+    model = small_model(classes=3, pool=pool, parts=parts, **changes)
     model.log_shares += torch.tensor([-0.5, -1.0, -2.0])
     maps, constant = activation_maps(model, CLASSES, BEATS)
     assert maps.shape == (5, 51 // pool)

@@ -7,27 +7,31 @@ from ecg.network.ensemble import Ensemble, probabilities
 from ecg.network.fcn import FCN, Dropout
 from ecg.network.novelty import Novelty
 from ecg.network.random_convolutions import RandomConvolutions, draw
+from ecg.network.trees import fit_trees
 from ecg.params import Architecture
 
 ARCHITECTURE = {
     **{"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "pool": 2},
-    **{"parts": 3, "random_convolutions": 0},
+    **{"parts": 3, "random_convolutions": 0, "trees": 0},
 }
 
 
 def small_model(leads: int = 3, classes: int = 2, samples: int = 51, **changes) -> Ensemble:
-    """Two networks, with random convolutions for beats of so many samples where the changes say so."""
+    """Two networks, with random convolutions and trees for beats of so many samples where the changes say so."""
     torch.manual_seed(0)
     architecture, shape = Architecture(**ARCHITECTURE | changes), {"leads": leads, "classes": classes}
     members = [FCN(architecture, **shape) for _ in range(2)]
     for member in members:
         member.mean.normal_()
-    random = None
+    random = trees = None
+    rng = np.random.default_rng(0)
+    beats = rng.normal(size=(20, leads, samples)).astype(np.float32)
     if features := architecture.random_convolutions:
-        rng = np.random.default_rng(0)
         random = RandomConvolutions(pool=architecture.pool, features=features, **shape, samples=samples)
-        draw(random, rng.normal(size=(20, leads, samples)).astype(np.float32), rng)
-    model = Ensemble(members, random, Novelty(pool=2, samples=188), torch.arange(3))
+        draw(random, beats, rng)
+    if architecture.trees:
+        trees = fit_trees(architecture.trees, architecture.pool, beats, np.arange(20) % classes, seed=1)
+    model = Ensemble(members, random, trees, Novelty(pool=2, samples=188), torch.arange(3))
     model.temperature.fill_(1.7)
     return model.eval()
 
@@ -116,10 +120,18 @@ def test_ensemble_is_the_mean_of_its_members_at_its_temperature():
     torch.testing.assert_close(model(beats), (one + two) / 2 / 1.7 + torch.tensor([-0.1, -2.3]))
 
 
-def test_random_convolutions_have_most_of_the_say():
-    model, beats = small_model(random_convolutions=84 * 3), torch.randn(4, 3, 51)
+def test_trees_and_random_convolutions_have_most_of_the_say():
+    beats = torch.randn(4, 3, 51)
+    model = small_model(random_convolutions=84 * 3)
     one, two = (member(beats) for member in model.members)
     torch.testing.assert_close(model(beats), (0.7 * model.random(beats) + 0.15 * one + 0.15 * two) / 1.7)
+    model = small_model(trees=4)
+    one, two = (member(beats) for member in model.members)
+    torch.testing.assert_close(model(beats), (0.6 * model.trees(beats) + 0.2 * one + 0.2 * two) / 1.7)
+    model = small_model(random_convolutions=84 * 3, trees=4)
+    one, two = (member(beats) for member in model.members)
+    parts = 0.6 * model.trees(beats) + 0.28 * model.random(beats) + 0.06 * one + 0.06 * two
+    torch.testing.assert_close(model(beats), parts / 1.7)
 
 
 def test_probabilities_add_up_and_do_not_depend_on_the_batch():

@@ -27,6 +27,8 @@ DESCRIPTION = {
     "sources": ["Zürich"],
     "recordings": 3,
     "home": {"roc_auc": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},
+    "nodes": 0,
+    "depth": 0,
     "recalibrated": {},
     "specificity": 0.9,
     "threshold": 0.25,
@@ -46,11 +48,16 @@ def refused(path) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("random_convolutions", [0, 84 * 2])
-def test_saved_model_comes_back_with_its_description(tmp_path, random_convolutions):
+def description_of(model, **architecture) -> dict:
+    trees = {"nodes": len(model.trees.feature), "depth": model.trees.depth} if model.trees else {}
+    return DESCRIPTION | trees | {"architecture": ARCHITECTURE | architecture}
+
+
+@pytest.mark.parametrize("changes", [{}, {"random_convolutions": 84 * 2}, {"trees": 5}])
+def test_saved_model_comes_back_with_its_description(tmp_path, changes):
     beats = np.random.default_rng(0).normal(size=(5, 12, 188)).astype(np.float32)
-    saved = small_model(12, samples=188, random_convolutions=random_convolutions)
-    says = DESCRIPTION | {"architecture": ARCHITECTURE | {"random_convolutions": random_convolutions}}
+    saved = small_model(12, samples=188, **changes)
+    says = description_of(saved, **changes)
     save_model(tmp_path / "m.safetensors", saved, Description(**says))
     model, description = load_model(tmp_path / "m.safetensors")
     assert description.model_dump() == says
@@ -61,7 +68,9 @@ def test_a_file_from_before_a_parameter_was_added_is_refused_by_its_name(tmp_pat
     old = {key: ARCHITECTURE[key] for key in ("filters", "kernels", "dropout", "pool")}
     write_with(tmp_path / "m.safetensors", DESCRIPTION | {"architecture": old})
     reason = refused(tmp_path / "m.safetensors")
-    assert reason.endswith("architecture.parts is missing; architecture.random_convolutions is missing")
+    assert reason.endswith(
+        "architecture.parts is missing; architecture.random_convolutions is missing; architecture.trees is missing"
+    )
 
 
 def test_saved_bytes_are_the_same_each_time(tmp_path):
@@ -99,6 +108,8 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
         ({"threshold": "0.5"}, "threshold is '0.5'"),
         ({"members": 10**9}, "too few"),
         ({"members": 1}, "members"),
+        ({"nodes": 7, "architecture": ARCHITECTURE | {"trees": 2}}, "'trees.above' is None"),
+        ({"depth": 10**9}, "depth is 1000000000"),
         ({"members": 2.0}, "members is 2.0"),
         ({"samples": 187}, "samples 187 must be 188"),
         ({"unit": "uV"}, "unit"),

@@ -22,6 +22,7 @@ TRAIN = Train(
     pool=1,
     parts=3,
     random_convolutions=0,
+    trees=0,
     members=1,
     epochs=6,
     batch_size=16,

@@ -27,12 +27,15 @@ class Recordings(Section):
 class Description(Section, extra="ignore"):
     """What a model file says of itself: a model for the ECGs of this project, or ValidationError.
 
-    recordings: of how many recordings it holds hashes, those of train and val. home: how good it was on val, or where
+    nodes, depth: of all trees together, and of the deepest. recordings: of how many it holds hashes, those of train
+    and val. home: how good it was on val, or where
     it was cross-validated. recalibrated: of a model that was fitted to another hospital, where; else empty.
     """
 
     architecture: Architecture
     members: Positive
+    nodes: Annotated[int, Field(ge=0)]
+    depth: Annotated[int, Field(ge=0, le=1000)]
     classes: list[Annotated[str, Field(pattern=f"^({'|'.join(CLASSES)})$")]]
     leads: list[str]
     samples: Positive

@@ -1,4 +1,4 @@
-"""Several networks, and random convolutions beside them, as one model with calibrated probabilities."""
+"""Several networks, random convolutions and trees beside them, as one model with calibrated probabilities."""
 
 import numpy as np
 import torch
@@ -7,33 +7,45 @@ from torch import nn
 from ecg.network.fcn import FCN
 from ecg.network.novelty import Novelty
 from ecg.network.random_convolutions import RandomConvolutions
+from ecg.network.trees import Trees
 
 BATCH = 256  # beats that are scored at once
 # The networks are surer of themselves than the random convolutions, so with half of the mean they would decide alone.
 RANDOM_SHARE = 0.7
+# The trees' logarithms of probabilities are about as large as the other two's mean.
+TREES_SHARE = 0.6
 
 
 class Ensemble(nn.Module):
-    """FCNs that were trained apart, and random convolutions if any; the mean of their logits, calibrated.
+    """FCNs that were trained apart, and random convolutions and trees if any; the mean of their logits, calibrated.
 
     Calibrated logits are the mean divided by the temperature, plus the log of each class's share of the train split.
     Beside them stand what tells whether a beat is like those of training, and the first bytes of the hashes
     (`first_bytes`) of the recordings of train and val.
     """
 
-    def __init__(self, members: list[FCN], random: RandomConvolutions | None, novelty: Novelty, hashes: torch.Tensor):
+    def __init__(
+        self,
+        members: list[FCN],
+        random: RandomConvolutions | None,
+        trees: Trees | None,
+        novelty: Novelty,
+        hashes: torch.Tensor,
+    ):
         super().__init__()
         self.members: list[FCN] = nn.ModuleList(members)  # type: ignore[assignment]  # ModuleList is not generic
-        self.random, self.novelty, self.hashes = random, novelty, nn.Buffer(hashes)
+        self.random, self.trees, self.novelty, self.hashes = random, trees, novelty, nn.Buffer(hashes)
         self.temperature = nn.Buffer(torch.ones(()))
         self.log_shares = nn.Buffer(torch.zeros(members[0].classifier.out_features))
 
-    def shares(self) -> list[tuple[FCN | RandomConvolutions, float]]:
+    def shares(self) -> list[tuple[FCN | RandomConvolutions | Trees, float]]:
         """Return each part and its share of the mean."""
-        if self.random is None:
-            return [(member, 1 / len(self.members)) for member in self.members]
-        each = (1 - RANDOM_SHARE) / len(self.members)
-        return [(self.random, RANDOM_SHARE), *((member, each) for member in self.members)]
+        parts, rest = [], 1.0
+        for part, share in ((self.trees, TREES_SHARE), (self.random, RANDOM_SHARE)):
+            if part is not None:
+                parts.append((part, rest * share))
+                rest *= 1 - share
+        return [*parts, *((member, rest / len(self.members)) for member in self.members)]
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         mean = torch.stack([share * part(beats) for part, share in self.shares()]).sum(dim=0)

@@ -4,24 +4,40 @@ import numpy as np
 import torch
 
 from ecg.network.ensemble import BATCH, Ensemble, logits
+from ecg.network.fcn import FCN
+from ecg.network.random_convolutions import RandomConvolutions
+from ecg.network.trees import Trees
+
+
+def evidence_of(
+    part: FCN | RandomConvolutions | Trees, beats: torch.Tensor, ischemia: int, normal: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return n x steps, and a constant: their mean plus it is a part's logit of ischemia minus that of normal."""
+    if isinstance(part, Trees):
+        return part.evidence(beats, ischemia, normal)
+    weight, bias = (values[ischemia] - values[normal] for values in part.classifier.parameters())
+    return part.evidence(beats, weight), bias
 
 
 @torch.no_grad()
 def activation_maps(model: Ensemble, classes: list[str], beats: np.ndarray) -> tuple[np.ndarray, float]:
     """Return when beats (n x leads x samples, mV) speak for ischemia against normal (n x steps), and a constant.
 
-    Class activation maps (Zhou et al. 2016) of the difference of the two logits: all parts of the model see means over
-    time, so the maps are exact. A map's mean over its steps plus the constant is the log odds of the score. A step is
-    `pool` samples of the beat.
+    Class activation maps (Zhou et al. 2016) of the difference of the two logits: networks and random convolutions see
+    means over time, and what a tree says changes by one moment of the beat after the other, so the maps are exact. A
+    map's mean over its steps plus the constant is the log odds of the score. A step is `pool` samples of the beat.
     """
     ischemia, normal = classes.index("ischemia"), classes.index("normal")
     model.eval()
+    device = model.temperature.device
     maps, constant = torch.zeros(()), torch.zeros(())
     for part, share in model.shares():
-        weight, bias = (share * (values[ischemia] - values[normal]) for values in part.classifier.parameters())
         batches = torch.as_tensor(beats).split(BATCH)
-        maps = maps + torch.cat([part.evidence(batch.to(weight.device), weight).cpu() for batch in batches]).double()
-        constant = constant + bias.double()
+        found, constants = zip(
+            *(evidence_of(part, batch.to(device), ischemia, normal) for batch in batches), strict=True
+        )
+        maps = maps + share * torch.cat(found).cpu().double()
+        constant = constant + share * constants[0].double()
     offset = constant / model.temperature.double() + (model.log_shares[ischemia] - model.log_shares[normal]).double()
     return (maps / model.temperature.double().cpu()).numpy(), float(offset)
 

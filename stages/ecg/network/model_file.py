@@ -13,6 +13,7 @@ from ecg.network.ensemble import Ensemble
 from ecg.network.fcn import FCN
 from ecg.network.novelty import Novelty
 from ecg.network.random_convolutions import RandomConvolutions
+from ecg.network.trees import Trees
 
 
 def save_model(path: Path, model: nn.Module, description: Description) -> None:
@@ -42,18 +43,23 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
         shape = {"leads": len(description.leads), "classes": len(description.classes)}
         members = [FCN(description.architecture, **shape) for _ in range(description.members)]
         pool, features = description.architecture.pool, description.architecture.random_convolutions
-        random = None
+        random = trees = None
         if features:
             random = RandomConvolutions(pool=pool, features=features, **shape, samples=description.samples)
+        if n := description.architecture.trees:
+            grown = {"trees": n, "nodes": description.nodes, "depth": description.depth}
+            trees = Trees(**grown, pool=pool, **shape, samples=description.samples)
         novelty = Novelty(pool=pool, samples=description.samples)
         hashes = torch.zeros(description.recordings, dtype=torch.int64)
-        model = Ensemble(members, random, novelty, hashes).eval()
+        model = Ensemble(members, random, trees, novelty, hashes).eval()
     expected = model.state_dict()
     for name in sorted(expected.keys() | state.keys()):
         form, given = ((t.dtype, *t.shape) if (t := d.get(name)) is not None else None for d in (expected, state))
         if form != given:
             raise ValueError(f"{name!r} is {given}; its architecture has {form}")
     model.load_state_dict(state, assign=True)
+    if trees is not None:
+        trees.check()
     with torch.no_grad():
         beats = torch.zeros(1, shape["leads"], description.samples)
         answers = model(beats), model.novelty(beats)
