@@ -60,6 +60,7 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
         "shares": tables.evidence_shares(maps["ischemia"], steps),
         "peak": steps[maps["ischemia"].argmax()],
         "reach": step * (1 + sum(kernel - 1 for kernel in architecture.kernels)),
+        "step": step,
         "random_reach": (MIN_STEPS * step, widest * step) if architecture.random_convolutions else None,
         "means": means,
         "errors": errors,

@@ -104,8 +104,7 @@ def main() -> None:
     target, val_target = (rows.label.map(classes.index).to_numpy() for rows in (table, val_table))
     device = choose_device(train.precision)
     checkpoints = checkpoint_folder(params, device)
-    networks: list[FCN] = []
-    history: list[dict] = []
+    networks, history = list[FCN](), list[dict]()
     data = (beats, target), (val_beats, val_target)
     for number in range(1, train.members + 1):
         network, history = train_member(number, classes, *data, train, checkpoints / f"member-{number}", history)
@@ -125,8 +124,7 @@ def main() -> None:
     description = Description(
         architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
         members=train.members,
-        nodes=len(trees.feature) if trees else 0,
-        depth=trees.depth if trees else 0,
+        **({"nodes": len(trees.feature), "depth": trees.depth} if trees else {"nodes": 0, "depth": 0}),
         classes=classes,
         leads=list(LEADS),
         samples=beats.shape[2],

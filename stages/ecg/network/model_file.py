@@ -48,7 +48,7 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
             random = RandomConvolutions(pool=pool, features=features, **shape, samples=description.samples)
         if n := description.architecture.trees:
             grown = {"trees": n, "nodes": description.nodes, "depth": description.depth}
-            trees = Trees(**grown, pool=pool, **shape, samples=description.samples)
+            trees = Trees(**grown, pool=pool, classes=shape["classes"], samples=description.samples)
         novelty = Novelty(pool=pool, samples=description.samples)
         hashes = torch.zeros(description.recordings, dtype=torch.int64)
         model = Ensemble(members, random, trees, novelty, hashes).eval()
@@ -59,7 +59,7 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
             raise ValueError(f"{name!r} is {given}; its architecture has {form}")
     model.load_state_dict(state, assign=True)
     if trees is not None:
-        trees.check()
+        trees.check(shape["leads"])
     with torch.no_grad():
         beats = torch.zeros(1, shape["leads"], description.samples)
         answers = model(beats), model.novelty(beats)

@@ -18,9 +18,8 @@ BATCH = 64  # beats whose features are computed at once
 KERNELS = np.array([[2.0 if i in places else -1.0 for i in range(LENGTH)] for places in combinations(range(LENGTH), 3)])
 MAX_DILATIONS = 32
 MAX_LEADS = 9  # that one kernel sums over
-# Of the logistic regression on the features: the inverse of its L2 penalty, and the most beats that it is fitted to.
-STRENGTH = 0.001
-MOST = 30_000  # 1.2 GB of 9,996 features
+STRENGTH = 0.001  # of the logistic regression on the features: the inverse of its L2 penalty
+MOST = 30_000  # beats that random convolutions and trees are fitted to; 1.2 GB of 9,996 features
 ROWS = 2000  # of the features that are standardised at once: in double precision they take twice the memory
 
 
@@ -105,6 +104,11 @@ def draw(model: RandomConvolutions, beats: np.ndarray, rng: np.random.Generator)
     model.thresholds.copy_(torch.from_numpy(np.concatenate(drawn)))
 
 
+def evenly(n: int) -> np.ndarray:
+    """Return the indices of at most `MOST` of n beats, evenly spread."""
+    return np.linspace(0, n - 1, min(n, MOST)).astype(int)
+
+
 @torch.no_grad()
 def convolution_features(model: RandomConvolutions, beats: np.ndarray) -> np.ndarray:
     """Return the features (n x features, float32) of beats (n x leads x samples, mV)."""
@@ -122,12 +126,12 @@ def fit_linear(
     """Fit the linear layer of drawn random convolutions to beats (n x leads x samples, mV) and class numbers.
 
     A logistic regression of the standardised features, its penalty strong: the features are many more than the records,
-    or as many. Beats beyond `MOST` are left out, evenly. `class_weight` "balanced" weights classes alike.
+    or as many. Beats beyond `MOST` are left out. `class_weight` "balanced" weights classes alike.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    chosen = np.linspace(0, len(beats) - 1, min(len(beats), MOST)).astype(int)
+    chosen = evenly(len(beats))
     features, target = convolution_features(model, beats[chosen]), target[chosen]
     blocks = [features[start : start + ROWS] for start in range(0, len(features), ROWS)]
     scaler = StandardScaler(copy=False)

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ecg.network.random_convolutions import evenly
+
 LEAST = 1e-3  # what is added to each class's probability, so that its logarithm is finite
 PER_LEAF = 2  # beats, at least
 
@@ -17,9 +19,9 @@ class Trees(nn.Module):
     followed by itself.
     """
 
-    def __init__(self, *, trees: int, nodes: int, depth: int, pool: int, leads: int, classes: int, samples: int):
+    def __init__(self, *, trees: int, nodes: int, depth: int, pool: int, classes: int, samples: int):
         super().__init__()
-        self.pool, self.depth, self.steps, self.inputs = nn.AvgPool1d(pool), depth, samples // pool, leads
+        self.pool, self.depth, self.steps = nn.AvgPool1d(pool), depth, samples // pool
         self.roots = nn.Buffer(torch.zeros(trees, dtype=torch.int32))
         self.feature = nn.Buffer(torch.zeros(nodes, dtype=torch.int16))
         self.threshold = nn.Buffer(torch.zeros(nodes))
@@ -39,13 +41,13 @@ class Trees(nn.Module):
         """Return the mean over the trees of the shares in nodes (n x trees): n x classes."""
         return functional.embedding(node, self.shares).mean(dim=1)
 
-    def check(self) -> None:
-        """Raise ValueError where a node is followed by none of its own tree's that come after it."""
+    def check(self, leads: int) -> None:
+        """Raise ValueError where a node is followed by none that comes after it, or asks what a beat does not have."""
         number = torch.arange(len(self.feature))
         leaf = self.above == number
         if not (
             ((self.roots >= 0) & (self.roots < len(number))).all()
-            and ((self.feature >= 0) & (self.feature < self.inputs * self.steps)).all()
+            and ((self.feature >= 0) & (self.feature < leads * self.steps)).all()
             and ((self.above >= number) & (self.above < len(number))).all()
             and (self.threshold[leaf] == torch.finfo().min).all()
         ):
@@ -79,20 +81,24 @@ class Trees(nn.Module):
         difference, before, after = end - start, torch.log(start + LEAST), torch.log(end + LEAST)
         factors = torch.where(difference == 0, 0, (after - before) / difference)
         change = changes[0] * factors[:, [ischemia]] - changes[1] * factors[:, [normal]]
-        by_step = change.view(len(beats), self.inputs, self.steps).sum(dim=1)
+        by_step = change.view(len(beats), -1, self.steps).sum(dim=1)
         return by_step * self.steps, before[0, ischemia] - before[0, normal]
 
 
 @torch.no_grad()
 def fit_trees(trees: int, pool: int, beats: np.ndarray, target: np.ndarray, seed: int) -> Trees:
-    """Return so many trees, grown on beats (n x leads x samples, mV) and class numbers; classes are weighted alike."""
+    """Return so many trees, grown on beats (n x leads x samples, mV) and class numbers; classes are weighted alike.
+
+    Of very many beats some are left out (`evenly`): a tree has about a third as many nodes as beats.
+    """
     import joblib
     from sklearn.ensemble import ExtraTreesClassifier
 
-    flat = nn.AvgPool1d(pool)(torch.from_numpy(beats)).flatten(start_dim=1).numpy()
+    chosen = evenly(len(beats))
+    flat = nn.AvgPool1d(pool)(torch.from_numpy(beats[chosen])).flatten(start_dim=1).numpy()
     forest = ExtraTreesClassifier(trees, min_samples_leaf=PER_LEAF, class_weight="balanced", random_state=seed)
     with joblib.parallel_config("threading", n_jobs=-1):
-        forest.fit(flat, target)
+        forest.fit(flat, target[chosen])
     grown = [estimator.tree_ for estimator in forest.estimators_]
     counts = np.array([tree.node_count for tree in grown])
     roots = np.cumsum(counts) - counts
@@ -108,9 +114,8 @@ def fit_trees(trees: int, pool: int, beats: np.ndarray, target: np.ndarray, seed
         threshold.append(np.where(leaf, np.finfo(np.float32).min, single))
         above.append(root + np.where(leaf, np.arange(tree.node_count), tree.children_right))
         shares.append(tree.value[:, 0])
-    _, leads, samples = beats.shape
     depth = max(tree.max_depth for tree in grown)
-    shape = {"pool": pool, "leads": leads, "classes": tree.value.shape[2], "samples": samples}
+    shape = {"pool": pool, "classes": tree.value.shape[2], "samples": beats.shape[2]}
     model = Trees(trees=trees, nodes=int(counts.sum()), depth=depth, **shape)
     model.roots.copy_(torch.from_numpy(roots))
     for name, values in {"feature": feature, "threshold": threshold, "above": above, "shares": shares}.items():
