@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from scipy.ndimage import convolve1d
-from scipy.signal import find_peaks
 
 from ecg.beats.statistics import median_of, rms
 from ecg.leads import BadRecording
@@ -54,7 +53,9 @@ def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.
     A method of NeuroKit finds them in the RMS over leads. It keeps 0.3 s between two, leaves out many a first or last
     one, and takes some T waves for one. So what is neither sharp nor high is dropped, and what is sharp is added.
     """
-    import neurokit2  # slow to import, and not needed by those who want a window only
+    # Slow to import, and not needed by those who want a window only.
+    import neurokit2
+    from scipy.signal import find_peaks
 
     try:
         with warnings.catch_warnings():
