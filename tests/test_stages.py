@@ -156,7 +156,7 @@ def test_model_describes_itself(finished):
         description = json.loads(file.metadata()["description"])
     params = yaml.safe_load((finished / "params.yaml").read_text())
     assert description["extract"] == params["extract"]
-    keys = ("filters", "kernels", "dropout", "pool", "parts", "random_convolutions")
+    keys = ("filters", "kernels", "dropout", "pool", "parts", "random_convolutions", "trees")
     assert description["architecture"] == {key: params["train"][key] for key in keys}
     assert description["members"] == 2
     assert description["threshold"] == json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]

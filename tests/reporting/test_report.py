@@ -216,17 +216,18 @@ def test_the_audit_says_whether_the_network_shows_a_gain(finished, tmp_path):
 def test_the_page_says_what_a_point_of_the_map_takes_in(finished, tmp_path, texts):
     # Kernels of 8 and 3 of every second sample at 250 Hz: 10 steps of 8 ms. 81 steps: 9 to 81 of them.
     sees = "a point takes in 80 ms of the beat for the networks"
-    assert f"{sees}, and between 72 and 648 ms for the random convolutions." in texts[0]
+    others = "and between 72 and 648 ms for the random convolutions; the trees see single steps of 8 ms."
+    assert f"{sees}, {others}" in texts[0]
     copy = copied(finished, tmp_path / "copy")
     with safe_open(copy / "data/model.safetensors", framework="numpy") as file:
         description = json.loads(file.metadata()["description"])
-    description["architecture"]["random_convolutions"] = 0
+    description["architecture"] |= {"random_convolutions": 0, "trees": 0}
     save_file({"x": np.zeros(1)}, copy / "data/model.safetensors", {"description": json.dumps(description)})
     page, card = written(copy)
     assert f"{sees}." in page
     for text in (page, card):
         assert "andom convolutions," not in text.replace("random convolutions of the beat", "")
-        assert "MiniRocket" not in text
+        assert "MiniRocket" not in text and "Geurts" not in text
 
 
 def test_no_script_no_network_and_ids_of_its_own(texts):

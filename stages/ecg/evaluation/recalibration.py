@@ -6,8 +6,9 @@ from copy import deepcopy
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import log_softmax
 
-from ecg.evaluation.decision import fit_temperature, threshold_for
+from ecg.evaluation.decision import threshold_for
 from ecg.evaluation.home import home_numbers
 from ecg.evaluation.questions import scored_table, select_question
 from ecg.evaluation.subgroups import MIN_EACH
@@ -16,6 +17,7 @@ from ecg.network.ensemble import Ensemble, logits, probabilities
 from ecg.network.novelty import first_bytes
 from ecg.stage.script import UsageError
 
+USUAL_CHANGE = 0.5  # of the log of the temperature, from one hospital to another
 STRATA = ["other", "normal", "ischemia"]  # a patient is of the last one that a recording has
 
 
@@ -38,24 +40,58 @@ def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
     return half[code]
 
 
+def cross_entropy(logits: np.ndarray, offsets: np.ndarray, target: np.ndarray) -> float:
+    """Return the sum over records; one more of each class, of which the logits say nothing, keeps offsets finite."""
+    fitted = log_softmax(logits + offsets, axis=1)[np.arange(len(target)), target]
+    return -(fitted.sum() + log_softmax(offsets).sum())
+
+
+def fit_offsets(logits: np.ndarray, target: np.ndarray, pair: list[int]) -> tuple[float, np.ndarray]:
+    """Return the temperature and the offsets (logs of shares) at which logits have the lowest cross-entropy.
+
+    Logits are n x classes, at the model's own temperature, `target` class numbers. First of the records of the `pair`
+    that the score tells apart: the temperature, which few records keep near 1, and how far the two offsets are apart.
+    Then of all records: the offset of the third class.
+    """
+    from scipy.optimize import minimize
+
+    offsets, rows = np.zeros(logits.shape[1]), np.isin(target, pair)
+    two, of_pair = logits[rows][:, pair], (target[rows] == pair[1]).astype(int)
+
+    def loss_of_pair(values):
+        strayed = (values[0] / USUAL_CHANGE) ** 2 / 2
+        return strayed + cross_entropy(two / np.exp(values[0]), np.array([0, values[1]]), of_pair)
+
+    exponent, offsets[pair[1]] = minimize(loss_of_pair, [0.0, 0.0]).x
+    third = [number for number in range(len(offsets)) if number not in pair]
+
+    def with_third(value):
+        changed = offsets.copy()
+        changed[third] = value[0]
+        return changed
+
+    if third:
+        cooled = logits / np.exp(exponent)
+        offsets = with_third(minimize(lambda value: cross_entropy(cooled, with_third(value), target), [0.0]).x)
+    return float(np.exp(exponent)), log_softmax(offsets)
+
+
 def fit_calibration(
     model: Ensemble, description: Description, beats: np.ndarray, rows: pd.DataFrame
 ) -> tuple[Ensemble, float]:
     """Return a copy of the model with temperature and class shares of these beats and labels, and its threshold.
 
-    Each class counts once more than there are, so that none is impossible. The order of the scores against normal is
-    that of before.
+    The order of the scores against normal is that of before.
     """
     classes = description.classes
     known = rows.label.isin(classes).to_numpy()
     target = rows.label[known].map(classes.index).to_numpy()
-    counts = np.bincount(target, minlength=len(classes)) + 1
-    log_shares = torch.from_numpy(np.log(counts / counts.sum()))
-    device = model.temperature.device
-    of_equal_shares = (logits(model, beats[known]).double() - model.log_shares.cpu()) * model.temperature.cpu()
+    pair = [classes.index("normal"), classes.index("ischemia")]
+    of_equal_shares = (logits(model, beats[known]).double() - model.log_shares.cpu()).numpy()
+    temperature, offsets = fit_offsets(of_equal_shares, target, pair)
     fitted = deepcopy(model)
-    fitted.temperature.fill_(fit_temperature(of_equal_shares.numpy(), log_shares.numpy(), target))
-    fitted.log_shares.copy_(log_shares.to(device))
+    fitted.temperature *= temperature
+    fitted.log_shares.copy_(torch.from_numpy(offsets))
     positive, score, _ = select_question(scored_table(rows, classes, probabilities(fitted, beats)), "roc_auc")
     return fitted, threshold_for(description.specificity, score[~positive])
 

@@ -55,7 +55,7 @@ class Trees(nn.Module):
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         flat = self.flat(beats)
-        node = self.roots.long().expand(len(beats), -1)
+        node = self.roots.long().expand(beats.shape[0], -1)
         for _ in range(self.depth):
             node = self.follow(flat, node)
         return torch.log(self.mean_shares(node) + LEAST)
@@ -68,7 +68,7 @@ class Trees(nn.Module):
         scaled by one factor (the rescale rule of Shrikumar et al. 2017).
         """
         flat = self.flat(beats)
-        node = self.roots.long().expand(len(beats), -1)
+        node = self.roots.long().expand(beats.shape[0], -1)
         start = self.mean_shares(node)
         changes = torch.zeros(2, *flat.shape, device=flat.device)
         for _ in range(self.depth):
