@@ -109,10 +109,10 @@ def main() -> None:
     for number in range(1, train.members + 1):
         network, history = train_member(number, classes, *data, train, checkpoints / f"member-{number}", history)
         networks.append(network)
-
     records = pd.concat([table.record, val_table.record])
     hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
-    random, novelty = fit_random(train, len(classes), beats, target), fit_novelty(train.pool, beats, val_beats)
+    random = fit_random(train, len(classes), beats, target)
+    novelty = fit_novelty(train.pool, beats, val_beats, train.seed)
     trees = fit_trees(train.trees, train.pool, beats, target, train.seed) if train.trees else None
     model = Ensemble(networks, random, trees, novelty, torch.from_numpy(hashes)).to(device)
     calibrate(model, val_beats, val_target, target)
@@ -124,13 +124,14 @@ def main() -> None:
     description = Description(
         architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
         members=train.members,
-        **({"nodes": len(trees.feature), "depth": trees.depth} if trees else {"nodes": 0, "depth": 0}),
+        trees=trees.grown() if trees else {"nodes": 1, "depth": 0},
         classes=classes,
         leads=list(LEADS),
         samples=beats.shape[2],
         unit="mV",
         extract=params.extract,
         sources=sorted(set(table.source)),
+        novelty=novelty.faults.grown(),
         recordings=len(hashes),
         home=home,
         recalibrated={},
@@ -139,9 +140,8 @@ def main() -> None:
     )
     with replacing(MODEL) as temporary:
         save_model(temporary, model, description)
-    known = counts_and_aucs(scored_table(table, classes, probabilities(model, beats)))
-    aucs = {"roc_auc_train": known["roc_auc"], "roc_auc_val": home["roc_auc"]}
-    write_json(TRAIN_METRICS, aucs | {"epochs": len(history)})
+    known = counts_and_aucs(scored_table(table, classes, probabilities(model, beats)))["roc_auc"]
+    write_json(TRAIN_METRICS, {"roc_auc_train": known, "roc_auc_val": home["roc_auc"], "epochs": len(history)})
     # Not there any more where another run of the same inputs has ended first.
     shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -20,8 +20,8 @@ ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], pool=2, parts
 ABOUT = Description(
     architecture=ARCHITECTURE,
     members=1,
-    nodes=0,
-    depth=0,
+    trees={"nodes": 1, "depth": 0},
+    novelty={"nodes": 1, "depth": 0},
     classes=CLASSES,
     leads=list(LEADS),
     samples=163,

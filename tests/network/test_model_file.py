@@ -27,8 +27,8 @@ DESCRIPTION = {
     "sources": ["Zürich"],
     "recordings": 3,
     "home": {"roc_auc": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},
-    "nodes": 0,
-    "depth": 0,
+    "trees": {"nodes": 1, "depth": 0},
+    "novelty": {"nodes": 1, "depth": 0},
     "recalibrated": {},
     "specificity": 0.9,
     "threshold": 0.25,
@@ -49,8 +49,8 @@ def refused(path) -> str:
 
 
 def description_of(model, **architecture) -> dict:
-    trees = {"nodes": len(model.trees.feature), "depth": model.trees.depth} if model.trees else {}
-    return DESCRIPTION | trees | {"architecture": ARCHITECTURE | architecture}
+    grown = {"trees": model.trees.grown()} if model.trees else {}
+    return DESCRIPTION | grown | {"architecture": ARCHITECTURE | architecture}
 
 
 @pytest.mark.parametrize("changes", [{}, {"random_convolutions": 84 * 2}, {"trees": 5}])
@@ -108,8 +108,9 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
         ({"threshold": "0.5"}, "threshold is '0.5'"),
         ({"members": 10**9}, "too few"),
         ({"members": 1}, "members"),
-        ({"nodes": 7, "architecture": ARCHITECTURE | {"trees": 2}}, "'trees.above' is None"),
-        ({"depth": 10**9}, "depth is 1000000000"),
+        ({"trees": {"nodes": 7, "depth": 1}, "architecture": ARCHITECTURE | {"trees": 2}}, "'trees.above' is None"),
+        ({"trees": {"nodes": 7, "depth": 10**9}}, "trees.depth is 1000000000"),
+        ({"novelty": {"nodes": 10**9, "depth": 0}}, "'novelty.faults.above' is"),
         ({"members": 2.0}, "members is 2.0"),
         ({"samples": 187}, "samples 187 must be 188"),
         ({"unit": "uV"}, "unit"),

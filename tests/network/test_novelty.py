@@ -18,7 +18,7 @@ def beats_of(seed: int, n: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model() -> Novelty:
-    return fit_novelty(2, beats_of(0, 300), beats_of(1, 200))
+    return fit_novelty(2, beats_of(0, 300), beats_of(1, 200), 1)
 
 
 def share_beyond(model: Novelty, beats: np.ndarray) -> float:
@@ -36,6 +36,13 @@ def swapped(beats, one, other):
     return beats[:, order]
 
 
+def with_arms_swapped(beats):
+    beats = beats.copy()
+    beats[:, LEADS.index("II")] -= beats[:, LEADS.index("I")]
+    beats[:, LEADS.index("I")] *= -1
+    return beats
+
+
 def with_sine(beats):
     beats = beats.copy()
     beats[:, LEADS.index("V3")] = np.sin(TIMES / 50)
@@ -50,6 +57,7 @@ def with_sine(beats):
         lambda beats: -beats,
         lambda beats: 6 * beats,
         with_sine,
+        with_arms_swapped,
     ],
 )
 def test_what_no_heart_does_is_beyond(model, change):
@@ -62,14 +70,14 @@ def test_a_small_beat_is_no_reason(model):
 
 
 def test_the_same_bytes_each_time_and_a_beat_does_not_depend_on_its_batch(model):
-    again = fit_novelty(2, beats_of(0, 300), beats_of(1, 200)).state_dict()
+    again = fit_novelty(2, beats_of(0, 300), beats_of(1, 200), 1).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
     beats = torch.from_numpy(beats_of(3, 10))
     torch.testing.assert_close(torch.cat([model(beat[None]) for beat in beats]), model(beats))
 
 
 def test_few_beats_and_flat_ones_have_a_distance():
-    model = fit_novelty(2, beats_of(0, 3), beats_of(1, 1))
+    model = fit_novelty(2, beats_of(0, 3), beats_of(1, 1), 1)
     beats = np.concatenate([beats_of(2, 2), np.zeros_like(beats_of(2, 1))])
     assert torch.isfinite(model(torch.from_numpy(beats))).all()
 

@@ -90,7 +90,7 @@ def fit_calibration(
     of_equal_shares = (logits(model, beats[known]).double() - model.log_shares.cpu()).numpy()
     temperature, offsets = fit_offsets(of_equal_shares, target, pair)
     fitted = deepcopy(model)
-    fitted.temperature *= temperature
+    fitted.temperature.mul_(temperature)
     fitted.log_shares.copy_(torch.from_numpy(offsets))
     positive, score, _ = select_question(scored_table(rows, classes, probabilities(fitted, beats)), "roc_auc")
     return fitted, threshold_for(description.specificity, score[~positive])

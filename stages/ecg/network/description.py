@@ -24,18 +24,25 @@ class Recordings(Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class Grown(Section):
+    """How many nodes trees have together, and how deep the deepest is."""
+
+    nodes: Positive
+    depth: Annotated[int, Field(ge=0, le=1000)]
+
+
 class Description(Section, extra="ignore"):
     """What a model file says of itself: a model for the ECGs of this project, or ValidationError.
 
-    nodes, depth: of all trees together, and of the deepest. recordings: of how many it holds hashes, those of train
+    trees, novelty: how large the trees of either are. recordings: of how many it holds hashes, those of train
     and val. home: how good it was on val, or where
     it was cross-validated. recalibrated: of a model that was fitted to another hospital, where; else empty.
     """
 
     architecture: Architecture
     members: Positive
-    nodes: Annotated[int, Field(ge=0)]
-    depth: Annotated[int, Field(ge=0, le=1000)]
+    trees: Grown
+    novelty: Grown
     classes: list[Annotated[str, Field(pattern=f"^({'|'.join(CLASSES)})$")]]
     leads: list[str]
     samples: Positive

@@ -47,9 +47,9 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
         if features:
             random = RandomConvolutions(pool=pool, features=features, **shape, samples=description.samples)
         if n := description.architecture.trees:
-            grown = {"trees": n, "nodes": description.nodes, "depth": description.depth}
-            trees = Trees(**grown, pool=pool, classes=shape["classes"], samples=description.samples)
-        novelty = Novelty(pool=pool, samples=description.samples)
+            grown = description.trees.model_dump()
+            trees = Trees(trees=n, **grown, pool=pool, classes=shape["classes"], samples=description.samples)
+        novelty = Novelty(pool=pool, samples=description.samples, **description.novelty.model_dump())
         hashes = torch.zeros(description.recordings, dtype=torch.int64)
         model = Ensemble(members, random, trees, novelty, hashes).eval()
     expected = model.state_dict()
@@ -58,6 +58,7 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
         if form != given:
             raise ValueError(f"{name!r} is {given}; its architecture has {form}")
     model.load_state_dict(state, assign=True)
+    novelty.faults.check(1)
     if trees is not None:
         trees.check(shape["leads"])
     with torch.no_grad():

@@ -8,33 +8,39 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ecg.leads import INDEPENDENT, LEADS
+from ecg.network.faults import with_faults
+from ecg.network.trees import Trees, fit_trees
 
 COMPONENTS = 10  # of the beat's shape
 BEYOND = 0.01  # of the val beats lie farther than 1
+TREES = 100  # that tell beats with a fault
+BEATS, TIMES = 3000, 4  # of train that they learn from, at most, and how often each is given a fault
 RIDGE = 1e-3  # of the largest variance over the leads, so that leads that nearly follow from others have a limit
 
 
 class Novelty(nn.Module):
     """The distance of a beat from those of the train split: 1 is the limit, beyond which 1% of val lie.
 
-    It is the largest of three: how far the size of the beat, the log of its root mean square, is above the usual one;
-    how far its shape at size 1 is, in the space of the principal components and outside it; and how far the lead that
-    does so worst departs from what the others tell of it. All see the 8 independent leads, means of `pool` samples.
+    It is the largest of four: how far the size of the beat, the log of its root mean square, is above the usual one;
+    how far its shape at size 1 is, in the space of the principal components and outside it; how far the lead that does
+    so worst departs from what the others tell of it; and how sure trees are that it has one of some `faults` that they
+    were shown. All see the 8 independent leads, means of `pool` samples.
     """
 
-    def __init__(self, *, pool: int, samples: int):
+    def __init__(self, *, pool: int, samples: int, nodes: int = 1, depth: int = 0):
         super().__init__()
         self.pool, leads, steps = nn.AvgPool1d(pool), len(INDEPENDENT), samples // pool
         self.size = nn.Buffer(torch.tensor([0.0, 1.0]))  # mean and limit
         self.mean = nn.Buffer(torch.zeros(leads, steps))
         self.components = nn.Buffer(torch.zeros(COMPONENTS, leads * steps))
         self.spread = nn.Buffer(torch.ones(COMPONENTS + 1))  # limit along each component, and outside
-        self.from_others = nn.Buffer(
-            torch.zeros(leads, leads)
-        )  # what a lead has that the others do not tell, over its limit
+        # What a lead has that the others do not tell, over its limit.
+        self.from_others = nn.Buffer(torch.zeros(leads, leads))
+        self.faults = Trees(trees=TREES, nodes=nodes, depth=depth, pool=1, classes=2, samples=features_of(leads, steps))
+        self.sure = nn.Buffer(torch.ones(()))  # the limit of the trees' probability
 
     def parts(self, beats: torch.Tensor) -> torch.Tensor:
-        """Return n x 3 distances, of size, shape and leads, of n x 12 leads x samples (mV)."""
+        """Return n x 4 distances, of size, shape, leads and faults, of n x 12 leads x samples (mV)."""
         if beats.shape[1] != len(LEADS):
             raise ValueError(f"beats have {beats.shape[1]} leads; allowed: {len(LEADS)}")
         pooled = self.pool(beats[:, INDEPENDENT])
@@ -46,19 +52,46 @@ class Novelty(nn.Module):
         outside = (shape.square().sum(dim=1) - along.square().sum(dim=1)).clamp(min=0).sqrt()
         along_and_outside = torch.cat([along, outside[:, None]], dim=1) / self.spread
         alone = (self.from_others @ unit).square().mean(dim=2).sqrt()
-        return torch.stack([size, along_and_outside.square().sum(dim=1).sqrt(), alone.amax(dim=1)], dim=1)
+        faulty = self.faults(fault_features(unit)[:, None]).softmax(dim=1)[:, 1] / self.sure
+        return torch.stack([size, along_and_outside.square().sum(dim=1).sqrt(), alone.amax(dim=1), faulty], dim=1)
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         return self.parts(beats).amax(dim=1)
 
 
+def features_of(leads: int, steps: int) -> int:
+    """Return how many features `fault_features` has of so many leads and steps."""
+    return leads * steps + (leads - 3) * steps + leads * leads
+
+
+def fault_features(unit: torch.Tensor) -> torch.Tensor:
+    """Return what faults show in beats at size 1 (n x 8 leads x steps): n x features.
+
+    The beat itself, the differences of neighbouring chest leads, and the mean products of leads.
+    """
+    products = unit @ unit.mT / unit.shape[2]
+    return torch.cat([unit.flatten(1), (unit[:, 3:] - unit[:, 2:-1]).flatten(1), products.flatten(1)], dim=1)
+
+
+def fit_faults(pooled: np.ndarray, seed: int) -> Trees:
+    """Return trees that tell beats with a fault, made here, from beats as they are (n x 8 leads x steps, mV)."""
+    chosen = pooled[np.linspace(0, len(pooled) - 1, min(len(pooled), BEATS)).astype(int)]
+    both = np.concatenate([chosen, with_faults(chosen, TIMES, np.random.default_rng(seed))])
+    unit = both / np.sqrt(np.square(both).mean(axis=(1, 2), keepdims=True)).clip(min=1e-6)
+    features = fault_features(torch.from_numpy(unit.astype(np.float32))).numpy()
+    return fit_trees(TREES, 1, features[:, None], (np.arange(len(both)) >= len(chosen)).astype(int), seed)
+
+
 # Sums must not depend on how many threads there are.
 @threadpool_limits.wrap(limits=1)
 @torch.no_grad()
-def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray) -> Novelty:
+def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray, seed: int) -> Novelty:
     """Return the distance from train beats (n x 12 x samples, mV), its limits set on val beats."""
-    model = Novelty(pool=pool, samples=train.shape[2])
-    pooled = model.pool(torch.from_numpy(np.ascontiguousarray(train[:, INDEPENDENT]))).double().numpy()
+    leads = torch.from_numpy(np.ascontiguousarray(train[:, INDEPENDENT]))
+    pooled = nn.AvgPool1d(pool)(leads).double().numpy()
+    faults = fit_faults(pooled, seed)
+    model = Novelty(pool=pool, samples=train.shape[2], **faults.grown())
+    model.faults = faults
     size = np.sqrt(np.square(pooled).mean(axis=(1, 2))).clip(min=1e-6)
     unit = pooled / size[:, None, None]
     mean = unit.mean(axis=0)
@@ -81,6 +114,7 @@ def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray) -> Novelty:
     model.size[1] *= limits[0]
     model.spread.mul_(limits[1])
     model.from_others.div_(limits[2])
+    model.sure.mul_(limits[3])
     return model
 
 

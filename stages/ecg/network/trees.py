@@ -24,9 +24,13 @@ class Trees(nn.Module):
         self.pool, self.depth, self.steps = nn.AvgPool1d(pool), depth, samples // pool
         self.roots = nn.Buffer(torch.zeros(trees, dtype=torch.int32))
         self.feature = nn.Buffer(torch.zeros(nodes, dtype=torch.int16))
-        self.threshold = nn.Buffer(torch.zeros(nodes))
+        self.threshold = nn.Buffer(torch.full((nodes,), torch.finfo(torch.float32).min))
         self.above = nn.Buffer(torch.zeros(nodes, dtype=torch.int32))
         self.shares = nn.Buffer(torch.zeros(nodes, classes))
+
+    def grown(self) -> dict[str, int]:
+        """Return what `Trees` needs to be made again, beside what it sees."""
+        return {"nodes": len(self.feature), "depth": self.depth}
 
     def flat(self, beats: torch.Tensor) -> torch.Tensor:
         """Return what the trees ask of beats: n x (leads x steps), mV."""
