@@ -25,16 +25,12 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
     if absent:
         raise BadRecording(f"not told: {' and '.join(absent)}; labels.csv beside the file has columns for them")
     scale = millivolts(1, told["units"])
-    names: list[str] = []
     with with_a_reason(), path.open("rb") as file:
         is_npy = file.read(6) == b"\x93NUMPY"
-    values = read_npy(path, root) if is_npy else None
-    if values is None:
-        names, values = read_table(content_of(path, root, MAX_TABLE))
+    names, values = ([], read_npy(path, root)) if is_npy else read_table(content_of(path, root, MAX_TABLE))
     leads = names or [name for name in re.split(r"[,;\s]+", told.get("leads", "")) if name]
-    flags = []
-    if not leads:
-        leads, flags = list(LEADS), [ORDER]
+    flags = [] if leads else [ORDER]
+    leads = leads or list(LEADS)
     if values.shape[1] != len(leads) and values.shape[0] == len(leads):
         values = values.T
     if values.shape[1] != len(leads):

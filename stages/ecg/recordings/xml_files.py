@@ -1,12 +1,8 @@
 """Reads ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips (its compression is in philips.py).
 
-The rhythm is read, never a median beat. What carts say of a diagnosis is left where it is. A file may hold anything:
-no entity is expanded, no other file is opened, and what it holds is counted before it is parsed.
+The rhythm is read, never a median beat. What carts say of a diagnosis is left where it is.
 """
 
-import base64
-import binascii
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,69 +10,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecg.leads import LEADS, BadRecording
-from ecg.recordings.ecg_file import Ecg, content_of, millivolts, number, person, rate_told, side_by_side, years_between
+from ecg.recordings.ecg_file import Ecg, millivolts, number, person, rate_told, side_by_side, years_between
 from ecg.recordings.philips import MAX_XLI, xli_leads
+from ecg.recordings.xml_tree import bytes_in, numbers_in, only, read_tree, value_at
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-MAX_XML = 8 * 2**20  # bytes
-MAX_MARKUP = 100_000  # tags and attributes
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def read_xml(path: Path, root: Path | None) -> Ecg:
     """Read a recording in one of the XML formats; its root element says which."""
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml.ElementTree import fromstring
-
-    content = content_of(path, root, MAX_XML)
-    markup = content.count(b"<") + content.count(b"=")
-    if markup > MAX_MARKUP:
-        raise BadRecording(f"too long: {markup} tags and attributes; allowed: {MAX_MARKUP}")
-    try:
-        tree = fromstring(content)
-    except (ParseError, ValueError, LookupError) as error:
-        # Not what it says: that may be a piece of the file.
-        raise BadRecording(f"file: no XML that can be read ({type(error).__name__})") from None
-    for element in tree.iter():
-        element.tag = element.tag.rpartition("}")[2]  # without its name space
+    tree = read_tree(path, root)
     read = XML_FORMATS.get(tree.tag)
     if not read:
         raise BadRecording("file: the XML of none of MUSE, CardioSoft, aECG and Philips")
     return read(tree)
-
-
-def value_at(tree: "Element", path: str, name: str) -> str | None:
-    """Return an attribute of the first element on a path."""
-    found = tree.find(path)
-    return None if found is None else found.get(name)
-
-
-def only(found: "list[Element]", name: str) -> "Element":
-    if len(found) != 1:
-        raise BadRecording(f"file: {len(found)} {name}; allowed: one")
-    return found[0]
-
-
-def numbers_in(text: str | None, separator: str) -> np.ndarray:
-    """Parse a text of numbers; a comma may end it."""
-    with warnings.catch_warnings():
-        # NumPy only warns where it stops half way.
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            return np.fromstring(text or "", sep=separator)
-        except (ValueError, DeprecationWarning):
-            raise BadRecording("file: samples that are no numbers") from None
-
-
-def bytes_in(text: str | None) -> bytes:
-    """Decode base64; line breaks may part it."""
-    try:
-        return base64.b64decode("".join((text or "").split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadRecording("file: samples that are no base64") from None
 
 
 def read_muse(tree: "Element") -> Ecg:
