@@ -78,7 +78,10 @@ def make_project(folder: Path, lines: Path) -> None:
     """Clone this project; its stages append what they take to `lines`."""
     if not folder.exists():
         clone(folder, full=True)
-    subprocess.run(["git", "pull", "--quiet", "--rebase", "--autostash"], cwd=folder, check=True)
+    subprocess.run(["git", "fetch", "--quiet"], cwd=folder, check=True)
+    # Of other code, dvc.lock says nothing; what can be restored is in the run-cache.
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "@{upstream}"], cwd=folder, check=False).returncode:
+        subprocess.run(["git", "reset", "--quiet", "--hard", "@{upstream}"], cwd=folder, check=True)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["download"] |= {"source": "kaggle", "ptbxl_patients": ""}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
