@@ -9,6 +9,7 @@ from torch import nn
 
 from ecg.leads import INDEPENDENT, LEADS
 from ecg.network.faults import with_faults
+from ecg.network.random_convolutions import evenly
 from ecg.network.trees import Trees, fit_trees
 
 COMPONENTS = 10  # of the beat's shape
@@ -75,7 +76,7 @@ def fault_features(unit: torch.Tensor) -> torch.Tensor:
 
 def fit_faults(pooled: np.ndarray, seed: int) -> Trees:
     """Return trees that tell beats with a fault, made here, from beats as they are (n x 8 leads x steps, mV)."""
-    chosen = pooled[np.linspace(0, len(pooled) - 1, min(len(pooled), BEATS)).astype(int)]
+    chosen = pooled[evenly(len(pooled), BEATS)]
     both = np.concatenate([chosen, with_faults(chosen, TIMES, np.random.default_rng(seed))])
     unit = both / np.sqrt(np.square(both).mean(axis=(1, 2), keepdims=True)).clip(min=1e-6)
     features = fault_features(torch.from_numpy(unit.astype(np.float32))).numpy()
@@ -108,9 +109,9 @@ def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray, seed: int) -> Nov
     # A row of the precision over the root of its diagonal: the residual of a lead's regression on the others, over its
     # standard deviation.
     model.from_others.copy_(torch.from_numpy(precision / np.sqrt(np.diag(precision))[:, None]))
-    beats = torch.from_numpy(np.ascontiguousarray(val))
-    limits = torch.quantile(model.parts(beats), 1 - BEYOND, dim=0).clamp(min=1e-3)
-    limits = limits * torch.quantile((model.parts(beats) / limits).amax(dim=1), 1 - BEYOND)
+    distances = model.parts(torch.from_numpy(np.ascontiguousarray(val)))
+    limits = torch.quantile(distances, 1 - BEYOND, dim=0).clamp(min=1e-3)
+    limits = limits * torch.quantile((distances / limits).amax(dim=1), 1 - BEYOND)
     model.size[1] *= limits[0]
     model.spread.mul_(limits[1])
     model.from_others.div_(limits[2])

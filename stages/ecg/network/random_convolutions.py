@@ -104,9 +104,9 @@ def draw(model: RandomConvolutions, beats: np.ndarray, rng: np.random.Generator)
     model.thresholds.copy_(torch.from_numpy(np.concatenate(drawn)))
 
 
-def evenly(n: int) -> np.ndarray:
-    """Return the indices of at most `MOST` of n beats, evenly spread."""
-    return np.linspace(0, n - 1, min(n, MOST)).astype(int)
+def evenly(n: int, most: int) -> np.ndarray:
+    """Return the indices of at most so many of n beats, evenly spread."""
+    return np.linspace(0, n - 1, min(n, most)).astype(int)
 
 
 @torch.no_grad()
@@ -131,7 +131,7 @@ def fit_linear(
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    chosen = evenly(len(beats))
+    chosen = evenly(len(beats), MOST)
     features, target = convolution_features(model, beats[chosen]), target[chosen]
     blocks = [features[start : start + ROWS] for start in range(0, len(features), ROWS)]
     scaler = StandardScaler(copy=False)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ecg.network.random_convolutions import evenly
+from ecg.network.random_convolutions import MOST, evenly
 
 LEAST = 1e-3  # what is added to each class's probability, so that its logarithm is finite
 PER_LEAF = 2  # beats, at least
@@ -98,7 +98,7 @@ def fit_trees(trees: int, pool: int, beats: np.ndarray, target: np.ndarray, seed
     import joblib
     from sklearn.ensemble import ExtraTreesClassifier
 
-    chosen = evenly(len(beats))
+    chosen = evenly(len(beats), MOST)
     flat = nn.AvgPool1d(pool)(torch.from_numpy(beats[chosen])).flatten(start_dim=1).numpy()
     forest = ExtraTreesClassifier(trees, min_samples_leaf=PER_LEAF, class_weight="balanced", random_state=seed)
     with joblib.parallel_config("threading", n_jobs=-1):
