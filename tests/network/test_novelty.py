@@ -43,6 +43,14 @@ def with_arms_swapped(beats):
     return beats
 
 
+def with_copy(beats):
+    """V3 is V2, with what the median of some beats leaves of noise of its own."""
+    beats = beats.copy()
+    noise = np.random.default_rng(4).normal(0, 0.003, beats[:, 0].shape)
+    beats[:, LEADS.index("V3")] = beats[:, LEADS.index("V2")] + noise
+    return beats
+
+
 def with_sine(beats):
     beats = beats.copy()
     beats[:, LEADS.index("V3")] = np.sin(TIMES / 50)
@@ -54,8 +62,10 @@ def with_sine(beats):
     [
         lambda beats: swapped(beats, "V1", "V6"),
         lambda beats: swapped(beats, "V2", "V5"),
+        lambda beats: swapped(beats, "V3", "V4"),
         lambda beats: -beats,
         lambda beats: 6 * beats,
+        with_copy,
         with_sine,
         with_arms_swapped,
     ],

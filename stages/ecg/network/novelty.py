@@ -1,6 +1,7 @@
 """How unlike the beats that a model was trained on a beat is, and which recordings these were."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -8,79 +9,112 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ecg.leads import INDEPENDENT, LEADS
-from ecg.network.faults import with_faults
+from ecg.network.faults import CHEST, EXCHANGES, with_faults
 from ecg.network.random_convolutions import evenly
 from ecg.network.trees import Trees, fit_trees
 
-COMPONENTS = 10  # of the beat's shape
+COMPONENTS = 12  # of the beat's shape
 BEYOND = 0.01  # of the val beats lie farther than 1
+FAR = 0.002  # of them, at most, by size, by shape and by leads each, so that most are left to the trees
 TREES = 100  # that tell beats with a fault
 BEATS, TIMES = 3000, 4  # of train that they learn from, at most, and how often each is given a fault
+FEATURES = 0.2  # of what they see, drawn for each node
 RIDGE = 1e-3  # of the largest variance over the leads, so that leads that nearly follow from others have a limit
+ALIKE = 1e-4  # of the size of the beat: two leads that differ by less are the same
+BATCH = 256  # beats that are looked at at once
+LEAST = 1e-9  # variance, so that what is divided by it stays finite
 
 
 class Novelty(nn.Module):
     """The distance of a beat from those of the train split: 1 is the limit, beyond which 1% of val lie.
 
     It is the largest of four: how far the size of the beat, the log of its root mean square, is above the usual one;
-    how far its shape at size 1 is, in the space of the principal components and outside it; how far the lead that does
-    so worst departs from what the others tell of it; and how sure trees are that it has one of some `faults` that they
-    were shown. All see the 8 independent leads, means of `pool` samples.
+    how far its shape at size 1 is, by the likelihood of probabilistic principal components (Tipping & Bishop 1999); how
+    far the lead that does so worst departs from what the others tell of it; and how sure trees are that it has one of
+    some `faults` that they were shown. All see the 8 independent leads, means of `pool` samples.
     """
 
     def __init__(self, *, pool: int, samples: int, nodes: int = 1, depth: int = 0):
         super().__init__()
         self.pool, leads, steps = nn.AvgPool1d(pool), len(INDEPENDENT), samples // pool
-        self.size = nn.Buffer(torch.tensor([0.0, 1.0]))  # mean and limit
+        self.size = nn.Buffer(torch.tensor([0.0, 1.0]))  # mean and standard deviation
         self.mean = nn.Buffer(torch.zeros(leads, steps))
         self.components = nn.Buffer(torch.zeros(COMPONENTS, leads * steps))
-        self.spread = nn.Buffer(torch.ones(COMPONENTS + 1))  # limit along each component, and outside
-        # What a lead has that the others do not tell, over its limit.
-        self.from_others = nn.Buffer(torch.zeros(leads, leads))
-        self.faults = Trees(trees=TREES, nodes=nodes, depth=depth, pool=1, classes=2, samples=features_of(leads, steps))
-        self.sure = nn.Buffer(torch.ones(()))  # the limit of the trees' probability
+        self.spread = nn.Buffer(torch.ones(COMPONENTS + 1))  # standard deviation along each component, and outside
+        # What a lead has that the others do not tell, over its standard deviation.
+        self.from_others = nn.Buffer(torch.eye(leads))
+        self.faults = Trees(trees=TREES, nodes=nodes, depth=depth, pool=1, classes=2, samples=N_SIGNS)
+        self.limits = nn.Buffer(torch.ones(4))
+
+    def departure(self, unit: torch.Tensor) -> torch.Tensor:
+        """Return the squared distance of beats at size 1 (... x 8 leads x steps) from the mean beat."""
+        shape = (unit - self.mean).flatten(-2)
+        along = shape @ self.components.T
+        outside = (shape.square().sum(dim=-1) - along.square().sum(dim=-1)).clamp(min=0)
+        return (along / self.spread[:-1]).square().sum(dim=-1) + outside / self.spread[-1] ** 2
+
+    def signs(self, unit: torch.Tensor) -> torch.Tensor:
+        """Return n x signs by which trees tell faults in beats at size 1 (n x 8 leads x steps).
+
+        How much more likely the beat is when electrodes are exchanged back, a chest lead is turned, or a lead is what
+        the others tell of it; how alike chest leads are; and how much longer the way from V1 to V6 is when two change
+        places.
+        """
+        departure = self.departure(unit)[:, None]
+        repaired = at_size_1(torch.einsum("hij,njt->nhit", self.repairs(), unit))[0]
+        gain = departure - self.departure(repaired)
+        gain = gain.sign() * gain.abs().log1p()
+        chest = unit[:, CHEST]
+        products = chest @ chest.mT / chest.shape[2]
+        power = products.diagonal(dim1=1, dim2=2)
+        apart = (power[:, :, None] + power[:, None] - 2 * products).clamp(min=0).sqrt()
+        unlike = 1 - products / (power[:, :, None] * power[:, None]).sqrt().clamp(min=LEAST)
+        ways = [(table[:, ORDERS[:, :-1], ORDERS[:, 1:]]).sum(dim=2) for table in (apart, unlike)]
+        pairs = [(table[:, *TWO] + ALIKE).clamp(min=ALIKE).log() for table in (apart, unlike)]
+        extremes = [gain.amax(dim=1, keepdim=True), *(table.amin(dim=1, keepdim=True) for table in pairs)]
+        longer = [way[:, 1:] - way[:, :1] for way in ways]
+        return torch.cat([departure.log1p(), gain, *pairs, *longer, *extremes], dim=1)
+
+    def repairs(self) -> torch.Tensor:
+        """Return the matrices (n x 8 x 8) that would undo an exchange, or put what the others tell for a lead."""
+        told = self.from_others / self.from_others.diagonal()[:, None]
+        unchanged = torch.eye(len(told), device=told.device)
+        exchanges = torch.from_numpy(EXCHANGES).to(unchanged)
+        return torch.cat([exchanges, unchanged - unchanged[:, :, None] * told[:, None]])
 
     def parts(self, beats: torch.Tensor) -> torch.Tensor:
         """Return n x 4 distances, of size, shape, leads and faults, of n x 12 leads x samples (mV)."""
         if beats.shape[1] != len(LEADS):
             raise ValueError(f"beats have {beats.shape[1]} leads; allowed: {len(LEADS)}")
-        pooled = self.pool(beats[:, INDEPENDENT])
-        root_mean_square = pooled.square().mean(dim=(1, 2)).sqrt().clamp(min=1e-6)
+        unit, root_mean_square = at_size_1(self.pool(beats[:, INDEPENDENT]))
         size = (root_mean_square.log() - self.size[0]).clamp(min=0) / self.size[1]
-        unit = pooled / root_mean_square[:, None, None]
-        shape = (unit - self.mean).flatten(1)
-        along = shape @ self.components.T
-        outside = (shape.square().sum(dim=1) - along.square().sum(dim=1)).clamp(min=0).sqrt()
-        along_and_outside = torch.cat([along, outside[:, None]], dim=1) / self.spread
-        alone = (self.from_others @ unit).square().mean(dim=2).sqrt()
-        faulty = self.faults(fault_features(unit)[:, None]).softmax(dim=1)[:, 1] / self.sure
-        return torch.stack([size, along_and_outside.square().sum(dim=1).sqrt(), alone.amax(dim=1), faulty], dim=1)
+        alone = (self.from_others @ unit).square().mean(dim=2).sqrt().amax(dim=1)
+        faulty = self.faults(self.signs(unit)[:, None]).softmax(dim=1)[:, 1]
+        return torch.stack([size, self.departure(unit).sqrt(), alone, faulty], dim=1) / self.limits
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         return self.parts(beats).amax(dim=1)
 
 
-def features_of(leads: int, steps: int) -> int:
-    """Return how many features `fault_features` has of so many leads and steps."""
-    return leads * steps + (leads - 3) * steps + leads * leads
+def at_size_1(beats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return beats (... x leads x steps, mV) divided by their root mean squares, and these."""
+    root_mean_square = beats.square().mean(dim=(-2, -1)).sqrt().clamp(min=1e-6)
+    return beats / root_mean_square[..., None, None], root_mean_square
 
 
-def fault_features(unit: torch.Tensor) -> torch.Tensor:
-    """Return what faults show in beats at size 1 (n x 8 leads x steps): n x features.
+def orders() -> torch.Tensor:
+    """Return the chest leads in order, and in each order in which two have changed places."""
+    ways = [list(range(len(CHEST)))]
+    for one, other in combinations(ways[0], 2):
+        way = ways[0].copy()
+        way[one], way[other] = other, one
+        ways.append(way)
+    return torch.tensor(ways)
 
-    The beat itself, the differences of neighbouring chest leads, and the mean products of leads.
-    """
-    products = unit @ unit.mT / unit.shape[2]
-    return torch.cat([unit.flatten(1), (unit[:, 3:] - unit[:, 2:-1]).flatten(1), products.flatten(1)], dim=1)
 
-
-def fit_faults(pooled: np.ndarray, seed: int) -> Trees:
-    """Return trees that tell beats with a fault, made here, from beats as they are (n x 8 leads x steps, mV)."""
-    chosen = pooled[evenly(len(pooled), BEATS)]
-    both = np.concatenate([chosen, with_faults(chosen, TIMES, np.random.default_rng(seed))])
-    unit = both / np.sqrt(np.square(both).mean(axis=(1, 2), keepdims=True)).clip(min=1e-6)
-    features = fault_features(torch.from_numpy(unit.astype(np.float32))).numpy()
-    return fit_trees(TREES, 1, features[:, None], (np.arange(len(both)) >= len(chosen)).astype(int), seed)
+ORDERS = orders()
+TWO = torch.tensor(list(combinations(range(len(CHEST)), 2))).T
+N_SIGNS = 1 + len(EXCHANGES) + len(INDEPENDENT) + 4 * len(TWO[0]) + 3
 
 
 # Sums must not depend on how many threads there are.
@@ -88,35 +122,45 @@ def fit_faults(pooled: np.ndarray, seed: int) -> Trees:
 @torch.no_grad()
 def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray, seed: int) -> Novelty:
     """Return the distance from train beats (n x 12 x samples, mV), its limits set on val beats."""
-    leads = torch.from_numpy(np.ascontiguousarray(train[:, INDEPENDENT]))
-    pooled = nn.AvgPool1d(pool)(leads).double().numpy()
-    faults = fit_faults(pooled, seed)
-    model = Novelty(pool=pool, samples=train.shape[2], **faults.grown())
-    model.faults = faults
-    size = np.sqrt(np.square(pooled).mean(axis=(1, 2))).clip(min=1e-6)
-    unit = pooled / size[:, None, None]
+    pooled = nn.AvgPool1d(pool)(torch.from_numpy(np.ascontiguousarray(train[:, INDEPENDENT]))).double()
+    unit, size = (values.numpy() for values in at_size_1(pooled))
     mean = unit.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov((unit - mean).reshape(len(unit), -1), rowvar=False, bias=True))
-    variances, axes = values[::-1].clip(min=0), vectors[:, ::-1].T
-    # Outside counts as along the first component that is left out.
-    floor = max(variances[COMPONENTS], 1e-9)
-    model.size.copy_(torch.tensor([np.log(size).mean(), max(np.log(size).std(), 1e-3)]))
-    model.mean.copy_(torch.from_numpy(mean))
-    model.components.copy_(torch.from_numpy(axes[:COMPONENTS].copy()))
-    model.spread.copy_(torch.from_numpy(np.sqrt(np.append(variances[:COMPONENTS], 0) + floor)))
+    variances, axes = values[::-1].clip(min=LEAST), vectors[:, ::-1].T
     covariance = np.einsum("nit,njt->ij", unit, unit) / (len(unit) * unit.shape[2])
     precision = np.linalg.inv(covariance + RIDGE * np.linalg.eigvalsh(covariance)[-1] * np.eye(len(covariance)))
-    # A row of the precision over the root of its diagonal: the residual of a lead's regression on the others, over its
-    # standard deviation.
-    model.from_others.copy_(torch.from_numpy(precision / np.sqrt(np.diag(precision))[:, None]))
-    distances = model.parts(torch.from_numpy(np.ascontiguousarray(val)))
-    limits = torch.quantile(distances, 1 - BEYOND, dim=0).clamp(min=1e-3)
-    limits = limits * torch.quantile((distances / limits).amax(dim=1), 1 - BEYOND)
-    model.size[1] *= limits[0]
-    model.spread.mul_(limits[1])
-    model.from_others.div_(limits[2])
-    model.sure.mul_(limits[3])
+    spread = np.append(variances[:COMPONENTS], variances[COMPONENTS:].mean())
+    fitted = {
+        "size": np.array([np.log(size).mean(), max(np.log(size).std(), 1e-3)]),
+        "mean": mean,
+        "components": axes[:COMPONENTS].copy(),
+        "spread": np.sqrt(spread),
+        # A row of the precision over the root of its diagonal: the residual of a lead's regression on the others, over
+        # its standard deviation.
+        "from_others": precision / np.sqrt(np.diag(precision))[:, None],
+    }
+    model = Novelty(pool=pool, samples=train.shape[2])
+    for name, array in fitted.items():
+        getattr(model, name).copy_(torch.from_numpy(array))
+
+    chosen = pooled[evenly(len(pooled), BEATS)].numpy()
+    both = np.concatenate([chosen, with_faults(chosen, TIMES, np.random.default_rng(seed))])
+    signs = in_batches(lambda beats: model.signs(at_size_1(beats)[0]), both).numpy()
+    is_faulty = (np.arange(len(both)) >= len(chosen)).astype(int)
+    model.faults = fit_trees(TREES, 1, signs[:, None], is_faulty, seed, max_features=FEATURES)
+
+    of_train, of_val = in_batches(model.parts, train)[:, :3], in_batches(model.parts, val)
+    # The trees know train by heart; the other three have too few numbers for that.
+    far = torch.quantile(torch.cat([of_train, of_val[:, :3]]), 1 - FAR, dim=0, interpolation="higher")
+    sure = torch.where((of_val[:, :3] > far).any(dim=1), torch.inf, of_val[:, 3])
+    limits = [*far, torch.quantile(sure, 1 - BEYOND, interpolation="lower")]
+    model.limits.copy_(torch.stack(limits).clamp(min=1e-3))
     return model
+
+
+def in_batches(function: Callable[[torch.Tensor], torch.Tensor], beats: np.ndarray) -> torch.Tensor:
+    """Return what a function says of beats, in memory that does not grow with their number."""
+    return torch.cat([function(batch) for batch in torch.from_numpy(beats.astype(np.float32)).split(BATCH)])
 
 
 def first_bytes(hashes: Iterable[str]) -> np.ndarray:

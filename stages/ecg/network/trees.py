@@ -90,17 +90,21 @@ class Trees(nn.Module):
 
 
 @torch.no_grad()
-def fit_trees(trees: int, pool: int, beats: np.ndarray, target: np.ndarray, seed: int) -> Trees:
+def fit_trees(
+    trees: int, pool: int, beats: np.ndarray, target: np.ndarray, seed: int, max_features: str | float = "sqrt"
+) -> Trees:
     """Return so many trees, grown on beats (n x leads x samples, mV) and class numbers; classes are weighted alike.
 
-    Of very many beats some are left out (`evenly`): a tree has about a third as many nodes as beats.
+    A node chooses among so many features, or such a share of them (of scikit-learn). Of very many beats some are left
+    out (`evenly`): a tree has about a third as many nodes as beats.
     """
     import joblib
     from sklearn.ensemble import ExtraTreesClassifier
 
     chosen = evenly(len(beats), MOST)
     flat = nn.AvgPool1d(pool)(torch.from_numpy(beats[chosen])).flatten(start_dim=1).numpy()
-    forest = ExtraTreesClassifier(trees, min_samples_leaf=PER_LEAF, class_weight="balanced", random_state=seed)
+    settings = {"min_samples_leaf": PER_LEAF, "max_features": max_features, "class_weight": "balanced"}
+    forest = ExtraTreesClassifier(trees, **settings, random_state=seed)
     with joblib.parallel_config("threading", n_jobs=-1):
         forest.fit(flat, target[chosen])
     grown = [estimator.tree_ for estimator in forest.estimators_]
