@@ -1,6 +1,7 @@
 """What a classifier could know without looking for ischemia: simpler models, the same split; a probe of the source.
 
-Reads   data/predictions.csv, data/beats.npy, data/beats.csv, data/recordings.csv, data/split.csv
+Reads   data/predictions.csv, data/model.safetensors, data/beats.npy, data/beats.csv, data/recordings.csv,
+        data/split.csv
 Writes  data/audit.csv      each model's probabilities on the test split
         metrics/audit.json  the ROC AUC against normal of each model; the network's gain over the strongest simple one
         metrics/audit.csv   each model and question: ROC AUC, interval, the network's gain with its interval
@@ -10,13 +11,16 @@ Writes  data/audit.csv      each model's probabilities on the test split
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
+from torch import nn
 from tqdm import tqdm
 
 from ecg.beats.measurements import measure_beats
 from ecg.beats.windows import beat_times
 from ecg.evaluation.names import SIMPLE_MODELS, data_kind, say_gain, strongest_simple
 from ecg.evaluation.simple_models import (
+    CONVOLUTIONS,
     POOL,
+    TREES,
     build_models,
     classify,
     flatten,
@@ -26,9 +30,11 @@ from ecg.evaluation.simple_models import (
     probe_source,
     summarise,
 )
-from ecg.network.ensemble import probabilities
-from ecg.network.random_convolutions import RandomConvolutions, draw, fit_linear
-from ecg.params import read_params
+from ecg.network.ensemble import Ensemble, probabilities
+from ecg.network.model_file import load_model
+from ecg.network.random_convolutions import fit_random
+from ecg.network.trees import fit_trees
+from ecg.params import Architecture, read_params
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_audit
 from ecg.stage import paths
@@ -40,17 +46,17 @@ from ecg.stage.tables import load_split, read_table
 SOURCE_LIMIT = 0.6
 
 
-def convolve(train_beats: np.ndarray, labels: np.ndarray, beats: np.ndarray, seed: int) -> dict:
-    """Fit MiniRocket as it was published, 9,996 features, to the train split; return a column p_CLASS of `beats`."""
-    classes, target = np.unique(labels, return_inverse=True)
-    shape = {"leads": beats.shape[1], "classes": len(classes), "samples": beats.shape[2]}
-    model = RandomConvolutions(pool=POOL, features=9996, **shape)
-    draw(model, train_beats, np.random.default_rng(seed))
-    fit_linear(model, train_beats, target)
-    # Sums must not depend on how many threads there are.
-    with threadpool_limits(limits=1):
-        columns = probabilities(model, beats).T
-    return {f"p_{name}": p for name, p in zip(classes, columns, strict=True)}
+def parts_alone(
+    ensemble: Ensemble, architecture: Architecture, beats: np.ndarray, target: np.ndarray, seed: int
+) -> dict[str, nn.Module]:
+    """Return trees and random convolutions fitted to the train split: the network's own where it has just these."""
+    same, settings = architecture.pool == POOL, (POOL, beats, target, seed)
+    trees = ensemble.trees if same and architecture.trees == TREES else None
+    random = ensemble.random if same and architecture.random_convolutions == CONVOLUTIONS else None
+    return {
+        "trees": trees or fit_trees(TREES, *settings),
+        "random_convolutions": random or fit_random(CONVOLUTIONS, *settings),
+    }
 
 
 def main() -> None:
@@ -70,9 +76,18 @@ def main() -> None:
     scored = {"network": records.assign(**{column: network[column] for column in network if column.startswith("p_")})}
     # How far one gets by telling what is not normal, ischemic or not.
     scored["not_normal"] = scored["network"].assign(p_ischemia=1 - network.p_normal)
-    scored["random_convolutions"] = records.assign(**convolve(train_beats, labels, test_beats, audit.seed))
     seen = {"flat": flatten(beats)}
     seen["st_t"] = np.column_stack(measure_beats(beats, beat_times(params.extract)))
+    ensemble, description = load_model(paths.MODEL)
+    target = table.label[train].map(description.classes.index).to_numpy()
+    alone = parts_alone(ensemble, description.architecture, train_beats, target, audit.seed)
+    # Sums must not depend on how many threads there are.
+    with threadpool_limits(limits=1):
+        for name, part in alone.items():
+            columns = probabilities(part, test_beats).T
+            scored[name] = records.assign(
+                **dict(zip([f"p_{kind}" for kind in description.classes], columns, strict=True))
+            )
     lacks = {}
     models = build_models(table, seen, audit).items()
     for name, (features, model, lack) in tqdm(models, desc="models", disable=None):

@@ -28,7 +28,8 @@ from ecg.network.ensemble import Ensemble, logits, probabilities
 from ecg.network.fcn import FCN
 from ecg.network.model_file import save_model
 from ecg.network.novelty import first_bytes, fit_novelty
-from ecg.network.training import fit, fit_random, standardise
+from ecg.network.random_convolutions import fit_random
+from ecg.network.training import fit, standardise
 from ecg.network.trees import fit_trees
 from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
@@ -111,9 +112,10 @@ def main() -> None:
         networks.append(network)
     records = pd.concat([table.record, val_table.record])
     hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
-    random = fit_random(train, len(classes), beats, target)
     novelty = fit_novelty(train.pool, beats, val_beats, train.seed)
-    trees = fit_trees(train.trees, train.pool, beats, target, train.seed) if train.trees else None
+    seen = (train.pool, beats, target, train.seed)
+    random = fit_random(train.random_convolutions, *seen) if train.random_convolutions else None
+    trees = fit_trees(train.trees, *seen) if train.trees else None
     model = Ensemble(networks, random, trees, novelty, torch.from_numpy(hashes)).to(device)
     calibrate(model, val_beats, val_target, target)
     val = scored_table(val_table, classes, probabilities(model, val_beats))

@@ -13,11 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from audit import parts_alone
 from projects import STAGES, differences, outputs, run_stage
 from safetensors import safe_open
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
 from ecg.evaluation.names import SIMPLE_MODELS
+from ecg.evaluation.simple_models import CONVOLUTIONS, TREES
+from ecg.network.model_file import load_model
 
 SICK_OR_NORMAL = ["ischemia", "normal"]
 
@@ -149,6 +152,17 @@ def test_audit_can_be_recomputed(finished):
     columns = [f"source_{name}" for name in np.unique(source)]
     each = [roc_auc_score(source == name[7:], probe[name].astype(float)) for name in columns]
     assert numbers["source_probe"] == pytest.approx(np.mean(each), abs=1e-8)
+
+
+def test_the_audit_takes_the_networks_own_parts_where_they_are_as_published(finished):
+    model, description = load_model(finished / "data/model.safetensors")
+    settings = (np.load(finished / "data/beats.npy")[:30], np.arange(30) % 3, 1)
+    small = description.architecture
+    parts = parts_alone(model, small, *settings)
+    assert len(parts["trees"].roots) == TREES != small.trees
+    assert parts["random_convolutions"].thresholds.numel() == CONVOLUTIONS != small.random_convolutions
+    published = small.model_copy(update={"trees": TREES, "random_convolutions": CONVOLUTIONS})
+    assert parts_alone(model, published, *settings) == {"trees": model.trees, "random_convolutions": model.random}
 
 
 def test_model_describes_itself(finished):

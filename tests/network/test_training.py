@@ -152,7 +152,7 @@ def test_the_linear_layer_of_random_convolutions_is_a_logistic_regression(classe
     target = np.minimum(target, classes - 1)
     model = RandomConvolutions(pool=1, features=84 * 4, leads=12, classes=classes, samples=60)
     draw(model, x, np.random.default_rng(0))
-    fit_linear(model, x, target, "balanced")
+    fit_linear(model, x, target)
     seen = StandardScaler().fit(features := convolution_features(model, x))
     expected = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=10_000, tol=1e-10)
     expected.fit(seen.transform(features), target)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -24,7 +23,7 @@ from ecg.params import Audit, Evaluate
 POOL = 2  # samples of a beat that are one number for the simple models
 STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
 CHOOSERS = 3000  # records that the choice of the strength needs, at most
-TREES = 300
+TREES, CONVOLUTIONS = 300, 9996  # of the latter, MiniRocket has so many as it was published
 
 # Sums must not depend on how many threads there are.
 one_thread = threadpool_limits.wrap(limits=1)
@@ -84,10 +83,8 @@ def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit
     recorder = table[["device", "site"]]
     no_recorder = "" if (recorder != "").any(axis=None) else "no recording has device or site"
     strength = logistic_of_best_strength(table[table.split == "train"], audit)
-    trees = ExtraTreesClassifier(TREES, min_samples_leaf=2, class_weight="balanced", random_state=audit.seed)
     return {
         "logistic": (beats["flat"], strength, ""),
-        "trees": (beats["flat"], trees, ""),
         "st_t": (beats["st_t"], standardised_logistic(), ""),
         "age_sex": (None if len(lacking) == 2 else table[["age", "sex"]], make_pipeline(person, logistic()), no_person),
         "source": (None if one_source else table[["source"]], make_pipeline(one_hot, logistic()), one_source),

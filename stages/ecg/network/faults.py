@@ -12,8 +12,8 @@ CHEST = [i for i, lead in enumerate(INDEPENDENT) if LEADS[lead].startswith("V")]
 PAIRS = list(combinations(CHEST, 2))
 NEIGHBOURS = [pair for pair in PAIRS if pair[1] - pair[0] == 1]
 SINE_HZ, SINE_MV = (1.0, 8.0), (0.2, 1.5)
-# mV, by which a copied lead differs: what the median of ten beats leaves of white noise of 0.02 mV.
-COPY_NOISE = 0.003
+# mV, by which a copied lead differs: what the median beat leaves of white noise of 0.02 mV.
+COPY_NOISE = 0.005
 
 
 def leads_from(changed: dict[int, dict[int, float]]) -> np.ndarray:

@@ -120,13 +120,11 @@ def convolution_features(model: RandomConvolutions, beats: np.ndarray) -> np.nda
 
 
 @torch.no_grad()
-def fit_linear(
-    model: RandomConvolutions, beats: np.ndarray, target: np.ndarray, class_weight: str | None = None
-) -> None:
+def fit_linear(model: RandomConvolutions, beats: np.ndarray, target: np.ndarray) -> None:
     """Fit the linear layer of drawn random convolutions to beats (n x leads x samples, mV) and class numbers.
 
-    A logistic regression of the standardised features, its penalty strong: the features are many more than the records,
-    or as many. Beats beyond `MOST` are left out. `class_weight` "balanced" weights classes alike.
+    A logistic regression of the standardised features that weights classes alike, its penalty strong: the features are
+    many more than the records, or as many. Beats beyond `MOST` are left out.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -139,7 +137,7 @@ def fit_linear(
         scaler.partial_fit(block)
     for block in blocks:
         scaler.transform(block)  # in place
-    regression = LogisticRegression(C=STRENGTH, class_weight=class_weight, max_iter=1000)
+    regression = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
     # Sums must not depend on how many threads there are; the features do not.
     with threadpool_limits(limits=1):
         regression.fit(features, target)
@@ -149,3 +147,12 @@ def fit_linear(
     weight = coefficients / scaler.scale_
     model.classifier.weight.copy_(torch.from_numpy(weight))
     model.classifier.bias.copy_(torch.from_numpy(intercept - weight @ scaler.mean_))
+
+
+def fit_random(features: int, pool: int, beats: np.ndarray, target: np.ndarray, seed: int) -> RandomConvolutions:
+    """Return random convolutions, their linear layer fitted to beats (n x leads x samples, mV) and class numbers."""
+    _, leads, samples = beats.shape
+    model = RandomConvolutions(pool=pool, features=features, leads=leads, classes=target.max() + 1, samples=samples)
+    draw(model, beats, np.random.default_rng([seed, 0]))
+    fit_linear(model, beats, target)
+    return model

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from ecg.network.ensemble import logits
 from ecg.network.fcn import FCN
-from ecg.network.random_convolutions import RandomConvolutions, draw, fit_linear
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -143,15 +142,3 @@ def fit(
         history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_roc_auc": val_auc})
         save(capture(progress, history))
     return history, progress.averaged.module.state_dict()
-
-
-def fit_random(train: Train, classes: int, beats: np.ndarray, target: np.ndarray) -> RandomConvolutions | None:
-    """Return random convolutions with a linear layer fitted to beats and class numbers; None where params say so."""
-    if not train.random_convolutions:
-        return None
-    _, leads, samples = beats.shape
-    kind = {"pool": train.pool, "features": train.random_convolutions}
-    model = RandomConvolutions(**kind, leads=leads, classes=classes, samples=samples)
-    draw(model, beats, np.random.default_rng([train.seed, 0]))
-    fit_linear(model, beats, target, "balanced")
-    return model
