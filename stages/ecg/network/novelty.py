@@ -25,6 +25,21 @@ BATCH = 256  # beats that are looked at at once
 LEAST = 1e-9  # variance, so that what is divided by it stays finite
 
 
+def orders() -> torch.Tensor:
+    """Return the chest leads in order, and in each order in which two have changed places."""
+    ways = [list(range(len(CHEST)))]
+    for one, other in combinations(ways[0], 2):
+        way = ways[0].copy()
+        way[one], way[other] = other, one
+        ways.append(way)
+    return torch.tensor(ways)
+
+
+ORDERS = orders()
+TWO = torch.tensor(list(combinations(range(len(CHEST)), 2))).T
+N_SIGNS = 1 + len(EXCHANGES) + len(INDEPENDENT) + 4 * len(TWO[0]) + 3
+
+
 class Novelty(nn.Module):
     """The distance of a beat from those of the train split: 1 is the limit, beyond which 1% of val lie.
 
@@ -41,8 +56,9 @@ class Novelty(nn.Module):
         self.mean = nn.Buffer(torch.zeros(leads, steps))
         self.components = nn.Buffer(torch.zeros(COMPONENTS, leads * steps))
         self.spread = nn.Buffer(torch.ones(COMPONENTS + 1))  # standard deviation along each component, and outside
-        # What a lead has that the others do not tell, over its standard deviation.
-        self.from_others = nn.Buffer(torch.eye(leads))
+        # What a lead has that the others do not tell, over its standard deviation. To begin with an identity would cost
+        # a second: without memory, torch imports its compiler for it.
+        self.from_others = nn.Buffer(torch.ones(leads, leads))
         self.faults = Trees(trees=TREES, nodes=nodes, depth=depth, pool=1, classes=2, samples=N_SIGNS)
         self.limits = nn.Buffer(torch.ones(4))
 
@@ -100,21 +116,6 @@ def at_size_1(beats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return beats (... x leads x steps, mV) divided by their root mean squares, and these."""
     root_mean_square = beats.square().mean(dim=(-2, -1)).sqrt().clamp(min=1e-6)
     return beats / root_mean_square[..., None, None], root_mean_square
-
-
-def orders() -> torch.Tensor:
-    """Return the chest leads in order, and in each order in which two have changed places."""
-    ways = [list(range(len(CHEST)))]
-    for one, other in combinations(ways[0], 2):
-        way = ways[0].copy()
-        way[one], way[other] = other, one
-        ways.append(way)
-    return torch.tensor(ways)
-
-
-ORDERS = orders()
-TWO = torch.tensor(list(combinations(range(len(CHEST)), 2))).T
-N_SIGNS = 1 + len(EXCHANGES) + len(INDEPENDENT) + 4 * len(TWO[0]) + 3
 
 
 # Sums must not depend on how many threads there are.
