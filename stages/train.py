@@ -65,19 +65,13 @@ def write_history(earlier: list[dict], number: int, epochs: list[dict]) -> list[
 
 
 def train_member(
-    number: int,
-    classes: list[str],
-    train_data: tuple,
-    val_data: tuple,
-    train: Train,
-    checkpoint: Path,
-    earlier: list[dict],
+    number: int, classes: list[str], data: tuple[tuple, tuple], train: Train, checkpoint: Path, earlier: list[dict]
 ) -> tuple[FCN, list[dict]]:
     """Return a network, trained from its own seed or on from its checkpoint, and the history of all so far."""
     seed = int(np.random.SeedSequence([train.seed, number]).generate_state(1)[0])
     torch.manual_seed(seed)
     network = FCN(train, leads=len(LEADS), classes=len(classes)).to(choose_device(train.precision))
-    standardise(network, train_data[0])
+    standardise(network, data[0][0])
     state = read_checkpoint(checkpoint)
     if state:
         print(f"member {number}: goes on after epoch {len(state['history'])}, where it was interrupted")
@@ -90,7 +84,7 @@ def train_member(
         write_history(earlier, number, state["history"])
 
     train = train.model_copy(update={"seed": seed})
-    history, weights = fit(network, train_data, val_data, val_auc, train, state, save)
+    history, weights = fit(network, *data, val_auc, train, state, save)
     network.load_state_dict(weights)
     print(f"member {number}: {len(history)} epochs, ROC AUC {history[-1]['val_roc_auc']:.4f} on val")
     return network, write_history(earlier, number, history)
@@ -108,7 +102,7 @@ def main() -> None:
     networks, history = list[FCN](), list[dict]()
     data = (beats, target), (val_beats, val_target)
     for number in range(1, train.members + 1):
-        network, history = train_member(number, classes, *data, train, checkpoints / f"member-{number}", history)
+        network, history = train_member(number, classes, data, train, checkpoints / f"member-{number}", history)
         networks.append(network)
     records = pd.concat([table.record, val_table.record])
     hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
