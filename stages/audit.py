@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ecg.beats.measurements import measure_beats
 from ecg.beats.windows import beat_times
 from ecg.evaluation.names import SIMPLE_MODELS, data_kind, say_gain, strongest_simple
+from ecg.evaluation.questions import scored_table
 from ecg.evaluation.simple_models import (
     CONVOLUTIONS,
     POOL,
@@ -84,10 +85,7 @@ def main() -> None:
     # Sums must not depend on how many threads there are.
     with threadpool_limits(limits=1):
         for name, part in alone.items():
-            columns = probabilities(part, test_beats).T
-            scored[name] = records.assign(
-                **dict(zip([f"p_{kind}" for kind in description.classes], columns, strict=True))
-            )
+            scored[name] = scored_table(records, description.classes, probabilities(part, test_beats))
     lacks = {}
     models = build_models(table, seen, audit).items()
     for name, (features, model, lack) in tqdm(models, desc="models", disable=None):

@@ -97,7 +97,7 @@ def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit
 @one_thread
 def classify(model: Any, features: Any, labels: np.ndarray, train: slice, test: slice) -> dict:
     """Fit on the train rows (`labels` are theirs) of a table or array; return a column p_CLASS of the test rows."""
-    # Threads change no fit, but the sum over trees would depend on them.
+    # For the choice of the penalty. Threads change no fit.
     with joblib.parallel_config("threading", n_jobs=-1):
         model.fit(features[train], labels)
     return {f"p_{name}": p for name, p in zip(model.classes_, model.predict_proba(features[test]).T, strict=True)}

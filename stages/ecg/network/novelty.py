@@ -1,7 +1,6 @@
 """How unlike the beats that a model was trained on a beat is, and which recordings these were."""
 
 from collections.abc import Callable, Iterable
-from itertools import combinations
 
 import numpy as np
 import torch
@@ -9,7 +8,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ecg.leads import INDEPENDENT, LEADS
-from ecg.network.faults import CHEST, EXCHANGES, with_faults
+from ecg.network.faults import CHEST, EXCHANGES, PAIRS, with_faults
 from ecg.network.random_convolutions import evenly
 from ecg.network.trees import Trees, fit_trees
 
@@ -25,19 +24,19 @@ BATCH = 256  # beats that are looked at at once
 LEAST = 1e-9  # variance, so that what is divided by it stays finite
 
 
+TWO = torch.tensor(PAIRS).T - CHEST[0]  # of the six chest leads
+
+
 def orders() -> torch.Tensor:
     """Return the chest leads in order, and in each order in which two have changed places."""
-    ways = [list(range(len(CHEST)))]
-    for one, other in combinations(ways[0], 2):
-        way = ways[0].copy()
-        way[one], way[other] = other, one
-        ways.append(way)
-    return torch.tensor(ways)
+    ways = torch.arange(len(CHEST)).repeat(1 + len(PAIRS), 1)
+    for way, pair in zip(ways[1:], TWO.T, strict=True):
+        way[pair] = pair.flip(0)
+    return ways
 
 
 ORDERS = orders()
-TWO = torch.tensor(list(combinations(range(len(CHEST)), 2))).T
-N_SIGNS = 1 + len(EXCHANGES) + len(INDEPENDENT) + 4 * len(TWO[0]) + 3
+N_SIGNS = 1 + len(EXCHANGES) + len(INDEPENDENT) + 4 * len(PAIRS) + 3
 
 
 class Novelty(nn.Module):
@@ -85,7 +84,7 @@ class Novelty(nn.Module):
         power = products.diagonal(dim1=1, dim2=2)
         apart = (power[:, :, None] + power[:, None] - 2 * products).clamp(min=0).sqrt()
         unlike = 1 - products / (power[:, :, None] * power[:, None]).sqrt().clamp(min=LEAST)
-        ways = [(table[:, ORDERS[:, :-1], ORDERS[:, 1:]]).sum(dim=2) for table in (apart, unlike)]
+        ways = [table[:, ORDERS[:, :-1], ORDERS[:, 1:]].sum(dim=2) for table in (apart, unlike)]
         pairs = [(table[:, *TWO] + ALIKE).clamp(min=ALIKE).log() for table in (apart, unlike)]
         extremes = [gain.amax(dim=1, keepdim=True), *(table.amin(dim=1, keepdim=True) for table in pairs)]
         longer = [way[:, 1:] - way[:, :1] for way in ways]
@@ -98,15 +97,23 @@ class Novelty(nn.Module):
         exchanges = torch.from_numpy(EXCHANGES).to(unchanged)
         return torch.cat([exchanges, unchanged - unchanged[:, :, None] * told[:, None]])
 
-    def parts(self, beats: torch.Tensor) -> torch.Tensor:
-        """Return n x 4 distances, of size, shape, leads and faults, of n x 12 leads x samples (mV)."""
-        if beats.shape[1] != len(LEADS):
-            raise ValueError(f"beats have {beats.shape[1]} leads; allowed: {len(LEADS)}")
-        unit, root_mean_square = at_size_1(self.pool(beats[:, INDEPENDENT]))
+    def without_faults(self, unit: torch.Tensor, root_mean_square: torch.Tensor) -> torch.Tensor:
+        """Return n x 3 distances, of size, shape and leads, of what `at_size_1` returns; 1 is no limit yet."""
         size = (root_mean_square.log() - self.size[0]).clamp(min=0) / self.size[1]
         alone = (self.from_others @ unit).square().mean(dim=2).sqrt().amax(dim=1)
-        faulty = self.faults(self.signs(unit)[:, None]).softmax(dim=1)[:, 1]
-        return torch.stack([size, self.departure(unit).sqrt(), alone, faulty], dim=1) / self.limits
+        return torch.stack([size, self.departure(unit).sqrt(), alone], dim=1)
+
+    def seen(self, beats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what is seen of n x 12 leads x samples (mV): at size 1, n x 8 leads x steps, and the sizes."""
+        if beats.shape[1] != len(LEADS):
+            raise ValueError(f"beats have {beats.shape[1]} leads; allowed: {len(LEADS)}")
+        return at_size_1(self.pool(beats[:, INDEPENDENT]))
+
+    def parts(self, beats: torch.Tensor) -> torch.Tensor:
+        """Return n x 4 distances, of size, shape, leads and faults, of n x 12 leads x samples (mV)."""
+        unit, root_mean_square = self.seen(beats)
+        faulty = self.faults(self.signs(unit)[:, None]).softmax(dim=1)[:, 1:]
+        return torch.cat([self.without_faults(unit, root_mean_square), faulty], dim=1) / self.limits
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         return self.parts(beats).amax(dim=1)
@@ -150,8 +157,9 @@ def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray, seed: int) -> Nov
     is_faulty = (np.arange(len(both)) >= len(chosen)).astype(int)
     model.faults = fit_trees(TREES, 1, signs[:, None], is_faulty, seed, max_features=FEATURES)
 
-    of_train, of_val = in_batches(model.parts, train)[:, :3], in_batches(model.parts, val)
     # The trees know train by heart; the other three have too few numbers for that.
+    of_train = in_batches(lambda beats: model.without_faults(*model.seen(beats)), train)
+    of_val = in_batches(model.parts, val)
     far = torch.quantile(torch.cat([of_train, of_val[:, :3]]), 1 - FAR, dim=0, interpolation="higher")
     sure = torch.where((of_val[:, :3] > far).any(dim=1), torch.inf, of_val[:, 3])
     limits = [*far, torch.quantile(sure, 1 - BEYOND, interpolation="lower")]
