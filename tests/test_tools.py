@@ -13,10 +13,12 @@ from conftest import ROOT
     [
         # dvc and its group killed; two at once; no space for any output of any stage.
         ("faults.py", "kills", "orphans", "disk", "--kills", "2"),
+        # A file edited by hand, a damaged cache, files of DVC's own that were cut off.
+        ("faults.py", "files"),
         # DVC itself in a folder with a blank and an umlaut, from nothing: two clones, the same hashes in dvc.lock.
         ("clones.py", "folder name"),
     ],
-    ids=lambda command: command[0],
+    ids=lambda command: " ".join(command[:2]),
 )
 def test_the_same_bytes_in_the_end(command):
     script, *arguments = command
