@@ -38,7 +38,9 @@ def replacing(path: Path) -> Iterator[Path]:
         if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
             # The next `dvc repro` makes it anew, or restores it from the cache, perhaps with other params.
             raise UsageError(f"the dvc that started this stage is gone; {path} is not written")
-        remove(path)
+        if path.is_dir():
+            remove(path)
+        # A file is there all the time, for who reads it meanwhile.
         temporary.replace(path)
 
 
