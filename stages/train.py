@@ -106,7 +106,7 @@ def main() -> None:
         networks.append(network)
     records = pd.concat([table.record, val_table.record])
     hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
-    novelty = fit_novelty(train.pool, beats, val_beats, train.seed)
+    novelty = fit_novelty(train.pool, beats, table.patient.to_numpy(), val_beats, train.seed)
     seen = (train.pool, beats, target, train.seed)
     random = fit_random(train.random_convolutions, *seen) if train.random_convolutions else None
     trees = fit_trees(train.trees, *seen) if train.trees else None

@@ -5,11 +5,10 @@ import torch
 from torch import nn
 
 from ecg.network.fcn import FCN
-from ecg.network.novelty import Novelty
+from ecg.network.novelty import Novelty, in_batches
 from ecg.network.random_convolutions import RandomConvolutions
 from ecg.network.trees import Trees
 
-BATCH = 256  # beats that are scored at once
 # The networks are surer of themselves than the random convolutions, so with half of the mean they would decide alone.
 RANDOM_SHARE = 0.7
 # The trees' logarithms of probabilities are about as large as the other two's mean.
@@ -57,7 +56,7 @@ def logits(model: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Return n x classes logits of n x leads x samples (mV), on the CPU; dropout off."""
     model.eval()
     device = next(model.buffers()).device
-    return torch.cat([model(batch.to(device)).cpu() for batch in torch.as_tensor(beats).split(BATCH)])
+    return in_batches(lambda batch: model(batch.to(device)).cpu(), beats)
 
 
 def probabilities(model: nn.Module, beats: np.ndarray) -> np.ndarray:

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from ecg.network.ensemble import BATCH, Ensemble, logits
+from ecg.network.ensemble import Ensemble, logits
 from ecg.network.fcn import FCN
+from ecg.network.novelty import BATCH
 from ecg.network.random_convolutions import RandomConvolutions
 from ecg.network.trees import Trees
 

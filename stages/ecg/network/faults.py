@@ -11,30 +11,38 @@ I, II = 0, 1  # noqa: E741 - the name of the lead
 CHEST = [i for i, lead in enumerate(INDEPENDENT) if LEADS[lead].startswith("V")]
 PAIRS = list(combinations(CHEST, 2))
 NEIGHBOURS = [pair for pair in PAIRS if pair[1] - pair[0] == 1]
+LIMBS = ("right arm", "left arm", "left leg")
+ARMS, RIGHT_ARM_AND_LEG = LIMBS[:2], LIMBS[::2]
 SINE_HZ, SINE_MV = (1.0, 8.0), (0.2, 1.5)
 # mV, by which a copied lead differs: what the median beat leaves of white noise of 0.02 mV.
 COPY_NOISE = 0.005
 
 
-def leads_from(changed: dict[int, dict[int, float]]) -> np.ndarray:
-    """Return the 8 x 8 matrix that makes some leads sums of others, and leaves the rest."""
-    matrix = np.eye(len(INDEPENDENT))
-    for lead, terms in changed.items():
-        matrix[lead] = 0
-        for other, factor in terms.items():
-            matrix[lead, other] = factor
-    return matrix
+def exchanges() -> dict[tuple, np.ndarray]:
+    """Return of any two of the nine electrodes, chest ones by their lead, the 8 x 8 matrix by which leads change.
+
+    Chest leads are against the mean of the limbs (Wilson et al. 1934), which an exchange may change too.
+    """
+    electrodes, limbs = [*LIMBS, *CHEST], len(LIMBS)
+    potentials = np.zeros((len(electrodes), len(INDEPENDENT)))  # against the right arm, as sums of leads
+    potentials[1, I] = potentials[2, II] = 1
+    potentials[limbs:] = potentials[:limbs].mean(axis=0)
+    potentials[range(limbs, len(electrodes)), CHEST] += 1
+    matrices = {}
+    for one, other in combinations(range(len(electrodes)), 2):
+        found = potentials.copy()
+        found[[one, other]] = potentials[[other, one]]
+        leads = [found[1:limbs] - found[0], found[limbs:] - found[:limbs].mean(axis=0)]
+        matrices[electrodes[one], electrodes[other]] = np.concatenate(leads)
+    return matrices
 
 
-# Electrodes that are exchanged. Both arms: I is upside down, II and III change places. Right arm and left leg: II is
-# upside down, I is -III. Left arm and left leg: I and II change places.
-ARMS = leads_from({I: {I: -1}, II: {II: 1, I: -1}})
-RIGHT_ARM_AND_LEG = leads_from({I: {I: 1, II: -1}, II: {II: -1}})
-LEFT_ARM_AND_LEG = leads_from({I: {II: 1}, II: {I: 1}})
-SWAPPED = {pair: leads_from({pair[0]: {pair[1]: 1}, pair[1]: {pair[0]: 1}}) for pair in PAIRS}
-UPSIDE_DOWN = [-np.eye(len(INDEPENDENT)), *(leads_from({lead: {lead: -1}}) for lead in CHEST)]  # all leads, or one
+EXCHANGED = exchanges()
+LIMB_AND_CHEST = [pair for pair in EXCHANGED if pair[0] in LIMBS and pair[1] in CHEST]
+# All leads, or one chest lead.
+UPSIDE_DOWN = [-np.eye(len(INDEPENDENT)), *(np.diag(1.0 - 2 * (np.arange(len(INDEPENDENT)) == i)) for i in CHEST)]
 # Each undoes itself, but for the size of the beat.
-EXCHANGES = np.stack([ARMS, RIGHT_ARM_AND_LEG, LEFT_ARM_AND_LEG, *SWAPPED.values(), *UPSIDE_DOWN])
+UNDONE = np.stack([*EXCHANGED.values(), *UPSIDE_DOWN])
 
 
 def any_pair(rng: np.random.Generator) -> tuple[int, int]:
@@ -60,9 +68,10 @@ def put_sine(beat: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 FAULTS: tuple[Callable[[np.ndarray, np.random.Generator], np.ndarray], ...] = (
-    lambda beat, rng: ARMS @ beat,
-    lambda beat, rng: RIGHT_ARM_AND_LEG @ beat,
-    *2 * [lambda beat, rng: SWAPPED[any_pair(rng)] @ beat],
+    lambda beat, rng: EXCHANGED[ARMS] @ beat,
+    lambda beat, rng: EXCHANGED[RIGHT_ARM_AND_LEG] @ beat,
+    *2 * [lambda beat, rng: EXCHANGED[any_pair(rng)] @ beat],
+    lambda beat, rng: EXCHANGED[LIMB_AND_CHEST[rng.integers(len(LIMB_AND_CHEST))]] @ beat,
     lambda beat, rng: UPSIDE_DOWN[rng.integers(len(UPSIDE_DOWN))] @ beat,
     copy_chest,
     put_sine,

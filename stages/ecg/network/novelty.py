@@ -8,19 +8,21 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ecg.leads import INDEPENDENT, LEADS
-from ecg.network.faults import CHEST, EXCHANGES, PAIRS, with_faults
+from ecg.network.faults import CHEST, PAIRS, UNDONE, with_faults
 from ecg.network.random_convolutions import evenly
 from ecg.network.trees import Trees, fit_trees
 
 COMPONENTS = 12  # of the beat's shape
-BEYOND = 0.01  # of the val beats lie farther than 1
-FAR = 0.002  # of them, at most, by size, by shape and by leads each, so that most are left to the trees
+BEYOND = 0.01  # of the beats that it has not seen lie farther than 1
+FAR = (0.002, 0.001, 0.001)  # of them by size, by shape and by leads, so that most are left to the trees
+PARTS = 3  # of train, each told by what saw the others, to know how far beats lie that it has not seen
 TREES = 100  # that tell beats with a fault
 BEATS, TIMES = 3000, 4  # of train that they learn from, at most, and how often each is given a fault
 FEATURES = 0.2  # of what they see, drawn for each node
 RIDGE = 1e-3  # of the largest variance over the leads, so that leads that nearly follow from others have a limit
 ALIKE = 1e-4  # of the size of the beat: two leads that differ by less are the same
 BATCH = 256  # beats that are looked at at once
+SMALL = 1e-6  # mV; a flat beat has no size
 LEAST = 1e-9  # variance, so that what is divided by it stays finite
 
 
@@ -36,11 +38,11 @@ def orders() -> torch.Tensor:
 
 
 ORDERS = orders()
-N_SIGNS = 1 + len(EXCHANGES) + len(INDEPENDENT) + 4 * len(PAIRS) + 3
+N_SIGNS = 1 + len(UNDONE) + len(INDEPENDENT) + 4 * len(PAIRS) + 3
 
 
 class Novelty(nn.Module):
-    """The distance of a beat from those of the train split: 1 is the limit, beyond which 1% of val lie.
+    """The distance of a beat from those of the train split: 1 is the limit, beyond which 1% of unseen beats lie.
 
     It is the largest of four: how far the size of the beat, the log of its root mean square, is above the usual one;
     how far its shape at size 1 is, by the likelihood of probabilistic principal components (Tipping & Bishop 1999); how
@@ -68,6 +70,21 @@ class Novelty(nn.Module):
         outside = (shape.square().sum(dim=-1) - along.square().sum(dim=-1)).clamp(min=0)
         return (along / self.spread[:-1]).square().sum(dim=-1) + outside / self.spread[-1] ** 2
 
+    def departures(self, unit: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
+        """Return n x h: `departure` of beats (n x 8 x steps) after each of h changes of leads (8 x 8), at size 1.
+
+        From the products of the leads with the components, which are the same for all changes.
+        """
+        axes = torch.cat([self.components, self.mean.view(1, -1)])
+        products = torch.einsum("kit,njt->nkij", axes.view(-1, *self.mean.shape), unit).flatten(2)
+        power = (unit @ unit.mT).flatten(1) @ (changes.mT @ changes).flatten(1).T
+        root_mean_square = (power / self.mean.numel()).clamp(min=0).sqrt().clamp(min=SMALL)
+        found = (products @ changes.flatten(1).T) / root_mean_square[:, None]
+        along = found[:, :-1] - (self.components @ self.mean.flatten())[:, None]
+        whole = power / root_mean_square**2 - 2 * found[:, -1] + self.mean.square().sum()
+        outside = (whole - along.square().sum(dim=1)).clamp(min=0)
+        return (along / self.spread[:-1, None]).square().sum(dim=1) + outside / self.spread[-1] ** 2
+
     def signs(self, unit: torch.Tensor) -> torch.Tensor:
         """Return n x signs by which trees tell faults in beats at size 1 (n x 8 leads x steps).
 
@@ -75,9 +92,9 @@ class Novelty(nn.Module):
         the others tell of it; how alike chest leads are; and how much longer the way from V1 to V6 is when two change
         places.
         """
-        departure = self.departure(unit)[:, None]
-        repaired = at_size_1(torch.einsum("hij,njt->nhit", self.repairs(), unit))[0]
-        gain = departure - self.departure(repaired)
+        departures = self.departures(unit, self.repairs())
+        departure = departures[:, :1]
+        gain = departure - departures[:, 1:]
         gain = gain.sign() * gain.abs().log1p()
         chest = unit[:, CHEST]
         products = chest @ chest.mT / chest.shape[2]
@@ -91,11 +108,11 @@ class Novelty(nn.Module):
         return torch.cat([departure.log1p(), gain, *pairs, *longer, *extremes], dim=1)
 
     def repairs(self) -> torch.Tensor:
-        """Return the matrices (n x 8 x 8) that would undo an exchange, or put what the others tell for a lead."""
+        """Return the matrices (n x 8 x 8) that change nothing, undo a fault, or put what the others tell for a lead."""
         told = self.from_others / self.from_others.diagonal()[:, None]
         unchanged = torch.eye(len(told), device=told.device)
-        exchanges = torch.from_numpy(EXCHANGES).to(unchanged)
-        return torch.cat([exchanges, unchanged - unchanged[:, :, None] * told[:, None]])
+        undone = torch.from_numpy(UNDONE).to(unchanged)
+        return torch.cat([unchanged[None], undone, unchanged - unchanged[:, :, None] * told[:, None]])
 
     def without_faults(self, unit: torch.Tensor, root_mean_square: torch.Tensor) -> torch.Tensor:
         """Return n x 3 distances, of size, shape and leads, of what `at_size_1` returns; 1 is no limit yet."""
@@ -121,15 +138,13 @@ class Novelty(nn.Module):
 
 def at_size_1(beats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return beats (... x leads x steps, mV) divided by their root mean squares, and these."""
-    root_mean_square = beats.square().mean(dim=(-2, -1)).sqrt().clamp(min=1e-6)
+    root_mean_square = beats.square().mean(dim=(-2, -1)).sqrt().clamp(min=SMALL)
     return beats / root_mean_square[..., None, None], root_mean_square
 
 
-# Sums must not depend on how many threads there are.
-@threadpool_limits.wrap(limits=1)
 @torch.no_grad()
-def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray, seed: int) -> Novelty:
-    """Return the distance from train beats (n x 12 x samples, mV), its limits set on val beats."""
+def learn(pool: int, train: np.ndarray, seed: int) -> Novelty:
+    """Return the distance from train beats (n x 12 x samples, mV), all limits 1."""
     pooled = nn.AvgPool1d(pool)(torch.from_numpy(np.ascontiguousarray(train[:, INDEPENDENT]))).double()
     unit, size = (values.numpy() for values in at_size_1(pooled))
     mean = unit.mean(axis=0)
@@ -156,20 +171,36 @@ def fit_novelty(pool: int, train: np.ndarray, val: np.ndarray, seed: int) -> Nov
     signs = in_batches(lambda beats: model.signs(at_size_1(beats)[0]), both).numpy()
     is_faulty = (np.arange(len(both)) >= len(chosen)).astype(int)
     model.faults = fit_trees(TREES, 1, signs[:, None], is_faulty, seed, max_features=FEATURES)
+    return model
 
-    # The trees know train by heart; the other three have too few numbers for that.
-    of_train = in_batches(lambda beats: model.without_faults(*model.seen(beats)), train)
-    of_val = in_batches(model.parts, val)
-    far = torch.quantile(torch.cat([of_train, of_val[:, :3]]), 1 - FAR, dim=0, interpolation="higher")
-    sure = torch.where((of_val[:, :3] > far).any(dim=1), torch.inf, of_val[:, 3])
+
+# Sums must not depend on how many threads there are.
+@threadpool_limits.wrap(limits=1)
+@torch.no_grad()
+def fit_novelty(pool: int, train: np.ndarray, patients: np.ndarray, val: np.ndarray, seed: int) -> Novelty:
+    """Return the distance from train beats (n x 12 x samples, mV) of these patients.
+
+    Its limits are set on beats that it has not seen: those of val, and of train each part by what is learnt alike from
+    the others, since the hundred beats of a small val would leave it to one or two of them.
+    """
+    model = learn(pool, train, seed)
+    distances = [in_batches(model.parts, val)]
+    chosen = evenly(len(train), BEATS)
+    part = np.unique(patients, return_inverse=True)[1][chosen] % PARTS
+    for number in np.unique(part):
+        others, left_out = chosen[part != number], chosen[part == number]
+        distances.append(in_batches(learn(pool, train[others], seed).parts, train[left_out]))
+    unseen = torch.cat(distances)
+    far = [torch.quantile(unseen[:, i], 1 - share, interpolation="higher") for i, share in enumerate(FAR)]
+    sure = torch.where((unseen[:, : len(FAR)] > torch.stack(far)).any(dim=1), torch.inf, unseen[:, len(FAR)])
     limits = [*far, torch.quantile(sure, 1 - BEYOND, interpolation="lower")]
     model.limits.copy_(torch.stack(limits).clamp(min=1e-3))
     return model
 
 
-def in_batches(function: Callable[[torch.Tensor], torch.Tensor], beats: np.ndarray) -> torch.Tensor:
+def in_batches(function: Callable[[torch.Tensor], torch.Tensor], beats: np.ndarray | torch.Tensor) -> torch.Tensor:
     """Return what a function says of beats, in memory that does not grow with their number."""
-    return torch.cat([function(batch) for batch in torch.from_numpy(beats.astype(np.float32)).split(BATCH)])
+    return torch.cat([function(batch.float()) for batch in torch.as_tensor(beats).split(BATCH)])
 
 
 def first_bytes(hashes: Iterable[str]) -> np.ndarray:
