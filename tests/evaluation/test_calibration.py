@@ -1,7 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
-from ecg.evaluation.calibration import calibration_line, expected_calibration_error, reliability
+from ecg.evaluation.calibration import calibration_line, expected_calibration_error, reliability, wilson
 
 
 def test_calibration_line_finds_slope_and_intercept():
@@ -27,3 +29,13 @@ def test_calibration_error_by_hand():
     table = reliability(positive, np.array([0.12, 0.18, 0.95, 0.95, 0.9, 1.0]))
     assert list(table.n) == [2, 4]
     assert expected_calibration_error(table) == pytest.approx((2 * 0.15 + 4 * 0.2) / 6)
+
+
+def test_intervals_of_shares_are_wilsons():
+    bins = pd.DataFrame({"n": [2, 4, 30, 7], "observed": [0, 0.75, 0.5, 1.0]})
+    expected = [
+        binomtest(round(p * n), n).proportion_ci(method="wilson") for n, p in zip(bins.n, bins.observed, strict=True)
+    ]
+    found = wilson(bins)
+    np.testing.assert_allclose(found[["low", "high"]], expected, atol=1e-12)
+    assert ((found.low <= found.observed) & (found.observed <= found.high)).all()
