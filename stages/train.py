@@ -22,7 +22,7 @@ from ecg.evaluation.questions import scored_table, scores_against_normal, select
 from ecg.evaluation.roc import roc_auc
 from ecg.leads import LEADS
 from ecg.network.checkpoint import read_checkpoint, write_checkpoint
-from ecg.network.description import Description
+from ecg.network.description import FORMAT, Description
 from ecg.network.device import choose_device
 from ecg.network.ensemble import Ensemble, logits, probabilities
 from ecg.network.fcn import FCN
@@ -118,6 +118,7 @@ def main() -> None:
     home = home_numbers(val, threshold)
     print(f"together: ROC AUC {home['roc_auc']:.4f} on val")
     description = Description(
+        format=FORMAT,
         architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
         members=train.members,
         trees=trees.grown() if trees else {"nodes": 1, "depth": 0},

@@ -8,7 +8,7 @@ from ecg.evaluation.home import home_numbers
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.recalibration import halves, recalibrate
 from ecg.leads import LEADS
-from ecg.network.description import Description
+from ecg.network.description import FORMAT, Description
 from ecg.network.ensemble import Ensemble, logits, probabilities
 from ecg.network.fcn import FCN
 from ecg.network.novelty import Novelty
@@ -18,6 +18,7 @@ from ecg.stage.script import UsageError
 CLASSES = ["normal", "ischemia", "other"]
 ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], pool=2, parts=1, random_convolutions=0, trees=0)
 ABOUT = Description(
+    format=FORMAT,
     architecture=ARCHITECTURE,
     members=1,
     trees={"nodes": 1, "depth": 0},

@@ -10,13 +10,14 @@ from safetensors.torch import save_file
 from test_fcn import ARCHITECTURE, small_model
 
 from ecg.leads import LEADS
-from ecg.network.description import Description
+from ecg.network.description import FORMAT, Description
 from ecg.network.ensemble import probabilities
 from ecg.network.model_file import load_model, save_model
 from ecg.params import read_params
 from ecg.stage.script import UsageError
 
 DESCRIPTION = {
+    "format": FORMAT,
     "architecture": ARCHITECTURE,
     "members": 2,
     "classes": ["normal", "ischemia"],
@@ -105,6 +106,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
         ({"classes": ["normal", "ischemia", "other"]}, "its architecture has"),
         ({"threshold": float("nan")}, "threshold is nan"),
         ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"format": FORMAT - 1}, "format is 1"),
         ({"threshold": "0.5"}, "threshold is '0.5'"),
         ({"members": 10**9}, "too few"),
         ({"members": 1}, "members"),

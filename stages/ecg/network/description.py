@@ -15,6 +15,8 @@ from ecg.stage.paths import MODEL
 from ecg.stage.script import UsageError
 from ecg.stage.tables import CLASSES
 
+FORMAT = 2  # one more wherever the numbers in a model file get another meaning
+
 
 class Recordings(Section):
     """Which recordings something was made of: how many, and one SHA-256 over those of their samples."""
@@ -34,11 +36,12 @@ class Grown(Section):
 class Description(Section, extra="ignore"):
     """What a model file says of itself: a model for the ECGs of this project, or ValidationError.
 
-    trees, novelty: how large the trees of either are. recordings: of how many it holds hashes, those of train
-    and val. home: how good it was on val, or where
-    it was cross-validated. recalibrated: of a model that was fitted to another hospital, where; else empty.
+    format: what the numbers mean; a file of another commit may mean something else. trees, novelty: how large the trees
+    of either are. recordings: of how many it holds hashes, those of train and val. home: how good it was on val, or
+    where it was cross-validated. recalibrated: of a model that was fitted to another hospital, where; else empty.
     """
 
+    format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
     architecture: Architecture
     members: Positive
     trees: Grown
