@@ -9,7 +9,6 @@ judges all recordings, which should be none that it has seen.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -47,6 +46,9 @@ def name_exchange(pair: tuple) -> str:
     if pair[0] in LIMBS:
         return "a limb and a chest electrode"
     return "neighbouring chest electrodes" if pair in NEIGHBOURS else "other chest electrodes"
+
+
+EXCHANGES = {name_exchange(pair) for pair in EXCHANGED}
 
 
 def spoilt(leads: np.ndarray, sampling_rate: float, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
@@ -115,7 +117,7 @@ def seen(model: Novelty, kinds: pd.Series, beats: np.ndarray) -> pd.Series:
     with torch.no_grad():
         beyond = pd.Series((in_batches(model, beats) > 1).numpy(), index=kinds.to_numpy())
     shares = beyond.groupby(level=0).mean()
-    shares[ANY] = beyond[beyond.index.isin({name_exchange(pair) for pair in EXCHANGED})].mean()
+    shares[ANY] = beyond[beyond.index.isin(EXCHANGES)].mean()
     return shares
 
 
@@ -153,13 +155,16 @@ def main() -> None:
     columns, tables = {}, [table, *(rows for rows, _ in others)]
     for name, rows, found in zip(NAMES[: len(runs[0])], tables, zip(*runs, strict=True), strict=True):
         columns[f"{name}_n"] = rows.kind.value_counts()
+        columns[f"{name}_n"][ANY] = rows.kind.isin(EXCHANGES).sum()
         columns[f"{name}_seen"] = pd.concat(found, axis=1).mean(axis=1)
-    order = [ORDINARY, ANY, *dict.fromkeys(kind for kind in table.kind if kind != ORDINARY)]
-    result = pd.DataFrame(columns).reindex(order).round(3)
+    kinds = dict.fromkeys(kind for kind, _ in spoilt(np.zeros((2, len(INDEPENDENT))), 500, np.random.default_rng(0)))
+    result = pd.DataFrame(columns).reindex([ORDINARY, ANY, *kinds]).round(3)
+    counts = [column for column in result if column.endswith("_n")]
+    result[counts] = result[counts].fillna(0).astype(int)
     if options.json:
-        print(json.dumps(json.loads(result.to_json(orient="index"))))
+        print(result.to_json(orient="index"))
     else:
-        print(result.astype({c: "Int64" for c in result if c.endswith("_n")}).to_string(na_rep=""))
+        print(result.to_string(na_rep=""))
 
 
 if __name__ == "__main__":
