@@ -79,7 +79,7 @@ def main() -> None:
     bins = reliability(*select_question(test, "roc_auc")[:2])
     terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
     pairs, groups = confusion(test), subgroups(test, terciles, evaluate)
-    activation = activation_maps(model, classes, test_beats)[0]
+    activation = activation_maps(model, classes, test_beats)
 
     with replacing(paths.PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)

@@ -1,46 +1,56 @@
 """What in a median beat speaks for ischemia: class activation maps, and leads left out one by one."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
+from ecg.leads import limb_leads
 from ecg.network.ensemble import Ensemble, logits
 from ecg.network.fcn import FCN
-from ecg.network.novelty import BATCH
+from ecg.network.novelty import in_batches
 from ecg.network.random_convolutions import RandomConvolutions
 from ecg.network.trees import Trees
 
 
 def evidence_of(
     part: FCN | RandomConvolutions | Trees, beats: torch.Tensor, ischemia: int, normal: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return n x steps, and a constant: their mean plus it is a part's logit of ischemia minus that of normal."""
+) -> torch.Tensor:
+    """Return n x steps, whose mean is, but for a constant, a part's logit of ischemia minus that of normal."""
     if isinstance(part, Trees):
         return part.evidence(beats, ischemia, normal)
-    weight, bias = (values[ischemia] - values[normal] for values in part.classifier.parameters())
-    return part.evidence(beats, weight), bias
+    weight = part.classifier.weight
+    return part.evidence(beats, weight[ischemia] - weight[normal])
+
+
+def average_beat(model: Ensemble, samples: int) -> np.ndarray:
+    """Return the average beat of the train split, as the distance from it knows it: 1 x 12 leads x samples, mV."""
+    eight = (model.novelty.mean * model.novelty.size[0].exp()).cpu().numpy()
+    one, two, *chest = np.repeat(eight, -(-samples // eight.shape[1]), axis=1)[:, :samples]
+    return np.stack([*limb_leads(one, two).values(), *chest])[None]
 
 
 @torch.no_grad()
-def activation_maps(model: Ensemble, classes: list[str], beats: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return when beats (n x leads x samples, mV) speak for ischemia against normal (n x steps), and a constant.
+def activation_maps(model: Ensemble, classes: list[str], beats: np.ndarray) -> np.ndarray:
+    """Return when beats (n x 12 x samples, mV) speak for ischemia against normal: n x steps of `pool` samples.
 
     Class activation maps (Zhou et al. 2016) of the difference of the two logits: networks and random convolutions see
-    means over time, and what a tree says changes by one moment of the beat after the other, so the maps are exact. A
-    map's mean over its steps plus the constant is the log odds of the score. A step is `pool` samples of the beat.
+    means over time, and what a tree says changes by one moment of the beat after the other, so the maps are exact. Each
+    is that of the beat less that of the average beat, whose log odds are spread evenly over the time: so what is in
+    every beat does not show, and a map's mean over its steps is the log odds of the score.
     """
     ischemia, normal = classes.index("ischemia"), classes.index("normal")
     model.eval()
     device = model.temperature.device
-    maps, constant = torch.zeros(()), torch.zeros(())
-    for part, share in model.shares():
-        batches = torch.as_tensor(beats).split(BATCH)
-        found, constants = zip(
-            *(evidence_of(part, batch.to(device), ischemia, normal) for batch in batches), strict=True
-        )
-        maps = maps + share * torch.cat(found).cpu().double()
-        constant = constant + share * constants[0].double()
-    offset = constant / model.temperature.double() + (model.log_shares[ischemia] - model.log_shares[normal]).double()
-    return (maps / model.temperature.double().cpu()).numpy(), float(offset)
+    both = np.concatenate([average_beat(model, beats.shape[2]), beats])
+
+    def look(part: FCN | RandomConvolutions | Trees, batch: torch.Tensor) -> torch.Tensor:
+        return evidence_of(part, batch.to(device), ischemia, normal).cpu()
+
+    found = [share * in_batches(partial(look, part), both).double() for part, share in model.shares()]
+    maps = torch.stack(found).sum(dim=0) / model.temperature.double().cpu()
+    average = logits(model, both[:1])[0].double()
+    return (maps[1:] - maps[0] + (average[ischemia] - average[normal])).numpy()
 
 
 def lead_contributions(model: Ensemble, classes: list[str], beats: np.ndarray) -> np.ndarray:

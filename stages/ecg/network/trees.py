@@ -64,8 +64,8 @@ class Trees(nn.Module):
             node = self.follow(flat, node)
         return torch.log(self.mean_shares(node) + LEAST)
 
-    def evidence(self, beats: torch.Tensor, ischemia: int, normal: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return n x steps, and a constant: the steps' mean plus it is how far the two classes' outputs are apart.
+    def evidence(self, beats: torch.Tensor, ischemia: int, normal: int) -> torch.Tensor:
+        """Return n x steps, whose mean is, but for a constant, how far the two classes' outputs are apart.
 
         What a tree says changes from node to node, each time by the one feature that was asked (Palczewska et al.
         2013). Of a sum over trees that is exact; to the difference of the logarithms the changes of each class are
@@ -85,8 +85,7 @@ class Trees(nn.Module):
         difference, before, after = end - start, torch.log(start + LEAST), torch.log(end + LEAST)
         factors = torch.where(difference == 0, 0, (after - before) / difference)
         change = changes[0] * factors[:, [ischemia]] - changes[1] * factors[:, [normal]]
-        by_step = change.view(len(beats), -1, self.steps).sum(dim=1)
-        return by_step * self.steps, before[0, ischemia] - before[0, normal]
+        return change.view(len(beats), -1, self.steps).sum(dim=1) * self.steps
 
 
 @torch.no_grad()

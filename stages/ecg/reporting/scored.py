@@ -24,7 +24,7 @@ def file_of(folder: Path, record: str) -> Path:
 def draw_scored(path: Path, row: dict, beat: np.ndarray, model: Ensemble, description: Description) -> None:
     """Draw a median beat (12 x samples, mV), what speaks for the score, and the answer in words."""
     scored = model, description.classes, beat[None]
-    explanation = Explanation(activation_maps(*scored)[0][0], lead_contributions(*scored)[0])
+    explanation = Explanation(activation_maps(*scored)[0], lead_contributions(*scored)[0])
     times, notes = beat_times(description.extract), in_words(row, description.threshold)
     save_figure(plot_ecg(beat, times, row["record"], notes, explanation), path)
 
