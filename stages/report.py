@@ -42,6 +42,7 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
     widest = activation.shape[1] - (activation.shape[1] - 1) % (MIN_STEPS - 1)
     members = {name: (test.label == name).to_numpy() for name in CLASSES if (test.label == name).any()}
     maps = {name: activation[rows].mean(axis=0, dtype=np.float64) for name, rows in members.items()}
+    above = maps["ischemia"] - maps["normal"]
 
     # Text of the data stands beside the picture, where it can be read and copied.
     def draw(beat: np.ndarray, title: str, step_values: np.ndarray) -> str:
@@ -57,8 +58,8 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
     return {
         "maps": maps,
         "steps": steps,
-        "shares": tables.evidence_shares(maps["ischemia"], steps),
-        "peak": steps[maps["ischemia"].argmax()],
+        "shares": tables.evidence_shares(above, steps),
+        "peak": steps[above.argmax()],
         "reach": step * (1 + sum(kernel - 1 for kernel in architecture.kernels)),
         "step": step,
         "random_reach": (MIN_STEPS * step, widest * step) if architecture.random_convolutions else None,

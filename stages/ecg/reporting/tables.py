@@ -126,12 +126,13 @@ def activation_table(maps: dict[str, np.ndarray], times: np.ndarray) -> pd.DataF
     return pd.DataFrame(rows, pd.Index(maps, name="mean map, log odds")).reset_index()
 
 
-def evidence_shares(activation: np.ndarray, times: np.ndarray) -> dict[str, tuple[float, float]] | None:
-    """Return of each part of the beat its share of the evidence for ischemia, the map's positive part, and of the time.
+def evidence_shares(above: np.ndarray, times: np.ndarray) -> dict[str, tuple[float, float]] | None:
+    """Return of each part of the beat its share of the evidence for ischemia, and of the time.
 
-    None where nothing speaks for ischemia.
+    The evidence is the positive part of what the map of ischemic recordings has `above` that of normal ones. None where
+    nothing speaks for ischemia.
     """
-    evidence = activation.clip(min=0)
+    evidence = above.clip(min=0)
     if not evidence.any():
         return None
     parts = beat_segments(times).items()
