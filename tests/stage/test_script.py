@@ -49,7 +49,12 @@ def test_a_bug_keeps_its_traceback():
 
 
 def test_interrupt_exits_130():
-    process = start("print('ready', flush=True); time.sleep(60)")
+    # What a shell starts in the background is deaf to Ctrl-C, and so is what that starts.
+    heard = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = start("print('ready', flush=True); time.sleep(60)")
+    finally:
+        signal.signal(signal.SIGINT, heard)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
     assert process.communicate()[1] == ""
