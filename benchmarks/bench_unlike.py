@@ -11,7 +11,6 @@ judges all recordings, which should be none that it has seen.
 import argparse
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
@@ -65,7 +64,7 @@ def spoilt(leads: np.ndarray, sampling_rate: float, rng: np.random.Generator) ->
     for noise in (20, 10):
         copy = with_lead(one, leads[:, other] + noise * rng.normal(size=len(leads)))
         yield f"a chest lead copies another, {noise} uV of noise", copy
-    one, other = rng.permutation(rng.permutation(list(pairwise(CHEST)))[0])
+    one, other = rng.permutation(rng.permutation(NEIGHBOURS)[0])
     copy = with_lead(one, leads[:, other] + 20 * rng.normal(size=len(leads)))
     yield "a chest lead copies its neighbour, 20 uV of noise", copy
     phase = 2 * np.pi * (rng.uniform(1, 8) * np.arange(len(leads)) / sampling_rate + rng.random())

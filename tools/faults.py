@@ -316,11 +316,11 @@ def check_files(folder: Path, wanted: dict) -> list[dict]:
     rows.append(row("damaged cache object, removed: dvc repro makes it anew", "", problem))
 
     whole = lock.read_text()
-    for share in (1 / 3, 2 / 3):
+    for share in (0, 1 / 3, 2 / 3):
         lock.write_text(whole[: int(share * len(whole))])
         done, count = heal(folder)
         rows.append(row(f"dvc.lock cut off at {share:.0%}", "", wrong_after(done, folder, wanted)) | count)
-    for name in (".dvc/tmp/rwlock", ".git/index.lock"):
+    for name in sorted(set(CUT_OFF.values()) - {"dvc.lock"}):
         lock.write_text(whole)
         forget(folder, "report")
         (folder / name).write_text("")
