@@ -23,7 +23,6 @@ sys.path[:0] = [str(ROOT / "stages")]
 # One core: this must stand before numpy is imported.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-import neurokit2
 import numpy as np
 import pandas as pd
 import psutil
@@ -33,6 +32,7 @@ from extract import extract_batch
 from reference import CONDITIONS, EXTRACT, known_beats, recording
 from scipy import fft
 
+from ecg.beats.detector import detect
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS
 from ecg.recordings.header import read_header
@@ -75,7 +75,7 @@ def transforms_and_detector(samples):
     leads = np.ascontiguousarray(samples.T, dtype=np.float32)
     back = fft.irfft(fft.rfft(leads, axis=1)[:, : LENGTH // 4 + 1], LENGTH // 2, axis=1)
     energy = np.sqrt(np.mean(np.square(back), axis=0))
-    neurokit2.ecg_findpeaks(energy, sampling_rate=EXTRACT.sampling_rate, method=EXTRACT.detector)
+    detect(energy, EXTRACT.sampling_rate, EXTRACT.detector)
 
 
 def write_wfdb(folder, name, samples):

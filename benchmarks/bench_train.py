@@ -120,7 +120,7 @@ def bench(repeats, precision=None):
         progress.averaged.update_parameters(model)
 
     def epoch():
-        batches = batches_of(x, y, train.batch_size, progress.shuffle)
+        batches = batches_of(x, y, train.batch_size, progress.random)
         settings = {"weights": torch.ones(3, device=device), "precision": train.precision, "after_step": after_step}
         train_epoch(model, batches, progress.optimiser, **settings)
 
@@ -144,7 +144,7 @@ def bench(repeats, precision=None):
         beats, target = made(20_000, samples)
         long = train.model_copy(update={"epochs": 20})
         start = time.perf_counter()
-        fit(model, (beats, target), (beats[:2000], target[:2000]), lambda scores, target: 0.5, long)
+        fit(model, ((beats, target), (beats[:2000], target[:2000])), lambda scores, target: 0.5, long)
         result["seconds_20000_beats_20_epochs"] = time.perf_counter() - start
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in result.items()}
 

@@ -42,7 +42,7 @@ from ecg.stage.script import UsageError, run
 if TYPE_CHECKING:
     from ecg.network.ensemble import Ensemble
 
-BATCH = 20  # recordings
+BATCH = 100  # recordings
 TOLD = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
 COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
 
@@ -171,9 +171,9 @@ def main() -> None:
         progress = stack.enter_context(tqdm(total=len(recordings), desc="recordings", disable=None))
         starts = range(0, len(recordings), BATCH)
         batches = [(recordings[i : i + BATCH], description.extract, bool(options.plot)) for i in starts]
-        # Torch loads here while other processes load NeuroKit, each for a second and more.
+        # Torch takes a second and more to load: here, while other processes read and reduce recordings.
         loading = stack.enter_context(ThreadPoolExecutor()).submit(load_for_one_thread, options.model)
-        for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches, at_least=2), strict=True):
+        for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches), strict=True):
             rows = score(readings, [recording.record for recording in batch], loading.result(), description)
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1

@@ -10,11 +10,15 @@ Run again after it was killed, it goes on at the epoch where it was, and ends wi
 """
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from ecg.evaluation.decision import fit_temperature, threshold_for
 from ecg.evaluation.home import counts_and_aucs, home_numbers
@@ -29,7 +33,7 @@ from ecg.network.fcn import FCN
 from ecg.network.model_file import save_model
 from ecg.network.novelty import first_bytes, fit_novelty
 from ecg.network.random_convolutions import fit_random
-from ecg.network.training import fit, standardise
+from ecg.network.training import fit, fit_together, standardise
 from ecg.network.trees import fit_trees
 from ecg.params import Architecture, Params, Train, read_params
 from ecg.stage.files import cache_folder, replacing, write_json
@@ -56,38 +60,55 @@ def calibrate(model: Ensemble, val_beats: np.ndarray, val_target: np.ndarray, ta
     model.log_shares.copy_(torch.from_numpy(log_shares))
 
 
-def write_history(earlier: list[dict], number: int, epochs: list[dict]) -> list[dict]:
-    """Write the epochs of earlier members and those that a member has behind it; return the rows."""
-    rows = [*earlier, *({"member": number} | epoch for epoch in epochs)]
-    with replacing(HISTORY) as temporary:
-        pd.DataFrame(rows).round(6).to_csv(temporary, index=False)
-    return rows
-
-
-def train_member(
-    number: int, classes: list[str], data: tuple[tuple, tuple], train: Train, checkpoint: Path, earlier: list[dict]
-) -> tuple[FCN, list[dict]]:
-    """Return a network, trained from its own seed or on from its checkpoint, and the history of all so far."""
-    seed = int(np.random.SeedSequence([train.seed, number]).generate_state(1)[0])
-    torch.manual_seed(seed)
+def start_member(train: Train, classes: list[str], beats: np.ndarray) -> FCN:
+    """Return an untrained network."""
+    torch.manual_seed(train.seed)
     network = FCN(train, leads=len(LEADS), classes=len(classes)).to(choose_device(train.precision))
-    standardise(network, data[0][0])
-    state = read_checkpoint(checkpoint)
-    if state:
-        print(f"member {number}: goes on after epoch {len(state['history'])}, where it was interrupted")
+    standardise(network, beats)
+    return network
+
+
+def train_members(
+    train: Train, classes: list[str], data: tuple[tuple, tuple], checkpoints: Path
+) -> tuple[list[FCN], list[dict]]:
+    """Return networks, each trained from its own seed or on from its checkpoint, and the epochs of all."""
+    seeds = [int(np.random.SeedSequence([train.seed, n + 1]).generate_state(1)[0]) for n in range(train.members)]
+    own = [train.model_copy(update={"seed": seed}) for seed in seeds]
+    networks = [start_member(settings, classes, data[0][0]) for settings in own]
+    paths = [checkpoints / f"member-{n + 1}" for n in range(train.members)]
+    states = [read_checkpoint(path) for path in paths]
+    epochs = [list(state["history"]) if state else [] for state in states]
+    for n, done in enumerate(epochs, start=1):
+        if done:
+            print(f"member {n}: goes on after epoch {len(done)}, where it was interrupted")
+    progress = tqdm(desc="epochs", total=train.members * train.epochs, initial=sum(map(len, epochs)), disable=None)
+    one_at_a_time = Lock()
+
+    def write_history() -> list[dict]:
+        rows = [{"member": n} | epoch for n, done in enumerate(epochs, start=1) for epoch in done]
+        with replacing(HISTORY) as temporary:
+            pd.DataFrame(rows).round(6).to_csv(temporary, index=False)
+        return rows
 
     def val_auc(scores: np.ndarray, target: np.ndarray) -> float:
         return float(roc_auc(*scores_against_normal(scores, target, classes))[0])
 
-    def save(state: dict) -> None:
-        write_checkpoint(checkpoint, state)
-        write_history(earlier, number, state["history"])
+    def fit_member(n: int, check: Callable[[], None]) -> None:
+        def save(state: dict) -> None:
+            write_checkpoint(paths[n], state)
+            with one_at_a_time:
+                epochs[n] = list(state["history"])
+                write_history()
+                progress.update()
 
-    train = train.model_copy(update={"seed": seed})
-    history, weights = fit(network, *data, val_auc, train, state, save)
-    network.load_state_dict(weights)
-    print(f"member {number}: {len(history)} epochs, ROC AUC {history[-1]['val_roc_auc']:.4f} on val")
-    return network, write_history(earlier, number, history)
+        _, weights = fit(networks[n], data, val_auc, own[n], states[n], save, check)
+        networks[n].load_state_dict(weights)
+
+    with progress:
+        fit_together([partial(fit_member, n) for n in range(train.members)], networks[0].mean.device)
+    for n, done in enumerate(epochs, start=1):
+        print(f"member {n}: {len(done)} epochs, ROC AUC {done[-1]['val_roc_auc']:.4f} on val")
+    return networks, write_history()
 
 
 def main() -> None:
@@ -99,11 +120,7 @@ def main() -> None:
     target, val_target = (rows.label.map(classes.index).to_numpy() for rows in (table, val_table))
     device = choose_device(train.precision)
     checkpoints = checkpoint_folder(params, device)
-    networks, history = list[FCN](), list[dict]()
-    data = (beats, target), (val_beats, val_target)
-    for number in range(1, train.members + 1):
-        network, history = train_member(number, classes, data, train, checkpoints / f"member-{number}", history)
-        networks.append(network)
+    networks, history = train_members(train, classes, ((beats, target), (val_beats, val_target)), checkpoints)
     records = pd.concat([table.record, val_table.record])
     hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
     novelty = fit_novelty(train.pool, beats, table.patient.to_numpy(), val_beats, train.seed)

@@ -40,7 +40,7 @@ def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_
     assert "goes on" not in finish(start(undisturbed, undisturbed))
 
     process, seen = start(killed, tmp_path), {b""}
-    while not list(tmp_path.glob(".cache/train/*/member-2")):
+    while len(list(tmp_path.glob(".cache/train/*/member-*"))) < 2 or len(seen) < 8:
         assert process.poll() is None
         if (killed / "data/history.csv").exists():
             seen.add((killed / "data/history.csv").read_bytes())
@@ -48,14 +48,13 @@ def test_killed_train_ends_with_the_same_bytes_also_twice_at_once(finished, tmp_
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (killed / "data/model.safetensors").exists()
-    # The learning curve grew, a whole row at a time.
-    grown = (undisturbed / "data/history.csv").read_bytes()
-    assert len(seen) > 5
-    assert all(grown.startswith(part) and part[-1:] in (b"", b"\n") for part in seen)
+    # The learning curves grew, a whole row at a time.
+    grown = (undisturbed / "data/history.csv").read_bytes().splitlines(keepends=True)
+    assert all(part.splitlines(keepends=True) == [row for row in grown if row in part] for part in seen)
     # Two runs of the same inputs share the checkpoints, as experiments in temporary copies do.
     both = [start(killed, tmp_path), start(twin, tmp_path)]
     # The other one may find nothing any more.
-    assert any("member 1: goes on after epoch 40" in out for out in [finish(process) for process in both])
+    assert any("goes on after epoch" in out for out in [finish(process) for process in both])
     for name in ("data/model.safetensors", "data/history.csv", "metrics/train.json"):
         expected = (undisturbed / name).read_bytes()
         assert (killed / name).read_bytes() == (twin / name).read_bytes() == expected

@@ -1,10 +1,15 @@
 """All QRS complexes and nothing else, from 35 to 250 a minute; what has none is refused."""
 
+import warnings
+
+import neurokit2
 import numpy as np
 import pytest
 from test_median import EXTRACT, HEART, PREMATURE, every, recording
 
+from ecg.beats.detector import detect
 from ecg.beats.median import median_beat
+from ecg.leads import BadRecording
 from ecg.recordings.hearts import leads, twelve_leads
 
 TIMES = np.arange(5000) / 500  # s
@@ -110,3 +115,21 @@ def test_premature_beats_count():
     found = median_beat(recording(every(800), emg=20, ectopic=(3, 7)), 500, EXTRACT)
     assert found.heart_rate == pytest.approx(75, rel=0.02)
     assert PREMATURE["R"][1] > 2 * HEART["R"][1]  # they are wide, and less sharp
+
+
+@pytest.mark.parametrize("sampling_rate", [100, 250, 257, 1000])
+def test_the_default_detector_finds_what_that_of_neurokit_finds(sampling_rate):
+    rng = np.random.default_rng(sampling_rate)
+    for n in rng.integers(sampling_rate, 12 * sampling_rate, 60):
+        beating = np.abs(np.sin(np.arange(n) / sampling_rate * rng.uniform(2, 9))) ** 30
+        noise, wandering = rng.standard_normal(n), rng.standard_normal(n).cumsum()
+        for signal in (beating + 0.1 * noise, np.round(beating + noise), wandering, np.abs(noise), 0 * noise):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected = neurokit2.ecg_findpeaks(signal, sampling_rate=sampling_rate, method="neurokit")
+            np.testing.assert_array_equal(detect(signal, sampling_rate, "neurokit"), expected["ECG_R_Peaks"])
+
+
+def test_what_another_detector_stumbles_over_is_the_reason():
+    with pytest.raises(BadRecording, match="detector rodrigues2021: ValueError"):
+        detect(np.zeros(3), 250, "rodrigues2021")

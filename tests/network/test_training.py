@@ -1,3 +1,6 @@
+import functools
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,7 @@ from ecg.network.checkpoint import read_checkpoint, write_checkpoint
 from ecg.network.ensemble import probabilities
 from ecg.network.fcn import FCN
 from ecg.network.random_convolutions import STRENGTH, RandomConvolutions, convolution_features, draw, fit_linear
-from ecg.network.training import class_weights, fit, standardise
+from ecg.network.training import class_weights, fit, fit_together, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -49,12 +52,17 @@ def beats(n: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarra
     return x, target
 
 
-def trained(train, val, state=None, save=lambda state: None, **changes):
+def untrained(x):
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(1)
     model = FCN(TRAIN, leads=12, classes=3)
-    standardise(model, train[0])
-    history, weights = fit(model, train, val, headline_auc, TRAIN.model_copy(update=changes), state, save)
+    standardise(model, x)
+    return model
+
+
+def trained(train, val, state=None, save=lambda state: None, **changes):
+    model = untrained(train[0])
+    history, weights = fit(model, (train, val), headline_auc, TRAIN.model_copy(update=changes), state, save)
     model.load_state_dict(weights)
     return model, history
 
@@ -144,6 +152,47 @@ def test_bf16_is_coarser_and_learns():
     near = [(a - b).abs().max() for a, b in zip(exact.parameters(), coarse.parameters(), strict=True)]
     assert 0 < max(near) < 0.02
     assert history[-1]["train_loss"] < 1.2
+
+
+def test_networks_that_train_at_the_same_time_are_those_that_train_alone(monkeypatch):
+    data, seeds = (beats(60, 0), beats(30, 1)), [3, 4, 5]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = [trained(*data, epochs=2, seed=seed)[0] for seed in seeds]
+    torch.set_num_threads(threads)
+    networks = [untrained(data[0][0]) for _ in seeds]
+    # With enough cores each would have several, and add up in another order.
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+    def train(network, seed, check):
+        own = TRAIN.model_copy(update={"epochs": 2, "seed": seed})
+        network.load_state_dict(fit(network, data, headline_auc, own, check=check)[1])
+
+    fits = [functools.partial(train, network, seed) for network, seed in zip(networks, seeds, strict=True)]
+    fit_together(fits, torch.device("cpu"))
+    for one, other in zip(alone, networks, strict=True):
+        assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+    assert not torch.equal(networks[0].classifier.weight, networks[1].classifier.weight)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_where_one_training_fails_the_others_end_and_its_error_is_what_is_said(device):
+    ended = []
+
+    def endless(check):
+        try:
+            while True:
+                time.sleep(0.001)
+                check()
+        finally:
+            ended.append(True)
+
+    def diverges(check):
+        raise UsageError("training diverged")
+
+    with pytest.raises(UsageError, match="diverged"):
+        fit_together([diverges, endless, endless], torch.device(device))
+    assert len(ended) == (2 if device == "cpu" else 0)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

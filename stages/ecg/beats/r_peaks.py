@@ -1,10 +1,9 @@
 """QRS complexes, once for all leads: where they are, and whether there are any."""
 
-import warnings
-
 import numpy as np
 from scipy.ndimage import convolve1d
 
+from ecg.beats.detector import detect
 from ecg.beats.statistics import median_of, rms
 from ecg.leads import BadRecording
 
@@ -50,24 +49,16 @@ def upper(values: np.ndarray) -> float:
 def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.ndarray:
     """Return the samples of the QRS complexes (leads x samples, mV), each where it is sharpest.
 
-    A method of NeuroKit finds them in the RMS over leads. It keeps 0.3 s between two, leaves out many a first or last
+    A detector finds them in the RMS over leads. NeuroKit's own keeps 0.3 s between two, leaves out many a first or last
     one, and takes some T waves for one. So what is neither sharp nor high is dropped, and what is sharp is added.
     """
     # Slow to import, and not needed by those who want a window only.
-    import neurokit2
     from scipy.signal import find_peaks
 
-    try:
-        with warnings.catch_warnings():
-            # What it divides by where there is nothing to find.
-            warnings.simplefilter("ignore")
-            peaks = neurokit2.ecg_findpeaks(rms(qrs_band, 0), sampling_rate=sampling_rate, method=detector)
-    except Exception as error:  # whatever a detector stumbles over is the reason
-        raise BadRecording(f"detector {detector}: {type(error).__name__}: {error}") from error
+    peaks = detect(rms(qrs_band, 0), sampling_rate, detector)
     sharp = sharpness(qrs_band, sampling_rate)
     reach = round(NEAR * sampling_rate / 1000)
-    around = np.asarray(peaks["ECG_R_Peaks"], dtype=int)[:, None] + np.arange(-reach, reach + 1)
-    around = np.clip(around, 0, len(sharp) - 1)
+    around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(sharp) - 1)
     detected = np.unique(np.take_along_axis(around, sharp[around].argmax(axis=1)[:, None], axis=1))
     if not len(detected):
         raise BadRecording("no QRS complexes")

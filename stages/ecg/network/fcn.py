@@ -9,17 +9,21 @@ from ecg.params import Architecture
 class Dropout(nn.Module):
     """Dropout (Srivastava et al. 2014) whose random numbers are bytes: its rate is a multiple of 1/256.
 
-    nn.Dropout draws a random number an element, which on a CPU takes a third of a training step.
+    nn.Dropout draws a random number an element, which on a CPU takes a third of a training step. They come from
+    `random`, so that networks may train at the same time; where none was set, from torch's own generator.
     """
 
     def __init__(self, rate: float):
         super().__init__()
         self.dropped = min(round(256 * rate), 255)
+        self.random: torch.Generator | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or not self.dropped:
             return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
+            -(2**63), None, generator=self.random
+        )
         # In the order in which x lies in memory. 1 where the byte is at least `dropped`, else 0.
         keep = words.view(torch.uint8).as_strided(x.shape, x.stride()).to(x.dtype)
         keep = keep.sub_(self.dropped - 1).clamp_(0, 1).mul_(256 / (256 - self.dropped))

@@ -1,16 +1,17 @@
 """Training one FCN, epoch by epoch, with averaged weights."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from ecg.network.ensemble import logits
-from ecg.network.fcn import FCN
+from ecg.network.fcn import FCN, Dropout
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -22,7 +23,7 @@ class Progress(NamedTuple):
     averaged: AveragedModel
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
-    shuffle: torch.Generator
+    random: torch.Generator
 
 
 def standardise(model: FCN, beats: np.ndarray) -> None:
@@ -37,7 +38,7 @@ def class_weights(target: torch.Tensor, classes: int) -> torch.Tensor:
 
 
 def begin(model: FCN, steps: int, train: Train) -> Progress:
-    """Return the beginning of a training whose epochs have so many steps.
+    """Return the beginning of a training whose epochs have so many steps; all its random numbers come from `seed`.
 
     AdamW with a one-cycle schedule (Smith & Topin 2018) up to `lr`; of the exponential average of the weights the share
     `average` is left after an epoch.
@@ -45,34 +46,35 @@ def begin(model: FCN, steps: int, train: Train) -> Progress:
     optimiser = torch.optim.AdamW(model.parameters(), lr=train.lr, weight_decay=train.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, train.lr, total_steps=train.epochs * steps)
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average ** (1 / steps)), use_buffers=True)
-    return Progress(model, averaged, optimiser, schedule, torch.Generator().manual_seed(train.seed))
+    random = torch.Generator(model.mean.device).manual_seed(train.seed)
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.random = random
+    return Progress(model, averaged, optimiser, schedule, random)
 
 
 def capture(progress: Progress, history: list[dict]) -> dict:
     """Return all that `restore` needs for a training to go on as if it had not been interrupted."""
     parts = progress._asdict()
-    shuffle = parts.pop("shuffle")
-    rng = {"shuffle": shuffle.get_state(), "rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
+    random = parts.pop("random").get_state()
     states = {name: part.state_dict() for name, part in parts.items()}
-    return states | rng | {"history": history}
+    return states | {"random": random, "history": history}
 
 
 def restore(progress: Progress, state: dict) -> list[dict]:
     """Set a training to where `capture` found it; return its history."""
     parts = progress._asdict()
-    parts.pop("shuffle").set_state(state["shuffle"])
+    parts.pop("random").set_state(state["random"])
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    torch.set_rng_state(state["rng"])
-    torch.cuda.set_rng_state_all(state["cuda_rng"])
     return state["history"]
 
 
 def batches_of(
-    beats: torch.Tensor, target: torch.Tensor, size: int, shuffle: torch.Generator
+    beats: torch.Tensor, target: torch.Tensor, size: int, random: torch.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield every record once, in random order, in batches. Both tensors lie on one device."""
-    for chosen in torch.randperm(len(beats), generator=shuffle).to(beats.device).split(size):
+    for chosen in torch.randperm(len(beats), generator=random, device=random.device).to(beats.device).split(size):
         yield beats[chosen], target[chosen]
 
 
@@ -103,23 +105,24 @@ def train_epoch(
 
 def fit(
     model: FCN,
-    train_data: tuple[np.ndarray, np.ndarray],
-    val_data: tuple[np.ndarray, np.ndarray],
+    data: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
     roc_auc: Callable[[np.ndarray, np.ndarray], float],
     train: Train,
     state: dict | None = None,
     save: Callable[[dict], None] = lambda state: None,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[list[dict], dict]:
     """Train `model` in place; return the history and the averaged weights.
 
-    The data are (beats n x leads x samples in mV, class numbers). The cross-entropy weights classes alike. The average
-    of the weights is what is judged, by `roc_auc` of n x classes probabilities and class numbers, and kept after the
-    last epoch: val has too few ischemic patients to choose one by. After each epoch `save` is given all that a later
-    call needs, as `state`, to go on as if it had not been interrupted.
+    The data are those of train and of val, each (beats n x leads x samples in mV, class numbers). The cross-entropy
+    weights classes alike. The average of the weights is what is judged, by `roc_auc` of n x classes probabilities and
+    class numbers, and kept after the last epoch: val has too few ischemic patients to choose one by. After each epoch
+    `save` is given all that a later call needs, as `state`, to go on as if it had not been interrupted. `check` is
+    called after each step: what it raises ends the training.
     """
     device = model.mean.device
-    beats, target = (torch.from_numpy(values).to(device) for values in train_data)
-    val_beats, val_target = torch.from_numpy(val_data[0]).to(device), torch.from_numpy(val_data[1])
+    (beats, target), (val_beats, val_target) = [[torch.from_numpy(values) for values in part] for part in data]
+    beats, target, val_beats = beats.to(device), target.to(device), val_beats.to(device)
     weights = class_weights(target, model.classifier.out_features).to(device)
     progress = begin(model, -(-len(beats) // train.batch_size), train)
     history = restore(progress, state) if state else []
@@ -127,10 +130,10 @@ def fit(
     def after_step() -> None:
         progress.schedule.step()
         progress.averaged.update_parameters(model)
+        check()
 
-    epochs = range(len(history) + 1, train.epochs + 1)
-    for epoch in tqdm(epochs, "epochs", train.epochs, initial=len(history), disable=None):
-        batches = batches_of(beats, target, train.batch_size, progress.shuffle)
+    for epoch in range(len(history) + 1, train.epochs + 1):
+        batches = batches_of(beats, target, train.batch_size, progress.random)
         train_loss = train_epoch(
             model, batches, progress.optimiser, weights=weights, precision=train.precision, after_step=after_step
         )
@@ -138,7 +141,30 @@ def fit(
         if not torch.isfinite(out).all():
             raise UsageError(f"training diverged in epoch {epoch}; train.lr is {train.lr:g}, try a lower one")
         val_loss = functional.cross_entropy(out, val_target, weights.cpu().double()).item()
-        val_auc = roc_auc(torch.softmax(out, dim=1).numpy(), val_data[1])
+        val_auc = roc_auc(torch.softmax(out, dim=1).numpy(), data[1][1])
         history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_roc_auc": val_auc})
         save(capture(progress, history))
     return history, progress.averaged.module.state_dict()
+
+
+def fit_together(fits: list[Callable[[Callable[[], None]], None]], device: torch.device) -> None:
+    """Call each; on a CPU all at the same time, with a share of the cores: one's steps are too small to keep all busy.
+
+    Each is given a function to call often. It raises CancelledError where another has failed, or the program ends.
+    """
+    at_once = len(fits) if device.type == "cpu" else 1
+    threads = max(1, torch.get_num_threads() // at_once)
+    stop = Event()
+
+    def check() -> None:
+        if stop.is_set():
+            raise CancelledError
+
+    with ThreadPoolExecutor(at_once, "fit", torch.set_num_threads, (threads,)) as pool:
+        running = [pool.submit(function, check) for function in fits]
+        try:
+            for ended in wait(running, return_when=FIRST_EXCEPTION).done:
+                ended.result()
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)

@@ -44,8 +44,17 @@ def create_figure(title: str, height: float, *grid: int, width: float = WIDTH, *
     return figure, axes
 
 
+def place(figure: plt.Figure, dpi: float) -> None:
+    """Put the axes where they are to be, once: savefig would draw all of it twice to do so."""
+    figure.set_dpi(dpi)
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
 def save_figure(figure: plt.Figure, path: Path) -> None:
     """Write a PNG that depends on the figure alone."""
+    place(figure, 150)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, metadata={"Software": None})
     plt.close(figure)
@@ -54,6 +63,7 @@ def save_figure(figure: plt.Figure, path: Path) -> None:
 def inline_svg(figure: plt.Figure, name: str) -> Markup:
     """Return the figure as SVG for a page: text as text; no id is in the SVG of another `name`."""
     svg = io.StringIO()
+    place(figure, 72)
     with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     plt.close(figure)

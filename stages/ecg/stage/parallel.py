@@ -13,11 +13,11 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from ecg.stage.script import UsageError
 
 
-def in_parallel(function: Callable, batches: list[tuple], at_least: int = 1) -> Iterator:
+def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     """Yield `function(*batch)` of each batch, in order, from as many processes as the machine has cores.
 
-    No more than there are batches, but `at_least` so many: with one, this process does the work. The environment
-    variable WORKERS sets another number, DASK_SCHEDULER_ADDRESS a Dask cluster to run on; neither can change a result.
+    No more than there are batches: one is done by this process. The environment variable WORKERS sets another number,
+    DASK_SCHEDULER_ADDRESS a Dask cluster to run on; neither can change a result.
     Batches name files by absolute paths and return little: workers share the file system.
     """
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
@@ -27,7 +27,7 @@ def in_parallel(function: Callable, batches: list[tuple], at_least: int = 1) -> 
     given = os.environ.get("WORKERS", "")
     if given and not (given.isdigit() and int(given) > 0):
         raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
-    workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), at_least))
+    workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
     # A stage that fails says why; not also that joblib drops what is under way.
     warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
     # Workers start deaf to Ctrl-C, which a terminal sends to them too: this process ends them. Python's tracker of

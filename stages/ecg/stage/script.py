@@ -1,6 +1,7 @@
 """How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C."""
 
 import fcntl  # Linux and macOS only
+import gc
 import os
 import signal
 import sys
@@ -31,6 +32,9 @@ def run(main: Callable[[], None]) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
+    finally:
+        # Python looks for garbage once more before it ends: half a second of a process that has loaded torch.
+        gc.freeze()
 
 
 def run_stage(main: Callable[[], None]) -> None:
