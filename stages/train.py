@@ -25,7 +25,7 @@ from ecg.evaluation.home import counts_and_aucs, home_numbers
 from ecg.evaluation.questions import scored_table, scores_against_normal, select_question
 from ecg.evaluation.roc import roc_auc
 from ecg.leads import LEADS
-from ecg.network.checkpoint import read_checkpoint, write_checkpoint
+from ecg.network.checkpoint import checkpoint_folder, read_checkpoint, write_checkpoint
 from ecg.network.description import FORMAT, Description
 from ecg.network.device import choose_device
 from ecg.network.ensemble import Ensemble, logits, probabilities
@@ -33,21 +33,13 @@ from ecg.network.fcn import FCN
 from ecg.network.model_file import save_model
 from ecg.network.novelty import first_bytes, fit_novelty
 from ecg.network.random_convolutions import fit_random
-from ecg.network.training import fit, fit_together, standardise
+from ecg.network.training import create, fit, fit_together
 from ecg.network.trees import fit_trees
-from ecg.params import Architecture, Params, Train, read_params
-from ecg.stage.files import cache_folder, replacing, write_json
-from ecg.stage.paths import BEATS, BEATS_TABLE, HISTORY, MODEL, RECORDINGS_TABLE, SPLIT, TRAIN_METRICS
+from ecg.params import Architecture, Train, read_params
+from ecg.stage.files import replacing, write_json
+from ecg.stage.paths import HISTORY, MODEL, RECORDINGS_TABLE, TRAIN_METRICS
 from ecg.stage.script import run_stage
 from ecg.stage.tables import CLASSES, load_split, read_table
-
-
-def checkpoint_folder(params: Params, device: torch.device) -> Path:
-    """Return where checkpoints of a training with these params, inputs and machine lie."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    machine = {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}
-    inputs = {"train": params.train.model_dump(), "extract": params.extract.model_dump(), "machine": machine}
-    return cache_folder("train", inputs, (BEATS, BEATS_TABLE, SPLIT))
 
 
 def calibrate(model: Ensemble, val_beats: np.ndarray, val_target: np.ndarray, target: np.ndarray) -> None:
@@ -60,21 +52,13 @@ def calibrate(model: Ensemble, val_beats: np.ndarray, val_target: np.ndarray, ta
     model.log_shares.copy_(torch.from_numpy(log_shares))
 
 
-def start_member(train: Train, classes: list[str], beats: np.ndarray) -> FCN:
-    """Return an untrained network."""
-    torch.manual_seed(train.seed)
-    network = FCN(train, leads=len(LEADS), classes=len(classes)).to(choose_device(train.precision))
-    standardise(network, beats)
-    return network
-
-
 def train_members(
     train: Train, classes: list[str], data: tuple[tuple, tuple], checkpoints: Path
 ) -> tuple[list[FCN], list[dict]]:
     """Return networks, each trained from its own seed or on from its checkpoint, and the epochs of all."""
     seeds = [int(np.random.SeedSequence([train.seed, n + 1]).generate_state(1)[0]) for n in range(train.members)]
     own = [train.model_copy(update={"seed": seed}) for seed in seeds]
-    networks = [start_member(settings, classes, data[0][0]) for settings in own]
+    networks = [create(settings, data[0][0], len(classes)).to(choose_device(train.precision)) for settings in own]
     paths = [checkpoints / f"member-{n + 1}" for n in range(train.members)]
     states = [read_checkpoint(path) for path in paths]
     epochs = [list(state["history"]) if state else [] for state in states]

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import torch
 
+from ecg.params import Params
+from ecg.stage.files import cache_folder
+from ecg.stage.paths import BEATS, BEATS_TABLE, SPLIT
 from ecg.stage.script import warn
+
+
+def checkpoint_folder(params: Params, device: torch.device) -> Path:
+    """Return where checkpoints of a training with these params, inputs and machine lie."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    machine = {"torch": torch.__version__, "device": name, "threads": torch.get_num_threads()}
+    inputs = {"train": params.train.model_dump(), "extract": params.extract.model_dump(), "machine": machine}
+    return cache_folder("train", inputs, (BEATS, BEATS_TABLE, SPLIT))
 
 
 def seal(path: Path, content: bytes) -> bytes:

@@ -32,6 +32,14 @@ def standardise(model: FCN, beats: np.ndarray) -> None:
     model.std.copy_(torch.from_numpy(beats.std(axis=(0, 2), dtype=np.float64))[:, None])
 
 
+def create(train: Train, beats: np.ndarray, classes: int) -> FCN:
+    """Return an untrained network for beats like those of the train split; its weights are drawn from `seed`."""
+    torch.manual_seed(train.seed)
+    model = FCN(train, leads=beats.shape[1], classes=classes)
+    standardise(model, beats)
+    return model
+
+
 def class_weights(target: torch.Tensor, classes: int) -> torch.Tensor:
     """Return weights that make every class count alike, 1 on average over the records."""
     return len(target) / (classes * torch.bincount(target, minlength=classes))
