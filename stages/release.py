@@ -76,10 +76,14 @@ def hash_of_samples(root: Path) -> str:
 
 
 def version_of_code() -> str:
-    """Return the commit, marked where files differ from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """Return the last commit that changed the code or the params, marked where they differ from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments, "--", "stages", "params.yaml"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = "-dirty" if git("status", "--porcelain") else ""
+    return git("log", "-1", "--format=%h", "--abbrev=12") + changed or "unknown"
 
 
 def parse_arguments() -> tuple[str, list[str], int]:
@@ -101,11 +105,14 @@ def main() -> None:
     remove(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     run_stages(root, with_split(params, archives, FOLDS), ["download", "extract"])
+    # Before what takes long: it may be too little for a split.
+    final = root / "final"
+    run_stages(final, with_split(params, archives, ALL), ["split", "train"], INPUTS, root)
+    if (final / "reason").exists():
+        raise UsageError((final / "reason").read_text(encoding="utf-8"))
     folds, _ = cross_validate(root, "folds", seeds)
     sources = sorted(set(read_table(root / paths.RECORDINGS_TABLE).source))
     others = left_out(cross_validate(root, "sources", seeds)[1], sources) if len(sources) > 1 else None
-    final = root / "final"
-    run_stages(final, with_split(params, archives, ALL), ["split", "train"], INPUTS, root)
     network, description = load_model(final / paths.MODEL)
     # How good its recipe is on patients that it has not seen; val is a tenth of the patients.
     home = {key: folds[key] for key in description.home if folds.get(key) is not None}
