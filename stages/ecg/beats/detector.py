@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from ecg.beats.maxima import most_prominent
 from ecg.leads import BadRecording
 
 # Of the method "neurokit", as the package has them.
@@ -33,23 +34,10 @@ def steepest_peaks(signal: np.ndarray, sampling_rate: int) -> np.ndarray:
     The method of Makowski et al., NeuroKit2, Behav Res Methods 53, 1689 (2021), written anew: the package takes twice
     as long to load as a thousand recordings take to be reduced.
     """
-    from scipy.signal import find_peaks
-
-    starts, ends = steep_stretches(signal, sampling_rate)
-    inside = np.zeros(len(signal) + 1, int)
-    inside[starts] += 1
-    inside[ends] -= 1
-    inside = inside.cumsum()[:-1] > 0
-    # What is infinitely high between two stretches ends the search for a higher maximum.
-    maxima, found = find_peaks(np.where(inside, signal, np.inf), prominence=0)
-    prominent = inside[maxima]
-    maxima, prominences = maxima[prominent], found["prominences"][prominent]
     peaks = [0]
-    for stretch in np.split(np.arange(len(maxima)), np.searchsorted(maxima, starts[1:])):
-        if len(stretch):
-            peak = maxima[stretch[prominences[stretch].argmax()]]
-            if peak - peaks[-1] > round(APART * sampling_rate):
-                peaks.append(peak)
+    for peak in most_prominent(signal, *steep_stretches(signal, sampling_rate)):
+        if peak - peaks[-1] > round(APART * sampling_rate):
+            peaks.append(peak)
     return np.array(peaks[1:], dtype=int)
 
 

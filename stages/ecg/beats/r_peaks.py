@@ -4,6 +4,7 @@ import numpy as np
 from scipy.ndimage import convolve1d
 
 from ecg.beats.detector import detect
+from ecg.beats.maxima import highest_apart, local_maxima
 from ecg.beats.statistics import median_of, rms
 from ecg.leads import BadRecording
 
@@ -52,9 +53,6 @@ def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.
     A detector finds them in the RMS over leads. NeuroKit's own keeps 0.3 s between two, leaves out many a first or last
     one, and takes some T waves for one. So what is neither sharp nor high is dropped, and what is sharp is added.
     """
-    # Slow to import, and not needed by those who want a window only.
-    from scipy.signal import find_peaks
-
     peaks = detect(rms(qrs_band, 0), sampling_rate, detector)
     sharp = sharpness(qrs_band, sampling_rate)
     reach = round(NEAR * sampling_rate / 1000)
@@ -70,7 +68,8 @@ def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.
         detected = detected[(sharp[detected] >= BLUNT * usual) | (height >= LOW * upper(height))]
     apart = round(REFRACTORY * sampling_rate / 1000)
     # The ends count as valleys: a hill may stand at the very edge.
-    hills = find_peaks(np.concatenate([[0], sharp, [0]]), height=MISSED * usual, distance=apart)[0] - 1
+    hills = local_maxima(np.concatenate([[0], sharp, [0]])) - 1
+    hills = highest_apart(sharp, hills[sharp[hills] >= MISSED * usual], apart)
     missed = hills[np.abs(hills[:, None] - detected).min(axis=1) >= apart]
     found = np.sort(np.concatenate([detected, missed]))
     check_qrs(sharp, found, sampling_rate)

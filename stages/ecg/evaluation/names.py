@@ -1,8 +1,10 @@
 """What questions, models, groups and data are called, and how a number is written: one way wherever it is shown."""
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 SYNTHETIC = "synthetic recordings"
 QUESTION_TITLES = {
@@ -40,9 +42,14 @@ def group_name(grouping: str, group: str) -> str:
     return group if grouping == "source" else "all test recordings" if grouping == "all" else f"{grouping} {group}"
 
 
+def is_missing(value: float | None) -> bool:
+    """Say whether a number of a table is not there: None or NaN."""
+    return value is None or value != value
+
+
 def format_number(value: float) -> str:
     """Return three decimals; of what is smaller, such as the threshold of a network that is sure, one digit."""
-    if pd.isna(value):
+    if is_missing(value):
         return "–"
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
 
@@ -51,13 +58,13 @@ def format_difference(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def strongest_simple(audit: pd.DataFrame) -> pd.DataFrame:
+def strongest_simple(audit: "pd.DataFrame") -> "pd.DataFrame":
     """Return of each question the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
     simple = audit[audit.model.isin(SIMPLE_MODELS) & audit.roc_auc.notna()]
     return simple.loc[simple.groupby("question", sort=False).roc_auc.idxmax()]
 
 
-def gains(audit: pd.DataFrame) -> dict[str, float]:
+def gains(audit: "pd.DataFrame") -> dict[str, float]:
     """Return the network's gain over the strongest simple model and its interval, by gain, gain_low … of a question."""
     numbers: dict[str, float] = {}
     for row in strongest_simple(audit).to_dict("records"):
@@ -71,7 +78,7 @@ def format_gain(row: Mapping) -> str:
     """Return what the network is above the model of a row of metrics/audit.csv, with the interval; '' for itself."""
     keys = ("network_minus_model", "difference_low", "difference_high")
     value, low, high = (format_difference(row[key]) for key in keys)
-    return "" if pd.isna(row[keys[0]]) else f"{value} ({low} – {high})"
+    return "" if is_missing(row[keys[0]]) else f"{value} ({low} – {high})"
 
 
 def say_gain(row: Mapping) -> str:
@@ -82,7 +89,7 @@ def say_gain(row: Mapping) -> str:
 
 def format_interval(row: Mapping, value: str = "value") -> str:
     """Return a number of a table's row with its 95% interval, or the reason why there is none."""
-    if pd.isna(row[value]):
+    if is_missing(row[value]):
         return f"none: {row['reason']}"
     low, high = format_number(row["low"]), format_number(row["high"])
-    return format_number(row[value]) + ("" if pd.isna(row["low"]) else f" ({low} – {high})")
+    return format_number(row[value]) + ("" if is_missing(row["low"]) else f" ({low} – {high})")

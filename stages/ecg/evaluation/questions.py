@@ -1,7 +1,11 @@
 """The three questions: which classes ischemia is told from, and the score that answers."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUESTIONS = {"roc_auc": ("normal",), "roc_auc_vs_rest": ("normal", "other"), "roc_auc_vs_other": ("other",)}
 
@@ -16,12 +20,12 @@ def ischemia_score(probabilities: dict[str, np.ndarray], question: str) -> np.nd
     return ischemia / (ischemia + probabilities["normal"]) if question == "roc_auc" else ischemia
 
 
-def scored_table(rows: pd.DataFrame, classes: list[str], probabilities: np.ndarray) -> pd.DataFrame:
+def scored_table(rows: "pd.DataFrame", classes: list[str], probabilities: np.ndarray) -> "pd.DataFrame":
     """Return the rows with a probability column p_CLASS for each class, from records x classes."""
     return rows.assign(**{f"p_{name}": column for name, column in zip(classes, probabilities.T, strict=True)})
 
 
-def select_question(table: pd.DataFrame, question: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def select_question(table: "pd.DataFrame", question: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return whether ischemic, score and patient of the records of predictions.csv that a question is about."""
     chosen = table[table.label.isin(["ischemia", *QUESTIONS[question]])]
     by_class = {column[2:]: chosen[column].to_numpy() for column in chosen if column.startswith("p_")}
