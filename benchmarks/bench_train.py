@@ -29,8 +29,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ecg.beats.windows import beat_offsets
 from ecg.network.device import choose_device
-from ecg.network.fcn import FCN
-from ecg.network.training import batches_of, begin, fit, standardise, train_epoch
+from ecg.network.training import batches_of, begin, create, fit, train_epoch
 from ecg.params import read_params
 
 LEADS, CLASSES = 12, ["normal", "ischemia", "other"]
@@ -104,13 +103,10 @@ def bench(repeats, precision=None):
     train = params.train.model_copy(update={"epochs": repeats + 1} | ({"precision": precision} if precision else {}))
     samples = len(beat_offsets(params.extract))
     torch.use_deterministic_algorithms(True)
-    torch.manual_seed(0)
     device = choose_device(train.precision)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     beats, target = made(STEPS * train.batch_size, samples)
-    model = FCN(train, leads=LEADS, classes=len(CLASSES))
-    standardise(model, beats)
-    model.to(device)
+    model = create(train, beats, classes=len(CLASSES), seed=0).to(device)
     progress = begin(model, STEPS, train)
     x, y = torch.from_numpy(beats).to(device), torch.from_numpy(target).to(device)
     one_side, other_side = torch.randn(2, SIDE, SIDE, device=device)

@@ -25,8 +25,7 @@ from tqdm import tqdm
 
 from ecg.network.device import choose_device
 from ecg.network.ensemble import probabilities
-from ecg.network.fcn import FCN
-from ecg.network.training import batches_of, standardise, train_epoch
+from ecg.network.training import batches_of, create, train_epoch
 from ecg.params import Architecture
 from ecg.stage.script import UsageError, run
 
@@ -73,10 +72,7 @@ def accuracy(train, test, *, epochs, seed, device, name):
     """Train on one split (series, labels); return the share of the other whose most probable class is right."""
     series, classes = train[0], np.unique(train[1])
     target = torch.from_numpy(np.searchsorted(classes, train[1])).to(device)
-    torch.manual_seed(seed)
-    model = FCN(PAPER, leads=1, classes=len(classes))
-    standardise(model, series)
-    model.to(device)
+    model = create(PAPER, series, classes=len(classes), seed=seed).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=50, min_lr=1e-4)
     size, shuffle = max(1, min(len(series) // 10, 16)), torch.Generator().manual_seed(seed)

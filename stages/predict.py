@@ -171,7 +171,7 @@ def main() -> None:
         progress = stack.enter_context(tqdm(total=len(recordings), desc="recordings", disable=None))
         starts = range(0, len(recordings), BATCH)
         batches = [(recordings[i : i + BATCH], description.extract, bool(options.plot)) for i in starts]
-        # Torch takes a second and more to load: here, while other processes read and reduce recordings.
+        # Torch takes a second and more to load: meanwhile recordings are read and reduced.
         loading = stack.enter_context(ThreadPoolExecutor()).submit(load_for_one_thread, options.model)
         for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches), strict=True):
             rows = score(readings, [recording.record for recording in batch], loading.result(), description)

@@ -53,12 +53,12 @@ def calibrate(model: Ensemble, val_beats: np.ndarray, val_target: np.ndarray, ta
 
 
 def train_members(
-    train: Train, classes: list[str], data: tuple[tuple, tuple], checkpoints: Path
+    train: Train, classes: list[str], data: tuple[tuple, tuple], checkpoints: Path, device: torch.device
 ) -> tuple[list[FCN], list[dict]]:
     """Return networks, each trained from its own seed or on from its checkpoint, and the epochs of all."""
     seeds = [int(np.random.SeedSequence([train.seed, n + 1]).generate_state(1)[0]) for n in range(train.members)]
     own = [train.model_copy(update={"seed": seed}) for seed in seeds]
-    networks = [create(settings, data[0][0], len(classes)).to(choose_device(train.precision)) for settings in own]
+    networks = [create(train, data[0][0], classes=len(classes), seed=seed).to(device) for seed in seeds]
     paths = [checkpoints / f"member-{n + 1}" for n in range(train.members)]
     states = [read_checkpoint(path) for path in paths]
     epochs = [list(state["history"]) if state else [] for state in states]
@@ -89,7 +89,7 @@ def train_members(
         networks[n].load_state_dict(weights)
 
     with progress:
-        fit_together([partial(fit_member, n) for n in range(train.members)], networks[0].mean.device)
+        fit_together([partial(fit_member, n) for n in range(train.members)], device)
     for n, done in enumerate(epochs, start=1):
         print(f"member {n}: {len(done)} epochs, ROC AUC {done[-1]['val_roc_auc']:.4f} on val")
     return networks, write_history()
@@ -103,8 +103,9 @@ def main() -> None:
     classes = [name for name in CLASSES if name in set(table.label)]
     target, val_target = (rows.label.map(classes.index).to_numpy() for rows in (table, val_table))
     device = choose_device(train.precision)
+    data = (beats, target), (val_beats, val_target)
     checkpoints = checkpoint_folder(params, device)
-    networks, history = train_members(train, classes, ((beats, target), (val_beats, val_target)), checkpoints)
+    networks, history = train_members(train, classes, data, checkpoints, device)
     records = pd.concat([table.record, val_table.record])
     hashes = first_bytes(read_table(RECORDINGS_TABLE).set_index("record").sha256[records])
     novelty = fit_novelty(train.pool, beats, table.patient.to_numpy(), val_beats, train.seed)

@@ -13,7 +13,7 @@ from ecg.network.checkpoint import read_checkpoint, write_checkpoint
 from ecg.network.ensemble import probabilities
 from ecg.network.fcn import FCN
 from ecg.network.random_convolutions import STRENGTH, RandomConvolutions, convolution_features, draw, fit_linear
-from ecg.network.training import class_weights, fit, fit_together, standardise
+from ecg.network.training import class_weights, create, fit, fit_together, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError
 
@@ -54,10 +54,7 @@ def beats(n: int, seed: int, signal: float = 1.0) -> tuple[np.ndarray, np.ndarra
 
 def untrained(x):
     torch.use_deterministic_algorithms(True)
-    torch.manual_seed(1)
-    model = FCN(TRAIN, leads=12, classes=3)
-    standardise(model, x)
-    return model
+    return create(TRAIN, x, classes=3, seed=1)
 
 
 def trained(train, val, state=None, save=lambda state: None, **changes):

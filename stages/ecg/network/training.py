@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ecg.network.ensemble import logits
 from ecg.network.fcn import FCN, Dropout
-from ecg.params import Train
+from ecg.params import Architecture, Train
 from ecg.stage.script import UsageError
 
 
@@ -32,10 +32,10 @@ def standardise(model: FCN, beats: np.ndarray) -> None:
     model.std.copy_(torch.from_numpy(beats.std(axis=(0, 2), dtype=np.float64))[:, None])
 
 
-def create(train: Train, beats: np.ndarray, classes: int) -> FCN:
-    """Return an untrained network for beats like those of the train split; its weights are drawn from `seed`."""
-    torch.manual_seed(train.seed)
-    model = FCN(train, leads=beats.shape[1], classes=classes)
+def create(architecture: Architecture, beats: np.ndarray, *, classes: int, seed: int) -> FCN:
+    """Return an untrained network for beats like these of the train split (n x leads x samples, mV)."""
+    torch.manual_seed(seed)
+    model = FCN(architecture, leads=beats.shape[1], classes=classes)
     standardise(model, beats)
     return model
 
