@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import wfdb
+from scipy.spatial.transform import Rotation
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from ecg.leads import LEADS
 from ecg.recordings.header import read_header
-from ecg.recordings.hearts import OTHERS, abnormal, healthy_heart, infarct, ischemic, leads
+from ecg.recordings.hearts import OTHERS, abnormal, healthy_heart, infarct, ischemic, leads, turned
 from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import HOSPITALS, write_record, write_recordings
 
@@ -91,3 +92,11 @@ def test_shares_of_diseases_add_up_and_an_infarct_takes_r_away():
     assert sum(OTHERS.values()) == pytest.approx(1)
     (normal, _), (ill, _) = beats([lambda heart, rng: heart], 300, 0), beats([infarct], 300, 1)
     assert np.mean(ill.max(axis=1)) < np.mean(normal.max(axis=1)) - 0.1
+
+
+def test_a_heart_turns_round_an_axis_as_rotation_vectors_say():
+    rng = np.random.default_rng(0)
+    for vector, rotation in zip(rng.normal(size=(20, 3)), rng.normal(0, 60, (20, 3)), strict=True):
+        expected = Rotation.from_rotvec(rotation, degrees=True).apply(vector)
+        np.testing.assert_allclose(turned(vector, rotation), expected, atol=1e-12)
+    np.testing.assert_allclose(turned(np.array((1.0, 0, 0)), np.array((0, 0, 90.0))), (0, 1, 0), atol=1e-12)
