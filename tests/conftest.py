@@ -12,6 +12,11 @@ from ecg.leads import LEADS
 from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow tests, where they run at all, begin first: none is left over when all else is done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with ptb-xl/, challenge/ and kagglehub/."""
