@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
 
 from ecg.evaluation.calibration import calibration_line, expected_calibration_error, reliability, wilson
 
@@ -15,6 +16,16 @@ def test_calibration_line_finds_slope_and_intercept():
     assert intercept == pytest.approx(0, abs=0.05)
     slope, intercept = calibration_line(positive, 1 / (1 + np.exp(-(odds - 1))))
     assert (slope, intercept) == (pytest.approx(1, abs=0.02), pytest.approx(1, abs=0.02))
+
+
+def test_the_slope_is_that_of_a_logistic_regression():
+    rng = np.random.default_rng(2)
+    for n, spread in ((20, 1), (60, 3), (2000, 5)):
+        odds = rng.normal(0, spread, n)
+        positive = rng.random(n) < 1 / (1 + np.exp(-(odds / 3 - 1)))
+        line = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(odds[:, None], positive)
+        slope, _ = calibration_line(positive, 1 / (1 + np.exp(-odds)))
+        assert slope == pytest.approx(line.coef_[0, 0], rel=1e-4)
 
 
 def test_no_slope_where_the_classes_do_not_overlap():

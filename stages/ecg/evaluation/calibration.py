@@ -11,16 +11,20 @@ def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[flo
     The slope is that of a logistic regression on the log odds, the intercept that of one whose slope is held at 1. NaN
     where positives and negatives do not overlap: no line fits.
     """
-    from scipy.optimize import brentq
+    from scipy.optimize import brentq, minimize
 
     odds = logit(np.clip(probability, 1e-12, 1 - 1e-12))
     intercept = brentq(lambda shift: (expit(odds + shift) - positive).sum(), -100, 100)
     if odds[positive].min() >= odds[~positive].max() or odds[positive].max() <= odds[~positive].min():
         return float("nan"), float(intercept)
-    from sklearn.linear_model import LogisticRegression
 
-    line = LogisticRegression(C=np.inf, max_iter=1000).fit(odds[:, None], positive)
-    return float(line.coef_[0, 0]), float(intercept)
+    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the mean cross-entropy of a slope and an intercept, and its gradient."""
+        log_odds = line[0] * odds + line[1]
+        error = expit(log_odds) - positive
+        return (np.logaddexp(0, log_odds) - positive * log_odds).mean(), np.array([(error * odds).mean(), error.mean()])
+
+    return float(minimize(loss, (1, intercept), jac=True, options={"gtol": 1e-9}).x[0]), float(intercept)
 
 
 def reliability(positive: np.ndarray, probability: np.ndarray, bins: int = 10) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.evaluation.names import QUESTION_TITLES
 from ecg.evaluation.questions import select_question
@@ -10,10 +9,21 @@ from ecg.evaluation.questions import select_question
 POINTS = 1000  # of a curve, at most: more show the same
 
 
-def thinned(points: dict[str, np.ndarray]) -> pd.DataFrame:
+def thinned(table: pd.DataFrame) -> pd.DataFrame:
     """Return the points of a curve, of very many some, evenly, both ends among them."""
-    table = pd.DataFrame(points)
     return table.iloc[np.linspace(0, len(table) - 1, min(len(table), POINTS)).astype(int)]
+
+
+def counts_above(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many positives and negatives score at least as high as each threshold, and the thresholds.
+
+    These are 1, for which the counts are 0, and each score once, from the highest.
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.diff(score[order], append=np.nan))
+    positives = np.cumsum(positive[order])[last]
+    counts = np.pad(positives, (1, 0)), np.pad(last + 1 - positives, (1, 0))
+    return *counts, np.append(1, score[order][last])
 
 
 def curves(test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -23,13 +33,17 @@ def curves(test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         positive, score, _ = select_question(test, question)
         if positive.all():
             continue
-        false, true, threshold = roc_curve(positive, score)
-        # The first point's threshold is infinite: no score is above it.
-        points = {"fpr": false, "tpr": true, "threshold": np.where(np.isinf(threshold), 1, threshold)}
-        roc.append(thinned({"question": title} | points))
-        precision, recall, threshold = precision_recall_curve(positive, score, drop_intermediate=True)
-        points = {"recall": recall, "precision": precision, "threshold": np.append(threshold, 1)}
-        precision_recall.append(thinned({"question": title} | points))
+        true, false, threshold = counts_above(positive, score)
+        # No point on a straight line between its neighbours.
+        bends = np.pad((np.diff(true, 2) != 0) | (np.diff(false, 2) != 0), 1, constant_values=True)
+        rates = {"fpr": false / false[-1], "tpr": true / true[-1]}
+        roc.append(thinned(pd.DataFrame({"question": title} | rates | {"threshold": threshold})[bends]))
+        # While no positive is added precision only falls: the two ends of that show it. Of no record at all it is 1.
+        added = np.diff(true) != 0
+        ends = np.pad(added[:-1] | added[1:], 1, constant_values=True)
+        rates = {"recall": true / true[-1], "precision": np.append(1, true[1:] / (true + false)[1:])}
+        points = pd.DataFrame({"question": title} | rates | {"threshold": threshold})[ends]
+        precision_recall.append(thinned(points[::-1]))
     return pd.concat(roc).round(6), pd.concat(precision_recall).round(6)
 
 

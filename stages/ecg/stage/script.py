@@ -41,6 +41,9 @@ def run_stage(main: Callable[[], None]) -> None:
     """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing."""
 
     def locked() -> None:
+        # Modules are never garbage.
+        gc.freeze()
+        gc.enable()
         # The kernel lets go of the lock when the process ends, however it ends; worker processes do not inherit it.
         with LOCK.open("a+") as file:
             try:
