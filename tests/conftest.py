@@ -13,8 +13,11 @@ from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the slow tests, where they run at all, begin first: none is left over when all else is done."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Let the slow tests, where they run at all, begin first, the longest, of tools/, before the others.
+
+    Otherwise one process would be busy with them for minutes when all else is done.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name != "test_tools.py"))
 
 
 @pytest.fixture(scope="session")
