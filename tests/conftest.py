@@ -13,11 +13,12 @@ from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the slow tests, where they run at all, begin first, the longest, of tools/, before the others.
+    """Let the slow tests, where they run at all, begin first, the longest before the others.
 
     Otherwise one process would be busy with them for minutes when all else is done.
     """
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name != "test_tools.py"))
+    longest = ("test_tools.py", "test_release.py")
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name not in longest))
 
 
 @pytest.fixture(scope="session")
