@@ -1,8 +1,9 @@
 import signal
+import threading
 
 import pytest
 
-from ecg.stage.parallel import in_parallel
+from ecg.stage.parallel import in_parallel, interrupted_later
 from ecg.stage.script import UsageError
 
 
@@ -19,3 +20,16 @@ def test_a_killed_worker_is_one_line(monkeypatch):
     monkeypatch.setenv("WORKERS", "2")
     with pytest.raises(UsageError, match="a worker process was killed"):
         list(in_parallel(signal.raise_signal, [(signal.SIGKILL,), (signal.SIGKILL,)]))
+
+
+def test_ctrl_c_waits_until_the_workers_have_started():
+    # As tqdm's thread: it was there before, and takes the signal.
+    go, done = threading.Event(), False
+    other = threading.Thread(target=lambda: (go.wait(), signal.pthread_kill(threading.get_ident(), signal.SIGINT)))
+    other.start()
+    with pytest.raises(KeyboardInterrupt), interrupted_later():
+        go.set()
+        other.join()
+        done = True
+    assert done
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

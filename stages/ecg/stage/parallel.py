@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 import joblib
@@ -30,18 +32,38 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
     # A stage that fails says why; not also that joblib drops what is under way.
     warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
-    # Workers start deaf to Ctrl-C, which a terminal sends to them too: this process ends them. Python's tracker of
-    # resources, when it starts, makes the process hear again.
-    resource_tracker.ensure_running()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        results = joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(function)(*b) for b in batches)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        with interrupted_later():
+            parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
+            results = parallel(joblib.delayed(function)(*batch) for batch in batches)
         yield from results
     except TerminatedWorkerError:
         raise UsageError(
             "a worker process was killed; where memory ran out, the environment variable WORKERS sets fewer of them"
         ) from None
+
+
+@contextmanager
+def interrupted_later() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done; processes that start in it stay deaf to it.
+
+    A terminal sends it to them too, but this process ends them. One that is cut short while it starts speaks up itself.
+    """
+    # When Python's tracker of resources starts, the process hears again.
+    resource_tracker.ensure_running()
+    came: list[int] = []
+    # What is masked here comes to another thread, as tqdm's, and Python then interrupts the main one.
+    numbers = (signal.SIGINT, signal.SIGALRM) if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in numbers}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterator:
