@@ -12,6 +12,15 @@ from ecg.stage.script import UsageError
 
 CODE = Path("stages")
 
+# One process for all: each would load torch and scikit-learn anew, which takes longer than a small run itself.
+ONE_AFTER_THE_OTHER = """
+import runpy, sys
+sys.path[0], scripts = "stages", sys.argv[1:]
+for script in scripts:
+    sys.argv = [script]
+    runpy.run_path(script, run_name="__main__")
+"""
+
 
 def run_stages(folder: Path, params: dict, stages: list[str], inputs: Iterable[Path] = (), root: Path = Path()) -> None:
     """Run stages on inputs in `folder`, which appears when all went well; a split that cannot be made leaves a reason.
@@ -25,12 +34,11 @@ def run_stages(folder: Path, params: dict, stages: list[str], inputs: Iterable[P
         for path in inputs:
             (partial / path).symlink_to((root / path).absolute())
         (partial / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-        for stage in stages:
-            command = [sys.executable, f"stages/{stage}.py"]
-            done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False)
-            if done.returncode and stage == "split":
-                (partial / "reason").write_text(done.stderr.strip(), encoding="utf-8")
-                return
-            if done.returncode:
-                lines = done.stderr.strip().splitlines() or [f"{stage}: exit status {done.returncode}"]
-                raise UsageError(f"{folder.name}: {lines[-1]}")
+        command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, *(f"stages/{stage}.py" for stage in stages)]
+        done = subprocess.run(command, cwd=partial, capture_output=True, text=True, check=False)
+        lines = done.stderr.strip().splitlines()
+        if done.returncode and lines and lines[-1].startswith("split: "):
+            (partial / "reason").write_text(lines[-1], encoding="utf-8")
+        elif done.returncode:
+            what = lines[-1] if lines else f"{', '.join(stages)}: exit status {done.returncode}"
+            raise UsageError(f"{folder.name}: {what}")
