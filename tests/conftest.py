@@ -1,5 +1,6 @@
 """Recordings on disk for the tests: small WFDB records made here, and real ones where ECG_REAL_DATA names them."""
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -87,8 +88,18 @@ def write_challenge(
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A project in which every stage has run."""
-    folder = tmp_path_factory.mktemp("project")
+    """A project in which every stage has run. Processes that test at the same time copy the one that the first made."""
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            run_all_stages(tmp_path_factory.mktemp("project")).rename(made)
+    return shutil.copytree(made, tmp_path_factory.mktemp("copy") / "project")
+
+
+def run_all_stages(folder: Path) -> Path:
+    """Run every stage's script in an empty folder, on few recordings with a small network."""
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.txt", "params.yaml"):
         shutil.copy(ROOT / name, folder)

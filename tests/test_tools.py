@@ -11,12 +11,11 @@ from conftest import ROOT
 @pytest.mark.parametrize(
     "command",
     [
-        # dvc and all it started killed; two at once.
-        ("faults.py", "kills", "orphans", "--kills", "2"),
+        # A file edited by hand, a damaged cache, files of DVC's own that were cut off; dvc and all it started killed;
+        # two at once.
+        ("faults.py", "files", "kills", "orphans", "--kills", "2"),
         # No space for any output of any stage.
         ("faults.py", "disk"),
-        # A file edited by hand, a damaged cache, files of DVC's own that were cut off.
-        ("faults.py", "files"),
         # DVC itself in a folder with a blank and an umlaut, from nothing: two clones, the same hashes in dvc.lock.
         ("clones.py", "folder name"),
     ],
