@@ -136,7 +136,7 @@ def kill_once(folder: Path, stage: str, victim: str, after: float) -> tuple[dict
     return started, died
 
 
-def heal(folder: Path) -> tuple[subprocess.CompletedProcess, dict]:
+def heal(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess, dict]:
     """Run `dvc repro`, again while an orphan holds the lock; return the last run, and what else there was to do.
 
     A kill in the millisecond in which DVC writes a file of its own leaves a part of it: that is removed, as
@@ -144,7 +144,7 @@ def heal(folder: Path) -> tuple[subprocess.CompletedProcess, dict]:
     """
     count = {"refused": 0, "cut off": ""}
     while True:
-        done = repro(folder, "--no-run-cache")
+        done = repro(folder, *arguments)
         cut_off = [file for said, file in CUT_OFF.items() if said in done.stdout]
         if done.returncode and "is at work in" in done.stdout and count["refused"] < 300:
             count["refused"] += 1
@@ -170,7 +170,7 @@ def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]
         first, last = spans(stage)[victim]
         after = rng.uniform(0, last - first)
         left, died = kill_once(folder, stage, victim, after)
-        done, count = heal(folder)
+        done, count = heal(folder, "--no-run-cache")
         # DVC may have restored from its cache what an orphan still works on: it must then put nothing there.
         count["outlived"] = sum(process.is_running() for process in left["stage"])
         psutil.wait_procs(left["stage"], timeout=60)

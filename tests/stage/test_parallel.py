@@ -23,6 +23,8 @@ def test_a_killed_worker_is_one_line(monkeypatch):
 
 
 def test_ctrl_c_waits_until_the_workers_have_started():
+    # Where the tests run in the background, it is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     # As tqdm's thread: it was there before, and takes the signal.
     go, done = threading.Event(), False
     other = threading.Thread(target=lambda: (go.wait(), signal.pthread_kill(threading.get_ident(), signal.SIGINT)))
@@ -33,3 +35,4 @@ def test_ctrl_c_waits_until_the_workers_have_started():
         done = True
     assert done
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
