@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,12 @@ import pytest
 from conftest import ROOT
 
 from ecg.evaluation.names import SIMPLE_MODELS
+
+
+@pytest.fixture(scope="module")
+def finished(finished, tmp_path_factory):
+    """A copy, since runs are kept below .cache/."""
+    return shutil.copytree(finished, tmp_path_factory.mktemp("apart") / "project")
 
 
 def cross_validate(folder, *arguments):
@@ -23,16 +30,16 @@ def cross_validate(folder, *arguments):
 
 
 @pytest.mark.slow
-def test_folds_are_pooled_and_summed_up(finished, tmp_path):
-    done = cross_validate(finished, "--out", tmp_path / "cv/folds.json")
+def test_folds_are_pooled_and_summed_up(finished):
+    done = cross_validate(finished, "--out", "metrics/cv/folds.json")
     assert done.returncode == 0, done.stderr
-    numbers = json.loads((tmp_path / "cv/folds.json").read_text())
+    numbers = json.loads((finished / "metrics/cv/folds.json").read_text())
     evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
     assert set(evaluated) < set(numbers)
     split = pd.read_csv(finished / "data/split.csv", dtype=str)
     # Each record is once in the test set.
     assert {name: numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == dict(split.label.value_counts())
-    table = pd.read_csv(tmp_path / "cv/folds.csv")
+    table = pd.read_csv(finished / "metrics/cv/folds.csv")
     simple = [f"pooled, {model}" for model in sorted(SIMPLE_MODELS)]
     assert list(table.test) == ["fold-1", "fold-2", "fold-3", "pooled", "pooled, mean", "pooled, std", *simple]
     # The fold that params.yaml tests on gives what dvc repro gave.
@@ -43,10 +50,10 @@ def test_folds_are_pooled_and_summed_up(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_sources(finished, tmp_path):
-    done = cross_validate(finished, "--over", "sources", "--out", tmp_path / "cv/sources.json")
+def test_sources(finished):
+    done = cross_validate(finished, "--over", "sources", "--out", "metrics/cv/sources.json")
     assert done.returncode == 0, done.stderr
-    table = pd.read_csv(tmp_path / "cv/sources.csv")
+    table = pd.read_csv(finished / "metrics/cv/sources.csv")
     sources = set(pd.read_csv(finished / "data/split.csv").source)
     assert set(table.test[: len(sources)]) == sources
     runs = table[: len(sources)].reindex(columns=["n_ischemia", "reason"])
@@ -54,19 +61,19 @@ def test_sources(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_seeds_also_when_only_some_were_done_before(finished, tmp_path):
+def test_seeds_also_when_only_some_were_done_before(finished):
     def seeds(n):
-        done = cross_validate(finished, "--over", "seeds", "--seeds", str(n), "--out", tmp_path / "cv/seeds.json")
+        done = cross_validate(finished, "--over", "seeds", "--seeds", str(n), "--out", "metrics/cv/seeds.json")
         assert done.returncode == 0, done.stderr
         runs = sorted((finished / ".cache/cross_validate").glob("*/seeds-*"))
         assert len(runs) == n
-        return pd.read_csv(tmp_path / "cv/seeds.csv"), runs[0].stat().st_mtime_ns
+        return pd.read_csv(finished / "metrics/cv/seeds.csv"), runs[0].stat().st_mtime_ns
 
     one, when = seeds(1)
     table, untouched = seeds(2)
     assert untouched == when
     assert table.iloc[0].equals(one.iloc[0])
-    numbers = json.loads((tmp_path / "cv/seeds.json").read_text())
+    numbers = json.loads((finished / "metrics/cv/seeds.json").read_text())
     assert numbers["roc_auc"] == pytest.approx(table.roc_auc[table.test == "pooled"].mean(), abs=1e-6)
     assert numbers["roc_auc_std"] == pytest.approx(table.roc_auc[table.test == "pooled"].std(), abs=1e-6)
 
