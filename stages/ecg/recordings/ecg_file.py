@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ecg.leads import BadRecording
+from ecg.leads import MISSING, BadRecording
 from ecg.recordings.codes import UNKNOWN, parse_sex
 from ecg.recordings.header import file_size, with_a_reason
 from ecg.recordings.signals import LARGEST_STEP, MICROVOLTS
@@ -75,6 +75,17 @@ def millivolts(step: float, units: str | None) -> float:
     if not 0 < step * scale <= LARGEST_STEP:
         raise BadRecording(f"gain: {step:g} {units}, steps of {step * scale:g} uV; allowed: to {LARGEST_STEP} uV")
     return step * scale / 1000
+
+
+def masked(values: np.ndarray, stored: np.ndarray) -> np.ndarray:
+    """Return values, NaN where the integers that they were stored as are the least of int16: a missing sample."""
+    return np.where(stored == MISSING, np.nan, values)
+
+
+def allow_only(name: str, given: object, *allowed: object) -> None:
+    """Raise BadRecording where a field is not what the reader takes it for."""
+    if given not in allowed:
+        raise BadRecording(f"file: {name} is {given!r}; allowed: {', '.join(map(str, allowed))}")
 
 
 def side_by_side(leads: list[np.ndarray]) -> np.ndarray:

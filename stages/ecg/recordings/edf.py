@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg.leads import BadRecording, lead_of
-from ecg.recordings.ecg_file import Ecg, content_of, millivolts, number, person, side_by_side
+from ecg.recordings.ecg_file import Ecg, allow_only, content_of, masked, millivolts, number, person, side_by_side
 from ecg.recordings.header import MAX_SIGNALS
 from ecg.recordings.signals import MAX_VALUES
 
@@ -15,6 +15,7 @@ WIDTHS = {
     **{"label": 16, "transducer": 80, "unit": 8, "physical_min": 8, "physical_max": 8, "digital_min": 8},
     **{"digital_max": 8, "filter": 80, "per_record": 8, "reserved": 32},
 }
+MAX_GAP = 0.01  # s
 
 
 def read_edf(path: Path, root: Path | None) -> Ecg:
@@ -27,6 +28,7 @@ def read_edf(path: Path, root: Path | None) -> Ecg:
     if not 0 < n_signals <= MAX_SIGNALS:
         raise BadRecording(f"file: {n_signals} signals; allowed: 1 to {MAX_SIGNALS}")
     start = FIXED * (1 + n_signals)
+    allow_only("length of the header", number(text[184:192], "length of the header"), start)
     signals = fields_of(content[FIXED:start].decode("latin-1"), n_signals)
     per_record = [int(number(signal["per_record"], "samples a record")) for signal in signals]
     if min(per_record) < 0 or not sum(per_record):
@@ -44,18 +46,39 @@ def read_edf(path: Path, root: Path | None) -> Ecg:
         low, high, least, most = (
             number(signals[i][f"{kind}_{end}"], kind) for kind in ("physical", "digital") for end in ("min", "max")
         )
-        step = millivolts((high - low) / (most - least) if most != least else 0, signals[i]["unit"])
+        if least >= most:
+            raise BadRecording(f"file: digital minimum is {least:g}; allowed: below the maximum, {most:g}")
+        # A physical minimum above the maximum is a turned polarity.
+        step = millivolts(abs(high - low) / (most - least), signals[i]["unit"]) * (1 if low < high else -1)
         stored = values[:, ends[i] - per_record[i] : ends[i]].ravel()
-        leads.append((stored - least) * step + low * millivolts(1, signals[i]["unit"]))
+        leads.append(masked((stored - least) * step + low * millivolts(1, signals[i]["unit"]), stored))
         names.append(signals[i]["label"])
     duration = number(text[244:252], "duration of a record")
     if not duration > 0:
         raise BadRecording(f"file: records of {duration:g} s")
+    for signal, n, end in zip(signals, per_record, ends, strict=True):
+        if (
+            signal["label"] == "EDF Annotations"
+            and (gap := longest_step(values[:, end - n : end]) - duration) > MAX_GAP
+        ):
+            raise BadRecording(f"file: a gap of {gap:g} s between records; allowed: none")
     # The code, the sex, the date of birth and the name, X where unknown; plain EDF has any text.
     code, sex = [*re.split(r" +", text[8:88].strip()), "", ""][:2]
     about = person(sex=sex, patient="" if code == "X" else code)
     rate = per_record[used[0]] / duration if used else 0
     return Ecg(side_by_side(leads), rate, names, about)
+
+
+def longest_step(notes: np.ndarray) -> float:
+    """Return the longest time (s) from one record to the next, as EDF+'s annotations say: +0, +1 and so on.
+
+    It is 0 where they do not say. `notes` is records x int16.
+    """
+    try:
+        texts = np.ascontiguousarray(notes).view(f"S{2 * notes.shape[1]}").ravel()
+        return float(np.diff(np.char.partition(texts, b"\x14")[:, 0].astype(float)).max(initial=0))
+    except ValueError:
+        return 0.0
 
 
 def fields_of(text: str, n: int) -> list[dict[str, str]]:

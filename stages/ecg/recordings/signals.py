@@ -63,7 +63,9 @@ def microvolts_per_unit(signal: Signal) -> float:
     """Return how many uV one ADC unit is; BadRecording where that cannot be an ECG's."""
     if signal.units.lower() not in MICROVOLTS:
         raise BadRecording(f"units: {signal.units!r} in lead {signal.lead}; allowed: uV, mV, V")
-    step = MICROVOLTS[signal.units.lower()] / signal.gain if signal.gain else np.inf
+    if not signal.gain:
+        raise BadRecording(f"gain: 0/{signal.units} or none in lead {signal.lead}: uncalibrated")
+    step = MICROVOLTS[signal.units.lower()] / signal.gain
     numbers = -2 * FORMATS[signal.format].missing if signal.format in FORMATS else np.inf
     if not (step <= LARGEST_STEP and step * numbers >= SMALLEST_RANGE):
         raise BadRecording(

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecg.leads import LEADS, BadRecording
-from ecg.recordings.ecg_file import Ecg, millivolts, number, person, rate_told, side_by_side, years_between
+from ecg.recordings.ecg_file import (
+    Ecg,
+    allow_only,
+    masked,
+    millivolts,
+    number,
+    person,
+    rate_told,
+    side_by_side,
+    years_between,
+)
 from ecg.recordings.philips import MAX_XLI, xli_leads
 from ecg.recordings.xml_tree import bytes_in, numbers_in, only, read_tree, value_at
 
@@ -45,7 +55,10 @@ def read_muse(tree: "Element") -> Ecg:
         scale = millivolts(step, lead.findtext("LeadAmplitudeUnits") or "MICROVOLTS")
         off = lead.findtext("LeadOff", "").strip().upper() == "TRUE"
         names.append(lead.findtext("LeadID", ""))
-        leads.append(np.frombuffer(content, "<i2") * (np.nan if off else scale))
+        for field in ("LeadTimeOffset", "LeadOffsetFirstSample", "FirstSampleBaseline"):
+            allow_only(f"{field} of {names[-1]}", number(lead.findtext(field) or "0", field), 0)
+        stored = np.frombuffer(content, "<i2")
+        leads.append(masked(stored * (np.nan if off else scale), stored))
     who = {
         key: tree.findtext(f"PatientDemographics/{key}") for key in ("PatientAge", "AgeUnits", "Gender", "PatientID")
     }
@@ -59,8 +72,10 @@ def read_cardiosoft(tree: "Element") -> Ecg:
     strip = only(tree.findall("StripData"), "StripData")
     step = number(strip.findtext("Resolution"), "Resolution")
     scale = millivolts(step, value_at(strip, "Resolution", "units"))
+    allow_only("unit of SampleRate", value_at(strip, "SampleRate", "units") or "Hz", "Hz")
     names = [wave.get("lead", "") for wave in strip.findall("WaveformData")]
-    signal = side_by_side([numbers_in(wave.text, ",") * scale for wave in strip.findall("WaveformData")])
+    stored = side_by_side([numbers_in(wave.text, ",") for wave in strip.findall("WaveformData")])
+    signal = masked(stored * scale, stored)
     who = {key: tree.findtext(f"PatientInfo/{key}") for key in ("Age", "Gender", "PID")}
     unit = value_at(tree, "PatientInfo/Age", "units")
     about = person(age=who["Age"], unit=unit, sex=who["Gender"], patient=who["PID"])
@@ -73,20 +88,26 @@ def read_aecg(tree: "Element") -> Ecg:
     series = tree.findall("component/series")
     rhythm = [one for one in series if value_at(one, "code", "code") == "RHYTHM"]
     sequences = only(only(rhythm, "series of rhythm").findall("component/sequenceSet"), "sets of sequences")
-    interval, names, leads = None, [], []
+    intervals, names, leads = set[float](), [], []
     for sequence in sequences.findall("component/sequence"):
         code, increment = value_at(sequence, "code", "code") or "", sequence.find("value/increment")
         if increment is not None:
             interval = number(increment.get("value"), "increment") * SECONDS.get(increment.get("unit") or "", 0)
+            intervals.add(round(interval, 12))
+            for field in ("period", "denominator"):
+                allow_only(f"{field} of {code}", value_at(sequence, "value", field) or "1", "1")
         elif sequence.find("value/digits") is not None:
             step, origin = (value_at(sequence, f"value/{key}", "value") for key in ("scale", "origin"))
             scale = millivolts(number(step, "scale"), value_at(sequence, "value/scale", "unit"))
             zero = number(origin or "0", "origin")
             offset = zero * millivolts(1, value_at(sequence, "value/origin", "unit")) if zero else 0
             names.append(code)
-            leads.append(numbers_in(sequence.findtext("value/digits"), " ") * scale + offset)
-    if not interval or interval < 0:
-        raise BadRecording("file: no increment of time in s, ms or us")
+            stored = numbers_in(sequence.findtext("value/digits"), " ")
+            leads.append(masked(stored * scale + offset, stored))
+    if len(intervals) != 1 or min(intervals) <= 0:
+        raise BadRecording(
+            f"file: increments of time are {sorted(intervals) or 'none'}; allowed: one above 0, in s, ms or us"
+        )
     whose = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
     who, identity = f"{whose}/subjectDemographicPerson", tree.find(f"{whose}/id")
     when = value_at(tree, "effectiveTime/center", "value") or value_at(tree, "effectiveTime/low", "value")
@@ -107,9 +128,11 @@ def read_philips(tree: "Element") -> Ecg:
     method = wave.get("compressmethod") or wave.get("compression")
     if version not in ("1.03", "1.04", "1.04.01") or method != "XLI" or wave.get("dataencoding") != "Base64":
         raise BadRecording(f"file: Philips XML {version}, {method} compression; allowed: 1.03 and 1.04, XLI in Base64")
-    how = "dataacquisition/signalcharacteristics"
-    rate = number(tree.findtext(f"{how}/samplingrate"), "samplingrate")
-    step = tree.findtext(f"{how}/resolution") or tree.findtext(f"{how}/signalresolution")
+    # The waveform's own word counts, where it has one.
+    told = {one.tag: one.text for one in tree.iterfind("dataacquisition/signalcharacteristics/*")} | wave.attrib
+    rate = number(told.get("samplespersecond") or told.get("samplingrate"), "samplingrate")
+    for field, usual in {"signaloffset": "0", "signalsigned": "true", "bitspersample": "16"}.items():
+        allow_only(field, (told.get(field) or usual).strip().lower(), usual)
     names = (wave.get("leadlabels") or " ".join(LEADS)).split()
     if tuple(names[:12]) != LEADS:
         raise BadRecording(f"file: leads {', '.join(names)}; allowed: the 12 standard leads")
@@ -117,7 +140,9 @@ def read_philips(tree: "Element") -> Ecg:
     content = bytes_in(wave.text)
     if len(content) > MAX_XLI:
         raise BadRecording(f"too long: {len(content)} bytes of compressed samples; allowed: {MAX_XLI}")
-    signal = xli_leads(content, duration / 1000 * rate) * millivolts(number(step, "resolution"), "uV")
+    stored = xli_leads(content, duration / 1000 * rate)
+    step = number(told.get("resolution") or told.get("signalresolution"), "resolution")
+    signal = masked(stored * millivolts(step, "uV"), stored)
     who = "patient/generalpatientdata"
     born = years_between(tree.findtext(f"{who}/age/dateofbirth"), value_at(tree, "dataacquisition", "date"))
     about = person(
@@ -125,8 +150,8 @@ def read_philips(tree: "Element") -> Ecg:
         sex=tree.findtext(f"{who}/sex"),
         patient=tree.findtext(f"{who}/patientid"),
     )
-    told = tree.findtext(".//heartrate") or tree.findtext(".//meanventrate")
-    return Ecg(signal, rate, LEADS, about, rate_told(told))
+    heart_rate = tree.findtext(".//heartrate") or tree.findtext(".//meanventrate")
+    return Ecg(signal, rate, LEADS, about, rate_told(heart_rate))
 
 
 XML_FORMATS: "dict[str, Callable[[Element], Ecg]]" = {
