@@ -178,7 +178,10 @@ def dicom_group(samples, rate, label, step, padding):
     return group
 
 
-def dicom(samples, rate, step=4.88, padding=0, groups=("MEDIAN BEAT", "RHYTHM"), syntax=ExplicitVRLittleEndian):
+def dicom(
+    samples, rate, step=4.88, padding=0, groups=("MEDIAN BEAT", "RHYTHM"), syntax=ExplicitVRLittleEndian, change=None
+):
+    """`change` is a function of the last group, which is that of the rhythm."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = TwelveLeadECGWaveformStorage, "1.2.2024.1"
     meta.TransferSyntaxUID = syntax
@@ -192,6 +195,8 @@ def dicom(samples, rate, step=4.88, padding=0, groups=("MEDIAN BEAT", "RHYTHM"),
     file.WaveformSequence = [
         dicom_group(samples if label == "RHYTHM" else samples[:600] * 2, rate, label, step, padding) for label in groups
     ]
+    if change:
+        change(file.WaveformSequence[-1])
     content = io.BytesIO()
     pydicom.dcmwrite(content, file, enforce_file_format=True)
     return content.getvalue()
@@ -211,8 +216,10 @@ def edf(samples, rate, step=1, kind="EDF+C", unit="uV"):
     head += str(len(samples) // rate).ljust(8) + "1".ljust(8) + str(n).ljust(4)
     head += "".join(cell.ljust(width) for row, width in zip(rows, widths, strict=True) for cell in row)
     stored = np.rint(samples / step).astype("<i2")
-    notes = b"+0\x14\x14Miller\x14\0".ljust(60, b"\0")
-    records = (stored[i : i + rate].T.tobytes() + notes for i in range(0, len(samples) - rate + 1, rate))
+    records = (
+        stored[i : i + rate].T.tobytes() + f"+{i // rate}\x14\x14Miller\x14".encode().ljust(60, b"\0")
+        for i in range(0, len(samples) - rate + 1, rate)
+    )
     return head.encode("latin-1") + b"".join(records)
 
 

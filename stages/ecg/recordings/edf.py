@@ -76,7 +76,8 @@ def longest_step(notes: np.ndarray) -> float:
     """
     try:
         texts = np.ascontiguousarray(notes).view(f"S{2 * notes.shape[1]}").ravel()
-        return float(np.diff(np.char.partition(texts, b"\x14")[:, 0].astype(float)).max(initial=0))
+        with np.errstate(invalid="ignore"):
+            return float(np.diff(np.char.partition(texts, b"\x14")[:, 0].astype(float)).max(initial=0))
     except ValueError:
         return 0.0
 

@@ -1,0 +1,227 @@
+"""What a file's own fields say of time and amplitude counts, or the file is refused by their name."""
+
+import numpy as np
+import pytest
+from conftest import noisy_signal, write_challenge
+from ecg_files import WRITERS, aecg, cardiosoft, coded, dicom, edf, muse, philips
+
+from ecg.leads import LEADS, MISSING, BadRecording
+from ecg.recordings.read import read_ecg, twelve_leads
+
+SAMPLES = noisy_signal(10)
+V1 = LEADS.index("V1")
+
+
+def read(folder, content):
+    (folder / "a").write_bytes(content)
+    return twelve_leads(read_ecg(folder / "a"))[0]
+
+
+def refused(folder, content):
+    with pytest.raises(BadRecording) as caught:
+        read(folder, content)
+    return str(caught.value)
+
+
+def set_v1(**fields):
+    def change(group):
+        for keyword, value in fields.items():
+            setattr(group.ChannelDefinitionSequence[V1], keyword, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ChannelSampleSkew": "7"},
+        {"ChannelTimeSkew": "0.014"},
+        {"ChannelSampleSkew": "0", "ChannelTimeSkew": "0.0144"},  # 0.4 ms are left
+        {"ChannelSampleSkew": "5", "ChannelOffset": "0.004"},
+        {"ChannelOffset": "0.014"},
+    ],
+)
+def test_a_skewed_lead_of_dicom_is_put_where_it_belongs(tmp_path, fields):
+    early = SAMPLES.copy()
+    early[:-7, V1] = SAMPLES[7:, V1]
+    samples = read(tmp_path, dicom(early, 500, step=1, change=set_v1(**fields)))
+    expected = SAMPLES.copy()
+    expected[:7, V1] = MISSING
+    np.testing.assert_array_equal(samples, expected)
+
+
+def test_a_negative_skew_of_dicom_moves_the_others(tmp_path):
+    late = SAMPLES.copy()
+    late[7:, V1] = SAMPLES[:-7, V1]
+    samples = read(tmp_path, dicom(late, 500, step=1, change=set_v1(ChannelSampleSkew="-7")))
+    # The group begins with V1.
+    np.testing.assert_array_equal(np.delete(samples[7:], V1, 1), np.delete(SAMPLES[:-7], V1, 1))
+    np.testing.assert_array_equal(samples[7:, V1], SAMPLES[:-7, V1])
+    assert (np.delete(samples[:7], V1, 1) == MISSING).all()
+
+
+def test_a_skew_that_all_leads_share_moves_none(tmp_path):
+    def change(group):
+        group.MultiplexGroupTimeOffset = "250"
+        for channel in group.ChannelDefinitionSequence:
+            channel.ChannelTimeSkew = "0.0055"
+
+    np.testing.assert_array_equal(read(tmp_path, dicom(SAMPLES, 500, step=1, change=change)), SAMPLES)
+
+
+def test_half_a_sample_of_skew_at_a_low_rate_is_refused(tmp_path):
+    content = dicom(SAMPLES, 250, change=set_v1(ChannelSampleSkew="2.5"))
+    assert refused(tmp_path, content) == "file: skew of 2.5 samples in lead V1; allowed: whole ones, to 1 ms"
+    far = read(tmp_path, dicom(SAMPLES, 500, change=set_v1(ChannelOffset="1e9")))
+    assert (far[:, V1] == MISSING).all() and (far[:, 0] != MISSING).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"ChannelSensitivity": None}, "file: ChannelSensitivity is 'None'; allowed: a number"),
+        ({"ChannelSensitivityUnitsSequence": []}, "units: None; allowed: uV, mV, V"),
+        ({"ChannelSensitivityCorrectionFactor": "0"}, "gain: 0 uV"),
+        ({"ChannelStatus": ["OK", "DISCONNECTED"]}, "file: status of lead V1 is 'DISCONNECTED'; allowed: OK, QUEST"),
+        ({"ChannelStatus": "TEST DATA"}, "file: status of lead V1 is 'TEST DATA'"),
+        ({"ChannelSourceModifiersSequence": [coded("1", "X", "inverted")]}, "file: number of source modifiers of le"),
+        ({"WaveformBitsStored": 6}, "in lead V1; allowed: 6 bits"),
+    ],
+)
+def test_channels_of_dicom_that_are_not_what_they_seem(tmp_path, fields, reason):
+    assert reason in refused(tmp_path, dicom(SAMPLES, 500, change=set_v1(**fields)))
+
+
+def test_other_channels_of_dicom_are_left_out_whatever_they_hold(tmp_path):
+    def change(group):
+        channel = group.ChannelDefinitionSequence[0]
+        channel.ChannelSourceSequence = [coded("9", "X", "Respiration")]
+        channel.ChannelSensitivity, channel.ChannelStatus = None, "INVALID"
+
+    samples = read(tmp_path, dicom(SAMPLES, 500, step=1, change=change))
+    np.testing.assert_allclose(samples, SAMPLES, atol=2)
+
+
+def test_the_baseline_of_dicom_and_its_correction_factor(tmp_path):
+    change = set_v1(ChannelBaseline="250", ChannelSensitivityCorrectionFactor="2", ChannelStatus="OK")
+    samples = read(tmp_path, dicom(SAMPLES, 500, step=1, change=change))
+    np.testing.assert_array_equal(samples[:, V1], 2 * SAMPLES[:, V1] + 250)
+
+
+def test_unsigned_samples_and_padding_within_the_range_of_dicom(tmp_path):
+    stored = SAMPLES.astype(int) + 2**15
+    stored[100:200, V1] = 60000
+    stored[300:400, V1] = 0
+
+    def change(group):
+        group.WaveformSampleInterpretation = "US"
+        group.WaveformData = stored.astype("<u2").tobytes()
+        group.add_new("WaveformPaddingValue", "OW", np.array([60000], "<u2").tobytes())
+        for channel in group.ChannelDefinitionSequence:
+            channel.ChannelBaseline = str(-(2**15))
+
+    expected = SAMPLES.copy()
+    expected[np.r_[100:200, 300:400], V1] = MISSING
+    np.testing.assert_array_equal(read(tmp_path, dicom(SAMPLES, 500, step=1, change=change)), expected)
+
+
+@pytest.mark.parametrize("form", ["muse.xml", "cardiosoft.xml", "aecg.xml", "dicom.dcm", "edf.edf", "philips.xml"])
+def test_the_least_integer_is_a_missing_sample(tmp_path, form):
+    off, options = SAMPLES.astype(int), {"pulse": False} if form == "philips.xml" else {}
+    off[100:200, V1] = -32768
+    samples = read(tmp_path, WRITERS[form](off, 500, step=1, **options))
+    assert np.argwhere(samples == MISSING).tolist() == [[i, V1] for i in range(100, 200)]
+
+
+def swap(content, field, old, new):
+    """Change a field of one signal of an EDF file of 13 signals, of V1."""
+    begin = {"physical_min": 104, "physical_max": 112, "digital_min": 120, "digital_max": 128}[field]
+    at = 256 + 13 * begin + 8 * V1
+    assert content[at : at + 8].strip() == old
+    return content[:at] + new.ljust(8) + content[at + 8 :]
+
+
+def test_a_physical_minimum_above_the_maximum_turns_a_lead_of_edf(tmp_path):
+    content = swap(edf(-SAMPLES, 500), "physical_min", b"-32768", b"32768")
+    content = swap(content, "physical_max", b"32767", b"-32767")
+    samples = read(tmp_path, content)
+    np.testing.assert_array_equal(samples[:, V1], SAMPLES[:, V1])
+    np.testing.assert_array_equal(samples[:, 0], -SAMPLES[:, 0])
+
+
+def test_ranges_of_edf(tmp_path):
+    content = swap(edf(SAMPLES, 500), "physical_min", b"-32768", b"-65286")
+    content = swap(content, "physical_max", b"32767", b"65784")  # twice, 250 uV above
+    np.testing.assert_allclose(read(tmp_path, content)[:, V1], 2 * SAMPLES[:, V1] + 250, atol=1)
+    flat = swap(edf(SAMPLES, 500), "physical_max", b"32767", b"-32768")
+    assert refused(tmp_path, flat).startswith("gain: 0 uV")
+    content = swap(edf(SAMPLES, 500), "digital_max", b"32767", b"-32768")
+    assert refused(tmp_path, content) == "file: digital minimum is -32768; allowed: below the maximum, -32768"
+
+
+def test_times_of_edf(tmp_path):
+    content = edf(SAMPLES, 500)
+    late = content.replace(b"+5\x14\x14Miller\x14", b"+5.5\x14\x14Mill\x14")
+    assert refused(tmp_path, late) == "file: a gap of 0.5 s between records; allowed: none"
+    for text in (b"+x\x14\x14Miller\x14", b"i\x14\x14Miller\x14\0"):
+        read(tmp_path, content.replace(b"+5\x14\x14Miller\x14", text))
+    assert refused(tmp_path, content.replace(b"3584    EDF+C", b"3586    EDF+C")).startswith(
+        "file: length of the header"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "old", "new", "reason"),
+    [
+        (muse, b"<LeadID>V1", b"<LeadTimeOffset>4</LeadTimeOffset><LeadID>V1", "file: LeadTimeOffset of V1 is 4.0; al"),
+        (muse, b"<LeadID>V1", b"<LeadOffsetFirstSample>2</LeadOffsetFirstSample><LeadID>V1", "file: LeadOffsetFirst"),
+        (muse, b"<LeadID>V1", b"<FirstSampleBaseline>9</FirstSampleBaseline><LeadID>V1", "file: FirstSampleBaseline"),
+        (muse, b"<SampleExponent>0", b"<SampleExponent>3", "sampling rate: 500000 Hz"),
+        (cardiosoft, b'"Hz">', b'"kHz">', "file: unit of SampleRate is 'kHz'; allowed: Hz"),
+        (cardiosoft, b'"uVperLsb"', b'"nVperLsb"', "units: 'nVperLsb'"),
+        (aecg, b'"GLIST_TS"', b'"GLIST_TS" denominator="2"', "file: denominator of TIME_ABSOLUTE is '2'; allowed: 1"),
+        (aecg, b'"GLIST_TS"', b'"GLIST_TS" period="9"', "file: period of TIME_ABSOLUTE is '9'"),
+        (
+            aecg,
+            b'"SLIST_PQ">',
+            b'"GLIST_PQ"><increment value="4" unit="ms"/>',
+            "file: increments of time are [0.002, 0",
+        ),
+        (aecg, b'unit="s"', b'unit="h"', "file: increments of time are [0.0]"),
+        (aecg, b"increment", b"other", "file: increments of time are none; allowed: one above 0, in s, ms or us"),
+        (aecg, b"<scale ", b"<scales ", "file: scale is None"),
+    ],
+)
+def test_fields_of_xml_that_move_samples(tmp_path, content, old, new, reason):
+    changed = content(SAMPLES, 500).replace(old, new)
+    assert refused(tmp_path, changed).startswith(reason)
+
+
+def test_origins_of_aecg_and_its_units_of_time(tmp_path):
+    content = aecg(SAMPLES, 500, step=1).replace(b'"0.002" unit="s"', b'"2" unit="ms"')
+    content = content.replace(b'<origin value="0" unit="uV"/>', b'<origin value="0.25" unit="mV"/>')
+    np.testing.assert_array_equal(read(tmp_path, content), SAMPLES + 250)
+
+
+def test_what_the_waveform_of_philips_says_counts(tmp_path):
+    text = philips(SAMPLES, 500, step=1, pulse=False).decode("utf-16")
+
+    def changed(attributes):
+        return text.replace("<parsedwaveforms", f"<parsedwaveforms {attributes}").encode("utf-16")
+
+    both = 'resolution="2" samplespersecond="250"'
+    twice = read(tmp_path, changed(both).decode("utf-16").replace('"10000"', '"20000"').encode("utf-16"))
+    np.testing.assert_array_equal(twice, 2 * SAMPLES)
+    assert read_ecg(tmp_path / "a").sampling_rate == 250
+    for attribute, value in (("signaloffset", "100"), ("signalsigned", "False"), ("bitspersample", "12")):
+        assert refused(tmp_path, changed(f'{attribute}="{value}"')).startswith(f"file: {attribute} is ")
+
+
+@pytest.mark.parametrize("gain", ["0", "0/mV", "0(0)/mV"])
+def test_a_gain_of_wfdb_that_is_0_is_uncalibrated(tmp_path, gain):
+    path = write_challenge(tmp_path, "mine", SAMPLES, gain=gain)
+    with pytest.raises(BadRecording, match=r"^gain: 0/mV or none in lead I: uncalibrated$"):
+        read_ecg(path)
+    path.write_text("\n".join([path.read_text().splitlines()[0], *["mine.mat 16+24"] * 12]))
+    with pytest.raises(BadRecording, match=r"^missing lead"):
+        read_ecg(path)
