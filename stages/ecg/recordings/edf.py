@@ -57,10 +57,8 @@ def read_edf(path: Path, root: Path | None) -> Ecg:
     if not duration > 0:
         raise BadRecording(f"file: records of {duration:g} s")
     for signal, n, end in zip(signals, per_record, ends, strict=True):
-        if (
-            signal["label"] == "EDF Annotations"
-            and (gap := longest_step(values[:, end - n : end]) - duration) > MAX_GAP
-        ):
+        gap = longest_step(values[:, end - n : end]) - duration if signal["label"] == "EDF Annotations" else 0
+        if gap > MAX_GAP:
             raise BadRecording(f"file: a gap of {gap:g} s between records; allowed: none")
     # The code, the sex, the date of birth and the name, X where unknown; plain EDF has any text.
     code, sex = [*re.split(r" +", text[8:88].strip()), "", ""][:2]
