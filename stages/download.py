@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ecg.params import Download, read_params
 from ecg.recordings.archives import from_directory
-from ecg.recordings.codes import SCP, SNOMED
+from ecg.recordings.codes import CLASSES, SCP, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.sources import Found, RecordingFile, from_kaggle
@@ -78,7 +78,7 @@ def print_summary(index: pd.DataFrame) -> None:
         if len(flagged):
             warn(f"{len(flagged)} recordings count as patients of their own: {flag} ({counts(flagged.source)})")
     for source, rows in kept.groupby("source"):
-        unknown = Counter(code for codes in rows.dx for code in codes.split("|") if code not in SNOMED | SCP)
+        unknown = Counter(code for codes in rows.dx for code in codes.split("|") if code not in SNOMED | SCP | CLASSES)
         if unknown:
             most = ", ".join(f"{code} ({n})" for code, n in unknown.most_common(10))
             warn(f"{len(unknown)} codes in Dx of {source} are not known and count as abnormal: {most}")

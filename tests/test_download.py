@@ -1,4 +1,5 @@
 import os
+import re
 
 import download
 import numpy as np
@@ -480,7 +481,9 @@ def test_patients_are_numbered_and_labels_count_more_than_files(project):
     ("columns", "text", "said"),
     [
         ("name,dx", "a,NORM", "has no column file; allowed: file, "),
-        ("file,dx", "a,NORM\na,NORM", "has 'a' more than once"),
+        ("file,dx", "a,NORM\n./a.dat,NORM\n", "names 'a.hea' in 2 rows, as 'a' and './a.dat'"),
+        ("file,dx", "b,NORM", "no row of .*labels.csv names a recording: 'b' there, 'a.hea' here"),
+        ("file,dx", ",NORM\n,SR", "file is empty in all rows"),
     ],
 )
 def test_a_wrong_labels_table_is_told(project, columns, text, said):
@@ -488,3 +491,76 @@ def test_a_wrong_labels_table_is_told(project, columns, text, said):
     labels(project, text, columns)
     with pytest.raises(UsageError, match=said):
         from_directory(project)
+
+
+def test_labels_that_name_recordings_loosely_count_and_rows_that_name_none_are_warned_of(project, capsys):
+    archive = project / "archive"
+    for i, name in enumerate(["ward3/r0", "ward3/r1", "ward4/r1", "ward4/r2", "ward4/r3"]):
+        write_challenge(archive / name[:5], name[6:], SAMPLES + np.int16(i), dx="426783006")
+    rows = ["C:\\ecg\\ward3\\R0.HEA", "r1.hea", "ward4/r1", "r2", "ward5/r3"]
+    text = "\n".join(f"{row};P{i // 2};164861001,55930002;" for i, row in enumerate(rows))
+    labels(project, text, columns="File; Patient;DX ")
+    index = from_directory(project)
+    # r1.hea may be that of ward 3 or 4, and ward 5 is not there.
+    assert index.set_index("sha256").label.to_list() == ["ischemia", "normal", "ischemia", "ischemia", "normal"]
+    assert index.patient[2] == "archive:#2" and index.patient[0] != index.patient[2]
+    said = capsys.readouterr().err
+    assert (
+        "labels.csv: 2 of 5 rows name no recording, as 'r1.hea'; "
+        "2 of 5 recordings have no row, as 'ward3/r1.hea'\n" in said
+    )
+    assert "sha256-" not in said and "P0" not in said
+
+
+def test_labels_may_name_the_class_itself(project):
+    archive = project / "archive"
+    names = ("label", "dx", "both", "header", "wrong", "case")
+    for i, name in enumerate(names):
+        write_challenge(archive, name, SAMPLES + np.int16(i), dx="426783006")
+    labels(
+        project,
+        "label,ischemia,\ndx,,ischemia\nboth,other,what is this\nheader,,\nwrong,ischaemia,NORM\ncase, Normal ,\n",
+        columns="file,label,dx",
+    )
+    index = from_directory(project).set_index("record").loc[list(names)]
+    assert list(index.label) == ["ischemia", "ischemia", "other", "normal", "", "normal"]
+    assert list(index.dx) == ["", "ISCHEMIA", "", "426783006", "", ""]
+    assert list(index.reason) == ["", "", "", "", "label: 'ischaemia'; allowed: ischemia, normal, other", ""]
+    assert list(index.samples[:1]) != ["0"] and index.samples["wrong"] == "0"
+
+
+def test_an_unknown_patient_is_none(project):
+    for i, name in enumerate("abc"):
+        write_challenge(project / "archive", name, SAMPLES + np.int16(i))
+    labels(project, "a,unknown\nb,n/a\nc,P7", columns="file,patient")
+    assert list(from_directory(project).patient) == ["a", "b", "archive:#1"]
+
+
+def test_the_nearest_labels_count(project):
+    archive = project / "archive"
+    for i, name in enumerate(["a", "ward/b", "ward/c"]):
+        write_challenge((archive / name).parent, name[-1], SAMPLES + np.int16(i))
+    labels(project, "a,NORM\nward/b,NORM\nward/c,NORM", columns="file,dx")
+    assert set(from_directory(project).label) == {"normal"}
+    (archive / "ward" / "labels.csv").write_text("file,dx\nb,ischemia\nc,other\n")
+    labels(project, "a,NORM", columns="file,dx")
+    assert list(from_directory(project).label) == ["normal", "ischemia", "other"]
+    # Above the folder that is asked for, nothing is looked at.
+    (archive / "ward" / "labels.csv").unlink()
+    labels(project, "nonsense", columns="nonsense")
+    assert set(from_directory(project, "archive/ward").label) == {"ischemia"}
+
+
+def test_a_sex_or_age_that_is_not_understood_is_flagged(project):
+    archive = project / "archive"
+    for i, name in enumerate("abcd"):
+        write_challenge(archive, name, SAMPLES + np.int16(i))
+    header = (archive / "d.hea").read_text()
+    (archive / "d.hea").write_text(re.sub("# Sex:.*", "# Sex: weiblich", header))
+    labels(project, f"a,61 years,Frau\nb,NaN,Unknown\nc,61,{'x; no patient id' * 9}", columns="file,age,sex")
+    index = from_directory(project).set_index("record")
+    assert index["flags"]["a"] == "age: 61 years is not believed; sex: Frau is not understood; no patient id"
+    assert index["flags"]["b"] == "no patient id"
+    assert index["flags"]["c"].split("; ")[0].startswith("sex: x, no patient id") and len(index["flags"]["c"]) < 90
+    assert index["flags"]["d"] == "sex: weiblich is not understood; no patient id"
+    assert list(index.sex) == [""] * 4

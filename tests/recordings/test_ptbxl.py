@@ -1,25 +1,32 @@
-import numpy as np
-import pandas as pd
 import pytest
 
-from ecg.recordings.ptbxl import NOT_IN_TABLE, path_in_records, ptbxl_patient
+from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, ptbxl_patient, read_ptbxl_table
+from ecg.stage.script import UsageError
+
+COLUMNS = ["patient_id", "strat_fold"]
 
 
-def test_a_patient_without_a_fold_stays_that_patient():
-    table = pd.DataFrame({"patient_id": ["10.0", "10.0", None], "strat_fold": [3, None, 4]}, index=[1, 2, 3])
-    assert [ptbxl_patient(table, i) for i in (1, 2, 3, 4)] == [
+def table(path, text):
+    path.write_text(text)
+    return read_ptbxl_table(str(path), COLUMNS)
+
+
+def test_a_patient_without_a_fold_stays_that_patient(tmp_path):
+    rows = table(tmp_path / "t.csv", "ecg_id,patient_id,strat_fold\n1,10.0,3.0\n2,10,\n3,,4\n4,NA,4\n5,12.0,NaN\n")
+    assert [ptbxl_patient(rows.get(i, {})) for i in (1, 2, 3, 4, 5, 6)] == [
         {"patient": "ptb-xl:10", "fold": 3},
         {"patient": "ptb-xl:10"},
         {"flags": [NOT_IN_TABLE]},
         {"flags": [NOT_IN_TABLE]},
+        {"patient": "ptb-xl:12"},
+        {"flags": [NOT_IN_TABLE]},
     ]
 
 
-def test_device_and_site_are_told_where_the_table_has_them():
-    table = pd.DataFrame({"patient_id": ["1.0", "2.0", None, "4.0"], "strat_fold": 3}, index=[1, 2, 3, 4])
-    table["device"] = ["AT-6 C 5.5 ", "CS-12   E", "CS-12", None]
-    table["site"] = [0.0, 12.0, 1.0, np.nan]
-    recorders = [{key: ptbxl_patient(table, i).get(key) for key in ("device", "site")} for i in (1, 2, 3, 4)]
+def test_device_and_site_are_told_where_the_table_has_them(tmp_path):
+    cells = "1,1.0,3,AT-6 C 5.5 ,0.0\n2,2.0,3,CS-12   E,12.0\n3,,3,CS-12,1\n4,4,3,,nan"
+    rows = table(tmp_path / "t.csv", f"ecg_id,patient_id,strat_fold,device,site\n{cells}")
+    recorders = [{key: ptbxl_patient(rows[i]).get(key) for key in ("device", "site")} for i in (1, 2, 3, 4)]
     assert recorders == [
         {"device": "AT-6 C 5.5", "site": "0"},
         {"device": "CS-12   E", "site": "12"},
@@ -28,15 +35,21 @@ def test_device_and_site_are_told_where_the_table_has_them():
     ]
 
 
+@pytest.mark.parametrize(("cell", "sex"), [("0", "male"), ("1.0", "female"), ("", ""), ("2", "2")])
+def test_the_sex_is_0_or_1(cell, sex):
+    assert about_recording({"patient_id": "1", "sex": cell})["sex"] == sex
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("rows", "said"),
     [
-        "records500/00000/00001_hr",
-        "records500\\00000\\00001_hr",
-        "./records500/00000/00001_hr",
-        "C:\\data\\ptb-xl\\1.0.3\\records500\\00000\\00001_hr.dat",
-        "/home/me/records500/records500/00000/00001_hr.hea",
+        ("1,4711,3\n1,4712,3", "line 3: ecg_id is that of a row above"),
+        ("4711,3\nx4711,3,1", "line 3: ecg_id is no whole number"),
+        (",4711,3", "line 2: ecg_id is no whole number"),
+        ("1,2,4711,3", "line 2: 4 cells under a header of 3"),
     ],
 )
-def test_file_names_of_the_table_in_any_form(name):
-    assert path_in_records(name, "records500") == "records500/00000/00001_hr"
+def test_what_is_wrong_with_the_table_is_told_without_what_may_be_a_patients_id(tmp_path, rows, said):
+    with pytest.raises(UsageError) as caught:
+        table(tmp_path / "t.csv", f"ecg_id,patient_id,strat_fold\n{rows}\n")
+    assert str(caught.value) == f"{tmp_path / 't.csv'}, {said}"

@@ -187,8 +187,8 @@ def test_a_file_without_a_published_checksum_is_warned_of(server, capsys):
 
 def test_the_table_of_patients_is_verified_and_read(server):
     server.answers = {"/t.csv": [half(), ranged()], "/SHA256SUMS.txt": [status(503), sums()]}
-    table = ptbxl.read_ptbxl_table(f"{server.url}/t.csv", {"patient_id", "strat_fold"})
-    assert len(table) == 20_000 and table.patient_id[0] == "7.0"
+    table = ptbxl.read_ptbxl_table(f"{server.url}/t.csv", ["patient_id", "strat_fold"])
+    assert len(table) == 20_000 and table[0]["patient_id"] == "7.0"
 
 
 def archive(text="recording"):

@@ -4,9 +4,10 @@ from itertools import combinations
 from pathlib import Path
 
 from ecg.params import Download
-from ecg.recordings.labels import labels_of
-from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, path_in_records, read_ptbxl_table
-from ecg.recordings.sources import Found, find_recordings, from_project, in_one
+from ecg.recordings.labels import LABELS
+from ecg.recordings.ptbxl import about_recording, read_ptbxl_table
+from ecg.recordings.sources import Found, find_labelled, find_recordings, from_project, in_one
+from ecg.recordings.tables import match_rows
 from ecg.stage.script import UsageError, warn
 
 TABLE = "ptbxl_database.csv"
@@ -57,7 +58,7 @@ def from_archive(root: Path, called: str) -> Found:
     """Find the recordings of a folder: in PTB-XL's layout where it has the table, else any files."""
     if (root / TABLE).is_file():
         return from_ptbxl(root)
-    recordings, sizes = find_recordings(root, labels_of(root))
+    recordings, sizes = find_labelled(root)
     elsewhere = folder_of_table({recording.header.parent for recording in recordings})
     if elsewhere:
         where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere
@@ -77,25 +78,16 @@ def folder_of_table(folders: set[Path]) -> Path | None:
 
 def from_ptbxl(root: Path) -> Found:
     """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
-    columns = {"patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *RECORDS.values()}
-    table = read_ptbxl_table(str(root / TABLE), columns)
+    columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *RECORDS.values()]
+    where = str(root / TABLE)
+    table = read_ptbxl_table(where, columns)
     records = next((records for records in RECORDS if (root / records).is_dir()), None)
     if not records:
         raise UsageError(f"{root} has {TABLE}, but neither {' nor '.join(RECORDS)}")
-    file_names = table[RECORDS[records]].dropna()
-    ecg_ids = dict(zip((path_in_records(name, records) for name in file_names), file_names.index, strict=True))
-
-    def known(header: Path) -> dict:
-        ecg_id = ecg_ids.pop(header.relative_to(root).with_suffix("").as_posix(), None)
-        return about_recording(table, ecg_id) if ecg_id else {"source": "ptb-xl", "flags": [NOT_IN_TABLE]}
-
-    recordings, sizes = find_recordings(root / records, known, inside=root)
-    if recordings and len(ecg_ids) == len(file_names):
-        header = recordings[0].header.relative_to(root)
-        raise UsageError(
-            f"no file name in {TABLE} is that of a recording in {root / records}: "
-            f"{file_names.iloc[0]!r} there, '{header}' here"
-        )
-    if ecg_ids:
-        warn(f"{len(ecg_ids)} of the {len(table)} recordings in {TABLE} are not in {root / records}")
-    return recordings, sizes
+    if (root / LABELS).exists():
+        warn(f"{root / LABELS} is not read: {TABLE} beside it has the labels")
+    recordings, sizes = find_recordings(root / records, lambda header: {}, inside=root)
+    files = [recording.header.relative_to(root).as_posix() for recording in recordings]
+    rows = match_rows(table, RECORDS[records], files, where)
+    known = [about_recording(rows.get(file, {})) for file in files]
+    return [r._replace(known=about) for r, about in zip(recordings, known, strict=True)], sizes

@@ -39,16 +39,20 @@ SCP = words(
     SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU
     """
 )
+CLASSES = words("ISCHEMIA NORMAL OTHER")  # may stand for codes
 # Sinus rhythm: of SNOMED CT, and of PTB-XL's SCP statements those that the Challenge translates to it.
-NORMAL = {"426783006", "NORM", "SR"}
+NORMAL = {"NORMAL", "426783006", "NORM", "SR"}
 ISCHEMIA = {
+    "ISCHEMIA",
     # SNOMED CT: myocardial ischemia; anterior, inferior, lateral; chronic, acute.
     *("164861001", "426434006", "425419005", "425623009", "413844008", "413444003"),
     # PTB-XL's SCP statements of diagnostic subclass ISC_ and ISCA, ISCI.
     *("ISC_", "ISCAL", "ISCAN", "ISCAS", "ISCIL", "ISCIN", "ISCLA"),
 }
 
-UNKNOWN = ("", "unknown", "nan", "na", "n/a", "none", "-1")  # what headers say where they know nothing
+# What headers and tables say where they know nothing; of the sex, also what is neither male nor female.
+UNKNOWN = ("", "unknown", "nan", "na", "n/a", "#n/a", "<na>", "none", "null", "-1")
+OTHER_SEX = ("o", "other", "u", "un", "x", "undifferentiated", "undefined", "unspecified")
 
 NAME = re.compile(r"(?<=[\d\s])\(([^()]*)\)")  # of a code, in brackets after it
 DOUBT = re.compile(
@@ -70,7 +74,7 @@ def class_of(codes: Iterable[str]) -> str:
 
 
 def parse_codes(text: str) -> list[str]:
-    """Return the SNOMED CT codes and PTB-XL's SCP codes in a text, each once; BadRecording where it holds other words.
+    """Return the SNOMED CT and SCP codes and names of classes in a text; BadRecording where it holds other words.
 
     Commas, semicolons, bars or blanks part them; a code may have quotes, a name in brackets after it or `.0`, and SCP
     codes any case. The text may be a Python list or dict, as in PTB-XL's table.
@@ -84,7 +88,7 @@ def parse_codes(text: str) -> list[str]:
     for word in re.split(r"[\s,;|、]+", NAME.sub(" ", plain)):
         word = word.strip("'\"").upper()
         number = re.fullmatch(r"(\d{6,18})(\.0*)?", word, re.ASCII)
-        if number or word in SCP:
+        if number or word in SCP | CLASSES:
             codes.append(number[1] if number else word)
         elif word.lower() not in UNKNOWN:
             raise BadRecording(f"Dx not understood: {text}")
@@ -93,13 +97,20 @@ def parse_codes(text: str) -> list[str]:
     return list(dict.fromkeys(codes))
 
 
+def parse_label(text: str) -> str:
+    """Return the class that a text names; BadRecording where it names none."""
+    if text.upper() not in CLASSES:
+        raise BadRecording(f"label: {text!r}; allowed: ischemia, normal, other")
+    return text.lower()
+
+
 def parse_age(value: str | float) -> tuple[int | None, list[str]]:
     """Return an age in years (None: unknown, also where -1 says so) and flags. PTB-XL writes 300 for over 89."""
     try:
         age = float(value)
     except ValueError:
         text = str(value)
-        return None, [] if text.lower() in UNKNOWN else [f"age: {text[:40]} is not believed"]
+        return None, [] if text.lower() in UNKNOWN else [f"age: {shown(text)} is not believed"]
     if math.isnan(age) or age == -1:
         return None, []
     if age == 300:
@@ -108,4 +119,11 @@ def parse_age(value: str | float) -> tuple[int | None, list[str]]:
 
 
 def parse_sex(text: str) -> str:
-    return {"m": "male", "male": "male", "f": "female", "female": "female"}.get(text.strip().lower(), "")
+    """Return male, female or, where it is unknown, ''; a text that is none of these as it is."""
+    sexes = {"m": "male", "male": "male", "f": "female", "female": "female"} | dict.fromkeys(UNKNOWN + OTHER_SEX, "")
+    return sexes.get(text.strip().lower(), text)
+
+
+def shown(text: str) -> str:
+    """Return the beginning of a text from a file, as a flag may hold it."""
+    return (text if len(text) <= 40 else f"{text[:40]}…").replace(";", ",")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.leads import BadRecording
-from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_sex
+from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_label, parse_sex, shown
 from ecg.recordings.ecg_file import DIGEST
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.read import read_ecg, twelve_leads
@@ -37,19 +37,25 @@ def read_recording(recording: RecordingFile, *, verify_checksums: bool) -> tuple
     if "patient" in about:
         about["patient"] = f"{about.get('source', row['source'])}:{about['patient']}"
     about |= {key: value for key, value in known.items() if key not in ("source", "flags", "labels")}
-    age, age_flags = parse_age(about.get("age", ""))
-    row |= {key: value for key, value in about.items() if key in COLUMNS and key != "dx"}
-    row |= {"age": "" if age is None else age, "sex": parse_sex(about.get("sex", ""))}
+    age, person_flags = parse_age(about.get("age", ""))
+    row |= {key: value for key, value in about.items() if key in COLUMNS and key not in ("dx", "label")}
+    sex = parse_sex(about.get("sex", ""))
+    if sex not in ("male", "female", ""):
+        sex, person_flags = "", [*person_flags, f"sex: {shown(sex)} is not understood"]
+    row |= {"age": "" if age is None else age, "sex": sex}
     try:
-        codes = list(dict.fromkeys(code for text in about.get("dx", []) for code in parse_codes(text)))
-        row |= {"dx": "|".join(codes), "label": class_of(codes) if codes else ""}
-        if not codes:
+        if "label" in labels:
+            row["label"] = parse_label(labels["label"])
+        else:
+            codes = list(dict.fromkeys(code for text in about.get("dx", []) for code in parse_codes(text)))
+            row |= {"dx": "|".join(codes), "label": class_of(codes) if codes else ""}
+        if not row["label"]:
             raise BadRecording("no Dx")
     except BadRecording as error:
         samples, row["reason"] = None, row["reason"] or str(error)
     if samples is not None:
         row |= {"samples": len(samples), "sha256": hashlib.sha256(samples.tobytes()).hexdigest()}
-    flags = [*known.get("flags", []), *age_flags, *sample_flags]
+    flags = [*known.get("flags", []), *person_flags, *sample_flags]
     if not row["patient"]:
         row["patient"] = recording.record
         flags += [] if NOT_IN_TABLE in flags else [NO_PATIENT]

@@ -1,52 +1,54 @@
 """What labels.csv in a folder says of the recordings there."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ecg.recordings.ecg_file import digest_of
-from ecg.stage.script import UsageError
+from ecg.recordings.tables import Row, match_rows, read_rows
+from ecg.stage.script import UsageError, warn
 
 LABELS = "labels.csv"
-COLUMNS = ("file", "patient", "dx", "age", "sex", "source", "sampling_rate", "units", "leads")
+COLUMNS = ("patient", "dx", "label", "age", "sex", "source", "sampling_rate", "units", "leads")
 
 
-def read_labels(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what a folder's labels.csv says, by file; nothing where it has none. Of patients it gives digests."""
-    path = folder / LABELS
-    if not path.is_file():
-        return {}
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no CSV table: {' '.join(str(error).split())}") from None
-    if "file" not in table:
-        raise UsageError(f"{path} has no column file; allowed: {', '.join(COLUMNS)}")
-    labels: dict[str, dict[str, Any]] = {}
-    for row in table[[name for name in COLUMNS if name in table]].to_dict("records"):
-        known = {name: value.strip() for name, value in row.items() if value.strip()}
-        file = known.pop("file", "").replace("\\", "/").removeprefix("./")
-        if file in labels:
-            raise UsageError(f"{path} has {file!r} more than once")
-        known |= {"dx": [known["dx"]]} if "dx" in known else {}
-        known |= {"patient": digest_of(known["patient"])} if "patient" in known else {}
-        labels[file] = known
+def labels_of(files: Iterable[Path], top: Path | None = None, *, lenient: bool = False) -> dict[Path, dict[str, Any]]:
+    """Return what the nearest labels.csv, in a file's folder or above, says of each file.
+
+    Files are all recordings below `top`; without it, some. A table that cannot be used is a UsageError; if `lenient`,
+    it is a warning, and tables may lie above `top`. Of patients only digests are returned.
+    """
+    top = top and top.absolute()
+
+    @cache
+    def nearest(folder: Path) -> Path | None:
+        if (folder / LABELS).is_file():
+            return folder
+        return None if folder == folder.parent or (folder == top and not lenient) else nearest(folder.parent)
+
+    names: dict[Path, dict[str, Path]] = {}
+    for file in files:
+        if folder := nearest(file.absolute().parent):
+            names.setdefault(folder, {})[file.absolute().relative_to(folder).as_posix()] = file
+    labels: dict[Path, dict[str, Any]] = {}
+    for folder, paths in names.items():
+        table, complete = folder / LABELS, top is not None and folder.is_relative_to(top)
+        try:
+            rows = read_rows(table.read_bytes(), str(table), ["file"], COLUMNS)
+            matched = match_rows(rows, "file", list(paths), str(table), complete=complete)
+        except (UsageError, OSError) as error:
+            if not lenient:
+                raise
+            warn(f"labels.csv is not used: {error}")
+            continue
+        labels |= {paths[name]: known_of(row) for name, row in matched.items()}
     return labels
 
 
-def labels_of(folder: Path) -> Callable[[Path], dict[str, Any]]:
-    """Return a function that tells what labels.csv in a folder says of a recording below it, {} where nothing.
-
-    A WFDB record may be named there by its header, by a signal file or without a suffix.
-    """
-    labels = read_labels(folder)
-
-    def known(path: Path) -> dict[str, Any]:
-        file = path.relative_to(folder).as_posix()
-        stem = file.removesuffix(path.suffix)
-        names = [file, stem, f"{stem}.dat", f"{stem}.mat"] if path.suffix.lower() == ".hea" else [file]
-        return {"labels": next((labels[name] for name in names if name in labels), {})}
-
-    return known
+def known_of(row: Row) -> dict[str, Any]:
+    """Return what a row tells, in the words of the index."""
+    known: dict[str, Any] = {name: cell for name, cell in row.items() if name not in ("file", "patient", "dx")}
+    known |= {"dx": [row["dx"]]} if "dx" in row else {}
+    patient = digest_of(row.get("patient", ""))
+    return known | ({"patient": patient} if patient else {})

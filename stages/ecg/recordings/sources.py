@@ -115,6 +115,13 @@ def find_recordings(root: Path, known: Callable[[Path], dict], inside: Path | No
     return recordings, list(sizes.values())
 
 
+def find_labelled(root: Path, *, lenient: bool = False) -> Found:
+    """Find all recordings below a folder, and what labels.csv says of each."""
+    recordings, sizes = find_recordings(root, lambda header: {})
+    labels = labels_of([recording.header for recording in recordings], root, lenient=lenient)
+    return [r._replace(known=r.known | {"labels": labels.get(r.header, {})}) for r in recordings], sizes
+
+
 def in_one(archives: dict[str, Found]) -> Found:
     """Return the recordings of named archives as one list, and their sizes.
 
@@ -144,7 +151,7 @@ def from_kaggle(download: Download) -> Found:
     """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
     try:
         patients = from_project(download.ptbxl_patients)
-        table = read_ptbxl_table(patients, {"patient_id", "strat_fold"}) if patients else None
+        table = read_ptbxl_table(patients, ["patient_id", "strat_fold"]) if patients else None
     except (UsageError, OSError) as error:
         raise UsageError(
             f"{error}. Patients of PTB-XL's recordings come from this table: set download.ptbxl_patients to its URL "
@@ -153,7 +160,7 @@ def from_kaggle(download: Download) -> Found:
 
     def known(header: Path, source: str) -> dict:
         ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
-        patient = ptbxl_patient(table, int(ptbxl[1])) if ptbxl and table is not None else {}
+        patient = ptbxl_patient(table.get(int(ptbxl[1]), {})) if ptbxl and table is not None else {}
         return {"source": source} | patient
 
     data_sets = {}
@@ -175,21 +182,23 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
     `told` is known of all, where labels.csv says nothing else. Of several with one name, each is called by its path. A
     file that is no record is one that will be refused.
     """
-    roots, found = {}, []
+    roots, found, tables = {}, [], []
     for name in names:
         path = Path(name)
         if path.is_dir():
             roots[name] = path
-        elif format_of(path):
-            found.append(RecordingFile(path.stem, path, labels_of(path.parent)(path)))
+        elif form := format_of(path):
+            found.append(RecordingFile(path.stem, path, {}))
+            tables += [path] if form == "array" else []
         elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
             found.append(RecordingFile(header.stem, header, {}))
         elif path.exists():
             found.append(RecordingFile(path.name, path, {}))
         else:
             raise UsageError(f"{name}: no such record or folder")
+    labels = labels_of(tables, lenient=True)
     for name, root in roots.items():
-        below, _ = in_one({"": find_recordings(root, labels_of(root))})
+        below, _ = in_one({"": find_labelled(root, lenient=True)})
         if not below:
             raise UsageError(f"{name}: no recording in that folder")
         found += below
@@ -199,6 +208,6 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
         path = header.with_suffix("") if header.suffix.lower() == ".hea" else header
         called = printable(record if counts[record] == 1 else path.as_posix())
         # Absolute: worker processes may have been started elsewhere.
-        labels = {"labels": told | known.get("labels", {})}
-        named.append(RecordingFile(called, header.absolute(), labels, inside and inside.absolute()))
+        known = {"labels": told | (known.get("labels") or labels.get(header, {}))}
+        named.append(RecordingFile(called, header.absolute(), known, inside and inside.absolute()))
     return named

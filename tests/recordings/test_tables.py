@@ -1,0 +1,161 @@
+import unicodedata
+
+import pytest
+
+from ecg.recordings.tables import match_rows, read_rows
+from ecg.stage.script import UsageError
+
+HERE = "t.csv"
+GREEN = "grün/r0.hea"
+
+
+def rows_of(content, required=("file",), optional=("dx", "age", "sampling_rate")):
+    content = content if isinstance(content, bytes) else content.encode()
+    return list(read_rows(content, HERE, required, optional).values())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "file,dx,age\ngrün/r0.hea,NORM,61\n",
+        " FILE ,Dx, Age\ngrün/r0.hea , NORM, 61\n",
+        "file;dx;age\ngrün/r0.hea;NORM;61\n",
+        "file\tdx\tage\ngrün/r0.hea\tNORM\t61\n",
+        "file,dx,age\ngrün/r0.hea,NORM,61,\n",
+        "file,dx,age,,\ngrün/r0.hea,NORM,61,,,\n,,\n\n",
+        "\n,file,age,dx\n0,grün/r0.hea,61,NORM",
+        'file,comment,dx,age\r\n"grün/r0.hea","one,\r\ntwo ""three""",NORM,61\r\n\r\n',
+        "file,dx,age\rgrün/r0.hea,NORM,61\r",
+        "\ufefffile,dx,age\ngrün/r0.hea,NORM,61\n",
+        "file,dx,age\ngrün/r0.hea,NORM,61\n".encode("utf-16"),
+        b"\xfe\xff" + "file;dx;age\ngrün/r0.hea;NORM;61\n".encode("utf-16-be"),
+        "file,dx,age\ngrün/r0.hea,NORM,61\n".encode("latin-1"),
+    ],
+)
+def test_one_table_as_programs_write_it(content):
+    assert rows_of(content) == [{"file": GREEN, "dx": "NORM", "age": "61"}]
+
+
+def test_rows_with_fewer_cells_and_columns_in_other_spellings():
+    assert rows_of("file,Sampling Rate,dx\na,500\n\nb\n,,NORM\n") == [
+        {"file": "a", "sampling_rate": "500"},
+        {"file": "b"},
+        {"dx": "NORM"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
+        ("Filename,dx\na,NORM", "t.csv has no column file: 'Filename' (file?); allowed: file, dx, age, sampling_rate"),
+        ("ECG file,dx\na,NORM", "t.csv has no column file: 'ECG file' (file?); allowed: file, dx, age, sampling_rate"),
+        ("file,dx, DX\na,NORM,SR", "t.csv has the column dx twice: 'dx' and 'DX'"),
+        ("file,dx\na,NORM\nb,NORM,SR", "t.csv, line 3: 3 cells under a header of 2"),
+        ("file,dx,\na,NORM,SR", "t.csv, line 2: 3 cells under a header of 2"),
+        ('file,dx\na,"NORM\nb,NORM\n', "t.csv is no CSV table: line 3: unexpected end of data"),
+        (b"PK\3\4\0\0", "t.csv is no CSV table: it holds NUL bytes; allowed: text in UTF-8, UTF-16 or Windows-1252"),
+        (
+            "file,dx\n".encode("utf-16-le"),
+            "t.csv is no CSV table: it holds NUL bytes; allowed: text in UTF-8, UTF-16 or Windows-1252",
+        ),
+        (f"file,dx\na,{'x' * 200_000}", "t.csv is no CSV table: line 2: field larger than field limit (131072)"),
+    ],
+)
+def test_a_table_that_is_refused(content, said):
+    with pytest.raises(UsageError) as caught:
+        rows_of(content)
+    assert str(caught.value) == said
+
+
+def test_columns_that_are_nearly_known_are_warned_of(capsys):
+    rows_of("file,Age (years),Sampling rate (Hz),comment\na,61,500,x")
+    said = "t.csv: columns that are not read: 'Age (years)' (age?), 'Sampling rate (Hz)' (sampling_rate?)\n"
+    assert capsys.readouterr().err.endswith(f": warning: {said}")
+    rows_of("file,age,patient age,comment\na,61,61,x")
+    assert capsys.readouterr().err == ""
+
+
+def matched(rows, files, **options):
+    table = {i: {"file": row, "line": str(i)} for i, row in enumerate(rows)}
+    return {file: int(row["line"]) for file, row in match_rows(table, "file", files, HERE, **options).items()}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *(
+            "ward3/r0.hea",
+            "ward3/r0",
+            "ward3/r0.dat",
+            "ward3/r0.mat",
+            "./ward3/r0.hea",
+            "ward3\\r0.hea",
+            ".\\ward3//r0",
+        ),
+        *(
+            "WARD3/R0.HEA",
+            "Ward3/r0.DAT",
+            "C:\\ecg\\ward3\\r0.hea",
+            "/home/me/archive/ward3/r0",
+            "r0.hea",
+            "R0",
+            "x/../r0",
+        ),
+    ],
+)
+def test_a_recording_in_any_spelling(row, capsys):
+    assert matched(["ward4/r1", row], ["ward3/r0.hea", "ward4/r1.hea"]) == {"ward3/r0.hea": 1, "ward4/r1.hea": 0}
+    assert capsys.readouterr().err == ""
+
+
+def test_composed_and_decomposed_letters_are_the_same():
+    file = unicodedata.normalize("NFD", "Müller/r0.xml")
+    assert matched([unicodedata.normalize("NFC", file)], [file]) == {file: 0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "files", "expected"),
+    [
+        # The path itself comes before the same in another case, and that before the end of the path.
+        (["A.xml", "a.xml"], ["a.xml", "A.xml"], {"a.xml": 1, "A.xml": 0}),
+        (["r.xml", "x/r.xml"], ["x/r.xml", "r.xml"], {"r.xml": 0, "x/r.xml": 1}),
+        # Doubt: two recordings fit, or two rows, or the recording has a row already.
+        (["A.xml", "b"], ["a.xml", "á.xml", "b.hea"], {"a.xml": 0, "b.hea": 1}),
+        (["R.xml", "b"], ["r.xml", "r.XML", "b.hea"], {"b.hea": 1}),
+        (["r.xml", "b"], ["x/r.xml", "y/r.xml", "b.hea"], {"b.hea": 1}),
+        (["x/r.xml", "y/r.xml", "b"], ["r.xml", "b.hea"], {"b.hea": 2}),
+        (["x/r.xml", "r.xml"], ["x/r.xml", "z.xml"], {"x/r.xml": 0}),
+        # Folders that differ, ends of names, and suffixes of other files are no match.
+        (["x/r.xml", "b"], ["y/r.xml", "b.hea"], {"b.hea": 1}),
+        (["r.xml", "b"], ["xr.xml", "b.hea"], {"b.hea": 1}),
+        (["r", "r.csv", "b"], ["r.xml", "b.hea"], {"b.hea": 2}),
+    ],
+)
+def test_a_row_counts_where_there_is_no_doubt_and_all_else_is_counted(rows, files, expected, capsys):
+    assert matched(rows, files) == expected
+    rest, others = len(rows) - len(expected), len(files) - len(expected)
+    said = capsys.readouterr().err
+    assert (f"{rest} of {len(rows)} rows name no recording" in said) == (rest > 0)
+    assert (f"{others} of {len(files)} recordings have no row" in said) == (others > 0)
+
+
+def test_of_some_files_only_the_folders_count_too_and_nothing_is_said(capsys):
+    assert matched(["r.xml", "b.XML", "nowhere"], ["x/r.xml", "b.xml"], complete=False) == {"b.xml": 1}
+    assert matched(["nowhere"], ["b.xml"], complete=False) == {}
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["a", "a.hea"], "t.csv names 'a.hea' in 2 rows, as 'a' and 'a.hea'"),
+        (["A", "A.HEA", "a.MAT"], "t.csv names 'a.hea' in 3 rows, as 'A' and 'A.HEA'"),
+        (["", ""], "t.csv: file is empty in all rows"),
+        (["", "b"], "no row of t.csv names a recording: '' there, 'a.hea' here"),
+    ],
+)
+def test_rows_that_cannot_be_used(rows, said):
+    with pytest.raises(UsageError) as caught:
+        matched(rows, ["a.hea"])
+    assert str(caught.value) == said
