@@ -540,15 +540,15 @@ def test_the_nearest_labels_count(project):
     archive = project / "archive"
     for i, name in enumerate(["a", "ward/b", "ward/c"]):
         write_challenge((archive / name).parent, name[-1], SAMPLES + np.int16(i))
-    labels(project, "a,NORM\nward/b,NORM\nward/c,NORM", columns="file,dx")
-    assert set(from_directory(project).label) == {"normal"}
+    labels(project, "a,other\nward/b,other\nward/c,other", columns="file,dx")
+    assert set(from_directory(project).label) == {"other"}
     (archive / "ward" / "labels.csv").write_text("file,dx\nb,ischemia\nc,other\n")
     labels(project, "a,NORM", columns="file,dx")
     assert list(from_directory(project).label) == ["normal", "ischemia", "other"]
     # Above the folder that is asked for, nothing is looked at.
     (archive / "ward" / "labels.csv").unlink()
     labels(project, "nonsense", columns="nonsense")
-    assert set(from_directory(project, "archive/ward").label) == {"ischemia"}
+    assert set(from_directory(project, "archive/ward").label) == {"normal"}
 
 
 def test_a_sex_or_age_that_is_not_understood_is_flagged(project):

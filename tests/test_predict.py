@@ -190,6 +190,21 @@ def test_all_formats_mixed_in_a_folder_give_one_score(run, tmp_path):
     assert (alone["record"], alone["probability"]) == ("table", scored["table"])
     for text in (*done, *told, *labelled):
         assert not any(secret in str(text) for secret in SECRETS)
+    # From the nearest labels.csv above a file or folder too; of the other rows no word then.
+    (tmp_path / "in" / "deep").mkdir()
+    (tmp_path / "in" / "deep" / "table.csv").write_bytes(WRITERS["table.csv"](SAMPLES, 500))
+    (tmp_path / "in" / "labels.csv").write_text(
+        "file;units;Sampling Rate\ntable.csv;V;1\nDEEP\\table.csv;mV;500\nnowhere;;\n"
+    )
+    for name in ("in/deep/table.csv", "in/deep"):
+        below = run(name, "--json")
+        assert [row["probability"] for row in rows(below)] == [scored["table"]]
+        assert "labels.csv" not in below.stderr
+    # One that cannot be used is no hindrance.
+    (tmp_path / "in" / "deep" / "labels.csv").write_text("id,group\n1,2\n")
+    unread = run("in/deep", "--json", "--sampling-rate", "500", "--units", "mV")
+    assert [row["probability"] for row in rows(unread)] == [scored["table"]]
+    assert "deep/labels.csv has no column file; allowed: file, " in unread.stderr
 
 
 def test_a_heart_rate_in_the_file_that_is_not_the_one_found_is_flagged(run, tmp_path):

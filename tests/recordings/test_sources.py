@@ -4,6 +4,7 @@ from conftest import ecg_signal, write_challenge
 
 from ecg.params import read_params
 from ecg.recordings.archives import from_directory
+from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.sources import find_headers, find_recordings, header_of, in_one
 from ecg.stage.script import UsageError
 
@@ -78,7 +79,17 @@ def ptbxl(root, form=lambda name: name):
 
 
 @pytest.mark.parametrize(
-    "form", [str, lambda name: name.replace("/", "\\"), "./{}".format, "D:\\ptb-xl/{}.dat".format], ids=range(4)
+    "form",
+    [
+        str,
+        lambda name: name.replace("/", "\\"),
+        "./{}".format,
+        "D:\\ptb-xl/{}.dat".format,
+        "/home/me/records500/{}.hea".format,
+        str.upper,
+        lambda name: name[-8:],
+    ],
+    ids=range(7),
 )
 def test_file_names_of_ptbxl_in_any_form(project, form, capsys):
     ptbxl(project / "ptb-xl", form)
@@ -87,10 +98,50 @@ def test_file_names_of_ptbxl_in_any_form(project, form, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_file_names_that_fit_no_recording_are_an_error_with_one_of_each(project):
-    ptbxl(project / "ptb-xl", lambda name: name.replace("_hr", ""))
-    with pytest.raises(UsageError, match=r"'records500/00000/00001' there, 'records500/00000/00001_hr.hea' here"):
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        (
+            lambda name: name.replace("_hr", ""),
+            "no row of {} names a recording: 'records500/00000/00001' there, 'records500/00000/00001_hr.hea' here",
+        ),
+        (lambda name: "", "{}: filename_hr is empty in all rows"),
+        (
+            lambda name: "records500/00000/00001_hr",
+            "{} names 'records500/00000/00001_hr.hea' in 4 rows, as 'records500/00000/00001_hr' and "
+            "'records500/00000/00001_hr'",
+        ),
+    ],
+    ids=range(3),
+)
+def test_file_names_that_fit_no_recording_are_an_error_with_one_of_each(project, form, said):
+    ptbxl(project / "ptb-xl", form)
+    with pytest.raises(UsageError) as caught:
         of_directory(project, project / "ptb-xl")
+    assert str(caught.value) == said.format(project / "ptb-xl" / "ptbxl_database.csv")
+
+
+def test_rows_and_recordings_without_each_other_are_counted(project, capsys):
+    ptbxl(project / "ptb-xl", lambda name: name.replace("2_hr", "7_hr"))
+    (project / "ptb-xl" / "labels.csv").write_text("file,dx\n00002_hr,NORM\n")
+    recordings = of_directory(project, project / "ptb-xl")
+    assert recordings["00002_hr"].known == {"source": "ptb-xl", "flags": [NOT_IN_TABLE]}
+    assert [line.partition("warning: ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        f"{project}/ptb-xl/labels.csv is not read: ptbxl_database.csv beside it has the labels",
+        f"{project}/ptb-xl/ptbxl_database.csv: 1 of 4 rows name no recording, as 'records500/00000/00007_hr'; "
+        "1 of 4 recordings have no row, as 'records500/00000/00002_hr.hea'",
+    ]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_at_the_end_of_ptbxls_rows_move_no_column(project, separator):
+    ptbxl(project / "ptb-xl")
+    right = of_directory(project, project / "ptb-xl")
+    path = project / "ptb-xl" / "ptbxl_database.csv"
+    pd.read_csv(path).to_csv(path, index=False, sep=separator)
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header.upper(), *(row + separator for row in rows)]) + "\n\n")
+    assert of_directory(project, project / "ptb-xl") == right
 
 
 @pytest.mark.parametrize(
