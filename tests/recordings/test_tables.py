@@ -49,6 +49,7 @@ def test_rows_with_fewer_cells_and_columns_in_other_spellings():
     [
         ("", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
         ("Filename,dx\na,NORM", "t.csv has no column file: 'Filename' (file?); allowed: file, dx, age, sampling_rate"),
+        ("r0.hea,age of Miller", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
         ("ECG file,dx\na,NORM", "t.csv has no column file: 'ECG file' (file?); allowed: file, dx, age, sampling_rate"),
         ("file,dx, DX\na,NORM,SR", "t.csv has the column dx twice: 'dx' and 'DX'"),
         ("file,dx\na,NORM\nb,NORM,SR", "t.csv, line 3: 3 cells under a header of 2"),

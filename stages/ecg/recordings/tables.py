@@ -78,13 +78,15 @@ def find_columns(header: list[str], where: str, required: list[str], optional: l
     for name in others:
         words = re.split(r"[\W_]+", name.casefold())
         like = [key for key in absent if key in words] or get_close_matches("".join(words), absent, n=1)
-        near += [f"{name!r} ({absent[like[0]]}?)"] if like else []
+        near += [(f"{name!r} ({absent[like[0]]}?)", absent[like[0]])] if like else []
     missing = [name for name in required if name not in columns]
     if missing:
-        allowed = f"; allowed: {', '.join([*required, *optional])}"
-        raise UsageError(f"{where} has no column {', '.join(missing)}{': ' * bool(near)}{', '.join(near)}{allowed}")
+        # No more is shown: in a table without a header it may be a patient's id.
+        there = ", ".join(text for text, known in near if known in missing)
+        allowed = f"allowed: {', '.join([*required, *optional])}"
+        raise UsageError(f"{where} has no column {', '.join(missing)}{': ' * bool(there)}{there}; {allowed}")
     if near:
-        warn(f"{where}: columns that are not read: {', '.join(near)}")
+        warn(f"{where}: columns that are not read: {', '.join(text for text, _ in near)}")
     return columns
 
 
