@@ -27,9 +27,9 @@ from ecg.evaluation.pooling import compare_simple, mean_aucs, mean_rates
 from ecg.evaluation.questions import QUESTIONS
 from ecg.params import Params, read_params
 from ecg.stage import paths
-from ecg.stage.files import cache_folder, replacing, write_json
+from ecg.stage.files import cache_folder, output_file, replacing, write_json
 from ecg.stage.runs import run_stages
-from ecg.stage.script import UsageError, run
+from ecg.stage.script import UsageError, refuse_input, run
 from ecg.stage.tables import read_table
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
@@ -80,7 +80,6 @@ def run_all(params: Params, over: str, seeds: range) -> tuple[list[dict], dict[i
     for seed, name in tqdm([(seed, name) for seed in seeds for name in sets], desc="runs", disable=None):
         folder = root / f"{over}-{quote(name, safe='')}-seed-{seed}"
         if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
             # The simple models know no seed of the training.
             stages = ["split", "train", "evaluate", *(["audit"] if seed == 1 else [])]
             run_stages(folder, changed_params(params, sets[name], seed), stages, INPUTS)
@@ -103,11 +102,14 @@ def parse_arguments() -> tuple[str, range, Path]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds")
     parser.add_argument("--seeds", type=int, default=None, metavar="N", help="default 1; 5 with --over seeds")
-    parser.add_argument("--out", type=Path, default=paths.CROSS_VALIDATION, metavar="FILE.json")
+    parser.add_argument(
+        "--out", type=lambda text: output_file(text, ".csv"), default=str(paths.CROSS_VALIDATION), metavar="FILE.json"
+    )
     options = parser.parse_args()
     seeds = range(1, (options.seeds if options.seeds is not None else 5 if options.over == "seeds" else 1) + 1)
     if not seeds or options.out.suffix != ".json":
         parser.error("--seeds takes a whole number from 1, --out a file that ends in .json")
+    refuse_input(parser, options.out.with_suffix(".csv"), INPUTS)
     return options.over, seeds, options.out
 
 
@@ -128,10 +130,8 @@ def main() -> None:
     compared = compare_simple(pooled, pd.concat(simple), params.evaluate)
     for row in strongest_simple(compared).to_dict("records"):
         numbers |= {f"simple_{row['question']}{end}": row[key] for key, end in ENDS.items()}
-    numbers |= gains(compared)
-    numbers |= {f"{question}_std": value for question, value in totals[list(QUESTIONS)].std().items()}
+    numbers |= gains(compared) | {f"{key}_std": value for key, value in totals[list(QUESTIONS)].std().items()}
     numbers |= {"runs": len(runs), "seeds": len(seeds)}
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})
     simple_rows = compared.pivot(index="model", columns="question", values="roc_auc").rename("pooled, {}".format)
     simple_rows = simple_rows.rename_axis("test").reset_index()

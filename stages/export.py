@@ -19,9 +19,9 @@ from torch import nn
 from ecg.evaluation.names import data_kind
 from ecg.network.ensemble import Ensemble
 from ecg.network.model_file import load_model
-from ecg.stage.files import replacing
+from ecg.stage.files import output_file, replacing
 from ecg.stage.paths import MODEL, ONNX
-from ecg.stage.script import UsageError, run
+from ecg.stage.script import UsageError, refuse_input, run
 
 
 class Scorer(nn.Module):
@@ -40,8 +40,9 @@ class Scorer(nn.Module):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
-    parser.add_argument("--out", type=Path, default=ONNX, metavar="FILE", help=f"default: {ONNX}")
+    parser.add_argument("--out", type=output_file, default=str(ONNX), metavar="FILE", help=f"default: {ONNX}")
     options = parser.parse_args()
+    refuse_input(parser, options.out, [options.model])
     try:
         import onnx
         import onnxscript  # noqa: F401 - torch.onnx needs it

@@ -4,7 +4,8 @@
 
 RECORD is a WFDB record with or without its suffix, a file of another format, or a folder in which all are found. Each
 is scored, or refused with the reason; a refused one never has a score. Without an option, a line for each is printed.
-Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable model.
+FILE is written anew, a hundred rows at a time as they come: what ends the run later, Ctrl-C too, leaves them there.
+Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable model or a picture is not written.
 
     from predict import predict
     predict(signal, sampling_rate, leads)["probability"]
@@ -15,29 +16,32 @@ import csv
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
-from ecg.evaluation.answers import answer, in_words
+from ecg.evaluation.answers import Reading, answer, in_words
 from ecg.evaluation.names import SYNTHETIC, data_kind
 from ecg.leads import BadRecording
 from ecg.network.description import Description, read_description
 from ecg.params import Extract
-from ecg.recordings.read import Ecg, read_ecg, twelve_leads
+from ecg.recordings.arrays import recording_of
+from ecg.recordings.read import read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile, find_named
-from ecg.stage.files import replacing
+from ecg.stage.files import output_file, output_folder
 from ecg.stage.parallel import in_parallel
 from ecg.stage.paths import RELEASED
-from ecg.stage.script import UsageError, run
+from ecg.stage.script import UsageError, refuse_input, run, warn
 
 if TYPE_CHECKING:
     from ecg.network.ensemble import Ensemble
@@ -45,15 +49,6 @@ if TYPE_CHECKING:
 BATCH = 100  # recordings
 TOLD = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
 COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
-
-
-class Reading(NamedTuple):
-    """A recording before it is scored: median beat, flags, and samples (samples x 12, int16, uV) where asked for."""
-
-    beat: MedianBeat
-    flags: list[str]
-    samples: np.ndarray | None = None
-    sampling_rate: float = 0.0
 
 
 def read(recording: RecordingFile, extract: Extract) -> Reading:
@@ -109,38 +104,32 @@ def load_for_one_thread(path: Path) -> "Ensemble":
     return current_model(path)[0]
 
 
-def predict(signal: np.ndarray, sampling_rate: float, leads: list[str], *, model: Path = RELEASED) -> dict:
+def predict(signal: ArrayLike, sampling_rate: float, leads: Sequence[str], *, model: Path = RELEASED) -> dict:
     """Score one recording (samples x leads, mV, NaN is missing, at `sampling_rate` Hz); leads are found by name.
 
     Returns the keys of --json but `record`: probability of ischemia against normal, ischemia (the decision), n_used
-    beats, heart_rate (beats/min), flags, reason (None where scored), trained_on. ValueError where signal and leads do
-    not fit.
+    beats, heart_rate (beats/min), flags, reason (None where scored), trained_on. Arguments may be what NumPy, pandas,
+    h5py and torch give; ValueError where they are of no use, or signal and leads do not fit.
     """
     network, description = current_model(Path(model))
-    signal = np.asarray(signal, dtype=np.float64)
-    if signal.ndim != 2 or signal.shape[1] != len(leads):
-        raise ValueError(f"signal has the shape {signal.shape}; allowed: samples x {len(leads)} leads")
+    ecg = recording_of(signal, sampling_rate, leads)
     try:
-        samples, flags = twelve_leads(Ecg(signal, sampling_rate, leads, {}))
+        samples, flags = twelve_leads(ecg)
         with threadpool_limits(limits=1):
-            reading = Reading(median_beat(samples, sampling_rate, description.extract), flags)
+            reading = Reading(median_beat(samples, ecg.sampling_rate, description.extract), flags)
     except BadRecording as error:
         reading = Reading(MedianBeat(None, reason=str(error)), [])
     (row,) = score([reading], [""], network, description)
     return {key: value for key, value in row.items() if key != "record"}
 
 
-def draw(folder: Path, readings: list[Reading], rows: list[dict], model: "Ensemble", description: Description) -> None:
-    """Write a picture of each recording: what was seen and why it was scored so, or the reason against it."""
-    from ecg.reporting.scored import draw_refused, draw_scored, file_of
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for reading, row in zip(readings, rows, strict=True):
-        path = file_of(folder, row["record"])
-        if reading.beat.beat is None:
-            draw_refused(path, row, reading.samples, reading.sampling_rate)
-        else:
-            draw_scored(path, row, reading.beat.beat, model, description)
+def write_rows(path: Path, rows: list[dict], *, first: bool) -> None:
+    """Write the first rows of a table, or append more."""
+    with path.open("w" if first else "a", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS)
+        if first:
+            table.writeheader()
+        table.writerows(row | {"flags": "; ".join(row["flags"])} for row in rows)
 
 
 def main() -> None:
@@ -148,8 +137,8 @@ def main() -> None:
     parser.add_argument("records", nargs="+", metavar="RECORD")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object a line and recording")
-    output.add_argument("--csv", type=Path, metavar="FILE", help="one row a recording")
-    parser.add_argument("--plot", type=Path, metavar="DIR", help="one PNG a recording: the beat and what speaks for it")
+    output.add_argument("--csv", type=output_file, metavar="FILE", help="one row a recording")
+    parser.add_argument("--plot", type=output_folder, metavar="DIR", help="one PNG a recording: the beat and evidence")
     parser.add_argument("--model", type=Path, default=RELEASED, metavar="FILE", help=f"default: {RELEASED}")
     for name, said in TOLD.items():
         parser.add_argument(f"--{name.replace('_', '-')}", help=f"{said}, of CSV, TSV and NPY without labels.csv")
@@ -158,16 +147,12 @@ def main() -> None:
         recordings = find_named(options.records, {key: value for key in TOLD if (value := getattr(options, key))})
     except UsageError as error:
         parser.error(f"RECORD is {error}")
+    refuse_input(parser, options.csv, [options.model, *[recording.header for recording in recordings]])
     description = read_description(options.model)
     if data_kind(description.sources) == SYNTHETIC:
         print(f"predict: trained on {SYNTHETIC}: not for any use", file=sys.stderr)
-    counts: Counter[str] = Counter()
+    counts, lost = Counter[str](), list[str]()
     with ExitStack() as stack:
-        if options.csv:
-            temporary = stack.enter_context(replacing(options.csv))
-            file = stack.enter_context(temporary.open("w", newline="", encoding="utf-8"))
-            table = csv.DictWriter(file, COLUMNS)
-            table.writeheader()
         progress = stack.enter_context(tqdm(total=len(recordings), desc="recordings", disable=None))
         starts = range(0, len(recordings), BATCH)
         batches = [(recordings[i : i + BATCH], description.extract, bool(options.plot)) for i in starts]
@@ -175,21 +160,25 @@ def main() -> None:
         loading = stack.enter_context(ThreadPoolExecutor()).submit(load_for_one_thread, options.model)
         for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches), strict=True):
             rows = score(readings, [recording.record for recording in batch], loading.result(), description)
+            if options.csv:
+                write_rows(options.csv, rows, first=not counts)
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1
-                if options.csv:
-                    table.writerow(row | {"flags": "; ".join(row["flags"])})
-                else:
+                if not options.csv:
                     words = "; ".join(in_words(row, description.threshold))
                     tqdm.write(json.dumps(row) if options.json else f"{row['record']}: {words}")
             if options.plot:
-                draw(options.plot, readings, rows, loading.result(), description)
+                from ecg.reporting.scored import draw
+
+                lost += draw(options.plot, readings, rows, loading.result(), description)
             progress.update(len(batch))
     if len(recordings) > 1:
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
         print(f"predict: {len(recordings)} recordings: {outcomes}", file=sys.stderr)
-    if counts["refused"]:
-        raise SystemExit(3)
+    if lost:
+        warn(f"{len(lost)} pictures are not written; the first: {lost[0]}")
+    if lost or counts["refused"]:
+        raise SystemExit(1 if lost else 3)
 
 
 if __name__ == "__main__":

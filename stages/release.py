@@ -27,7 +27,7 @@ from ecg.params import Params, read_params
 from ecg.reporting.citations import cite_sources
 from ecg.reporting.page import render
 from ecg.stage import paths
-from ecg.stage.files import remove, replacing
+from ecg.stage.files import output_folder, remove, replacing
 from ecg.stage.runs import run_stages
 from ecg.stage.script import UsageError, run
 from ecg.stage.tables import read_table
@@ -89,13 +89,15 @@ def version_of_code() -> str:
 def parse_arguments() -> tuple[str, list[str], int]:
     """Return the model's name, the archives and the number of seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "name", type=lambda n: output_folder(paths.MODELS, f"{n}.safetensors", f"{n}.md") / n, metavar="NAME"
+    )
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     options = parser.parse_args()
-    if options.seeds < 1 or Path(options.name).name != options.name:
+    if options.seeds < 1 or options.name.parent != paths.MODELS or options.name.name == "..":
         parser.error("--seeds takes a whole number from 1, NAME no folder")
-    return options.name, [str(Path(archive).absolute()) for archive in options.archives], options.seeds
+    return options.name.name, [str(Path(archive).absolute()) for archive in options.archives], options.seeds
 
 
 def main() -> None:
@@ -103,7 +105,6 @@ def main() -> None:
     params = read_params()
     root = Path(".cache/release") / name
     remove(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
     run_stages(root, with_split(params, archives, FOLDS), ["download", "extract"])
     # Before what takes long: it may be too little for a split.
     final = root / "final"

@@ -33,9 +33,10 @@ from ecg.network.novelty import first_bytes
 from ecg.params import read_params
 from ecg.reporting.validation import write_page
 from ecg.stage import paths
-from ecg.stage.files import replacing, write_json
-from ecg.stage.script import UsageError, run, warn
+from ecg.stage.files import output_file, output_folder, replacing, write_json
+from ecg.stage.script import UsageError, refuse_input, run, warn
 
+PARTS = [f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")]
 CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "expected_calibration_error", "unlike_training")
 
 
@@ -77,9 +78,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--model", type=Path, default=paths.RELEASED, metavar="FILE", help=f"default: {paths.RELEASED}")
-    parser.add_argument("--out", type=Path, default=paths.VALIDATION, metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--recalibrate", type=Path, metavar="NEW.safetensors", help="write the model fitted to ARCHIVE")
+    parser.add_argument(
+        "--out",
+        type=lambda text: output_folder(text, *PARTS),
+        default=str(paths.VALIDATION),
+        metavar="DIR",
+        help="default: %(default)s",
+    )
+    parser.add_argument(
+        "--recalibrate", type=output_file, metavar="NEW.safetensors", help="write the model fitted to ARCHIVE"
+    )
     options = parser.parse_args()
+    refuse_input(parser, options.recalibrate, [options.model])
     evaluate = read_params().evaluate
     model, description = load_model(options.model)
     model.to(choose_device())

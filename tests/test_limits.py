@@ -9,7 +9,7 @@ FILES = {path.relative_to(CODE).as_posix(): path for path in sorted(CODE.rglob("
 # Scripts that are longer than 150 lines, and how many they may have: less with time, never more.
 LONGER = {
     "cross_validate.py": 152,
-    "predict.py": 196,
+    "predict.py": 185,
 }
 # A NamedTuple's methods have names with an underscore so as not to stand in the way of its fields.
 PUBLIC = {"_asdict", "_fields", "_make", "_replace"}

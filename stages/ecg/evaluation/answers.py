@@ -1,5 +1,7 @@
 """What a model says of one recording, in numbers and in words."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ecg.beats.median import MedianBeat
@@ -9,6 +11,15 @@ from ecg.network.description import Description
 from ecg.stage.text import printable
 
 UNLIKE = "unlike the beats it was trained on"
+
+
+class Reading(NamedTuple):
+    """A recording before it is scored: median beat, flags, and samples (samples x 12, int16, uV) where asked for."""
+
+    beat: MedianBeat
+    flags: list[str]
+    samples: np.ndarray | None = None
+    sampling_rate: float = 0.0
 
 
 def answer(

@@ -1,13 +1,21 @@
-"""Reads tables of samples: CSV and TSV with pandas, NPY with NumPy. Rate and units come from elsewhere."""
+"""Reads tables of samples: CSV and TSV with pandas, NPY with NumPy. Rate and units come from elsewhere.
+
+Also takes what a program has in memory.
+"""
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
+from reprlib import repr as short
 from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
 from ecg.recordings.ecg_file import Ecg, content_of, file_size, millivolts, number, person, with_a_reason
@@ -78,3 +86,39 @@ def read_table(content: bytes) -> tuple[list[str], np.ndarray]:
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadRecording(f"file: no table of numbers ({type(error).__name__})") from None
     return [name for name in names if lead_of(name)] if named else [], values
+
+
+def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | bytes]) -> Ecg:
+    """Return a recording of arrays (samples x leads, mV; Hz) of NumPy, pandas, h5py or torch; ValueError where none."""
+    try:
+        rate = sampling_rate.item() if hasattr(sampling_rate, "item") else sampling_rate
+        rate = float(rate) if isinstance(rate, Real | Decimal) and not isinstance(rate, bool) else None
+    except (ValueError, OverflowError, RuntimeError):
+        rate = None
+    if rate is None:
+        raise ValueError(f"sampling rate is {short(sampling_rate)}; allowed: a number, in Hz")
+    # A set has no order.
+    ordered = isinstance(leads, Iterable) and not isinstance(leads, str | bytes | set | frozenset)
+    names: list[Any] = list(leads) if ordered else []
+    decoded = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
+    if not names or not all(isinstance(name, str) for name in decoded):
+        raise ValueError(f"leads is {short(leads)}; allowed: a name for each column of the signal, as ['I', 'II']")
+    values = numbers_of(signal)
+    if values.ndim != 2 or values.shape[1] != len(decoded):
+        raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(decoded)} leads")
+    return Ecg(values, rate, decoded, {})
+
+
+def numbers_of(signal: Any) -> np.ndarray:
+    """Return numbers of any array as float64, NaN where they are missing or masked; ValueError where it has others."""
+    try:
+        # A tensor may lie on a GPU, or belong to a network that is trained.
+        values = np.ma.asarray(signal.detach().cpu() if hasattr(signal, "detach") else signal)
+        if values.dtype == object:  # of pandas, say, with columns in which values are missing
+            values = np.ma.asarray(np.where(pd.isna(values), np.nan, values).tolist())
+        if values.dtype.kind not in "iuf":
+            raise ValueError(f"values of the type {values.dtype}")
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    except (ValueError, TypeError, RuntimeError) as error:
+        what = f"{type(signal).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"signal is {what}; allowed: an array of integers or floats, in mV") from None

@@ -55,9 +55,11 @@ def place(figure: plt.Figure, dpi: float) -> None:
 def save_figure(figure: plt.Figure, path: Path) -> None:
     """Write a PNG that depends on the figure alone."""
     place(figure, 150)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, metadata={"Software": None})
-    plt.close(figure)
+    try:
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=150, metadata={"Software": None})
+    finally:
+        plt.close(figure)
 
 
 def inline_svg(figure: plt.Figure, name: str) -> Markup:

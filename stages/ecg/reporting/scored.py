@@ -1,24 +1,54 @@
 """Pictures of recordings that a model scored or refused."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.answers import in_words
+from ecg.evaluation.answers import Reading, in_words
 from ecg.leads import LEADS, MISSING
 from ecg.network.description import Description
 from ecg.network.ensemble import Ensemble
 from ecg.network.evidence import activation_maps, lead_contributions
 from ecg.reporting.ecg_paper import Explanation, plot_ecg
 from ecg.reporting.figures import save_figure
+from ecg.stage.files import output_file
+from ecg.stage.script import UsageError
 
+LONGEST = 196  # bytes of a name; most file systems take 255, of which a temporary one needs more
 SHOWN = 2.5  # s of a refused recording
 
 
 def file_of(folder: Path, record: str) -> Path:
     """Return the picture's file: a path is one name here, and different records have different ones."""
-    return folder / f"{record.replace('%', '%25').replace('/', '%2F')}.png"
+    name = record.replace("%", "%25").replace("/", "%2F")
+    if len(name.encode()) > LONGEST:
+        # No other name has a % before a -.
+        digest = f"%-{hashlib.sha256(record.encode()).hexdigest()[:16]}"
+        name = name.encode()[: LONGEST - len(digest)].decode(errors="ignore") + digest
+    return folder / f"{name}.png"
+
+
+def draw(
+    folder: Path, readings: list[Reading], rows: list[dict], model: Ensemble, description: Description
+) -> list[str]:
+    """Write a picture of each recording: what was seen and why it was scored so, or the reason against it.
+
+    Returns why pictures could not be written.
+    """
+    lost = []
+    for reading, row in zip(readings, rows, strict=True):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = output_file(str(file_of(folder, row["record"])))
+            if reading.beat.beat is None:
+                draw_refused(path, row, reading.samples, reading.sampling_rate)
+            else:
+                draw_scored(path, row, reading.beat.beat, model, description)
+        except (OSError, UsageError) as error:
+            lost.append(str(error))
+    return lost
 
 
 def draw_scored(path: Path, row: dict, beat: np.ndarray, model: Ensemble, description: Description) -> None:

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ecg.stage.script import UsageError
@@ -32,13 +32,13 @@ def scratch(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there, file or folder, when all went well."""
+    """Give a temporary path beside `path`; move it there when all went well. Only a folder replaces a folder."""
     with scratch(path) as temporary:
         yield temporary
         if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
             # The next `dvc repro` makes it anew, or restores it from the cache, perhaps with other params.
             raise UsageError(f"the dvc that started this stage is gone; {path} is not written")
-        if path.is_dir():
+        if temporary.is_dir() and path.is_dir():
             remove(path)
         # A file is there all the time, for who reads it meanwhile.
         temporary.replace(path)
@@ -50,6 +50,54 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def output_file(text: str, *beside: str) -> Path:
+    """Return the path of a file to write, as the `type` of an argument; UsageError where none can be written there.
+
+    What is there already may be a regular file. `beside` are suffixes of more files of that name.
+    """
+    path = Path(text)
+    try:
+        if path.is_dir() or text.rpartition("/")[2] in ("", ".", ".."):
+            raise UsageError(f"{text or repr(text)} is a folder; allowed: a file")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UsageError(f"{text} is a symbolic link, a pipe or a device; allowed: a regular file")
+        if not path.parent.is_dir():
+            raise UsageError(f"{text}: there is no folder {path.parent}")
+        with suppress(FileNotFoundError):
+            path.open("r+b").close()
+        # Permissions alone say little: root has all, and a file system may be read-only.
+        with scratch(path) as temporary:
+            temporary.touch()
+    except OSError as error:
+        raise UsageError(f"{text} cannot be written: {error.strerror}") from None
+    for suffix in beside:
+        output_file(f"{path.with_suffix(suffix)}")
+    return path
+
+
+def output_folder(text: str | Path, *files: str) -> Path:
+    """Return the path of a folder to write, there or not, as the `type` of an argument; UsageError where none can be.
+
+    `files` are names of what it is to hold.
+    """
+    path = Path(text)
+    absent = list[Path]()
+    try:
+        absent += [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        with scratch(path / "any") as temporary:
+            temporary.touch()
+        for name in files:
+            output_file(f"{text}/{name}")
+    except OSError as error:
+        raise UsageError(f"{text} cannot be written: {error.strerror}; allowed: a folder") from None
+    finally:
+        for folder in absent:
+            with suppress(OSError):
+                folder.rmdir()
+    return path
 
 
 def write_json(path: Path, values: dict) -> None:

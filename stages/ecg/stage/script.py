@@ -5,7 +5,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,8 +16,11 @@ from ecg.stage.text import printable
 LOCK = Path("data/.lock")
 
 
-class UsageError(Exception):
-    """A mistake that the user can mend: what was wrong, what was given, what is allowed."""
+class UsageError(ArgumentTypeError):
+    """A mistake that the user can mend: what was wrong, what was given, what is allowed.
+
+    argparse shows one that the `type` of an argument raises, and ends with status 2.
+    """
 
 
 def run(main: Callable[[], None]) -> None:
@@ -85,3 +89,9 @@ def run_stage(main: Callable[[], None]) -> None:
 def warn(message: str) -> None:
     """Print one line to stderr that names the script."""
     tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {printable(message, cell=False)}", file=sys.stderr)
+
+
+def refuse_input(parser: ArgumentParser, output: Path | None, inputs: Iterable[Path]) -> None:
+    """End with a usage error where the output is one of the inputs."""
+    if output and output.resolve() in [path.resolve() for path in inputs if path.name == output.name]:
+        parser.error(f"{output} is read; allowed: another file to write")
