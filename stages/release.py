@@ -90,14 +90,14 @@ def parse_arguments() -> tuple[str, list[str], int]:
     """Return the model's name, the archives and the number of seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "name", type=lambda n: output_folder(paths.MODELS, f"{n}.safetensors", f"{n}.md") / n, metavar="NAME"
+        "name", type=lambda n: output_folder(paths.MODELS, f"{n}.safetensors", f"{n}.md") and n, metavar="NAME"
     )
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     options = parser.parse_args()
-    if options.seeds < 1 or options.name.parent != paths.MODELS or options.name.name == "..":
-        parser.error("--seeds takes a whole number from 1, NAME no folder")
-    return options.name.name, [str(Path(archive).absolute()) for archive in options.archives], options.seeds
+    if options.seeds < 1 or Path(options.name).name != options.name or options.name in ("", ".."):
+        parser.error(f"--seeds is {options.seeds}, NAME {options.name!r}; allowed: a whole number from 1, no folder")
+    return options.name, [str(Path(archive).absolute()) for archive in options.archives], options.seeds
 
 
 def main() -> None:

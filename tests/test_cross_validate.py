@@ -16,7 +16,9 @@ from ecg.evaluation.names import SIMPLE_MODELS
 @pytest.fixture(scope="module")
 def finished(finished, tmp_path_factory):
     """A copy, since runs are kept below .cache/."""
-    return shutil.copytree(finished, tmp_path_factory.mktemp("apart") / "project")
+    copy = shutil.copytree(finished, tmp_path_factory.mktemp("apart") / "project")
+    (copy / "metrics/cv").mkdir()
+    return copy
 
 
 def cross_validate(folder, *arguments):

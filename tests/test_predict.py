@@ -1,16 +1,20 @@
 """The command that scores recordings, on real files, with a model trained on a handful of them."""
 
 import json
+import os
 import re
 import sys
+from decimal import Decimal
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import noisy_signal, write_challenge
 from ecg_files import SECRETS, WRITERS, muse
-from predict import main, predict
+from predict import main, predict, score
 
 from ecg.leads import LEADS
 from ecg.recordings.hearts import twelve_leads
@@ -48,6 +52,11 @@ def run(model, tmp_path, monkeypatch, capsys):
         return Done(status or 0, *capsys.readouterr())
 
     return command
+
+
+def write_npy(path, samples):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, samples)
 
 
 def rows(done):
@@ -237,6 +246,149 @@ def test_a_refused_recording_is_drawn_with_its_reason(run, tmp_path):
     (tmp_path / "unreadable.mat").write_bytes(b"x")
     assert run("short", "unreadable.mat", "--plot", "pictures").returncode == 3
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"short.png", "unreadable.png"}
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_pictures_of_long_and_foreign_names(run, tmp_path):
+    # Each part may have 255 bytes; the same at the beginning.
+    names = ["short", "心电图" * 24 + "甲", "心电图" * 24 + "乙", "ö" * 110, f"{'a' * 120}/{'b' * 120}/r", "50%-2F"]
+    names.append(os.fsdecode("größe".encode("latin-1")))
+    for name in names:
+        write_npy(tmp_path / "in" / f"{name}.npy", SAMPLES[:1000])
+    told = ["--sampling-rate", "500", "--units", "uV"]
+    done = run("in", *told, "--csv", "out.csv", "--plot", "pictures")
+    assert done.returncode == 3
+    pictures = [path.name for path in (tmp_path / "pictures").iterdir()]
+    assert len(pictures) == len(pd.read_csv(tmp_path / "out.csv")) == len(names)
+    assert all(len(os.fsencode(name)) <= 200 for name in pictures)
+    assert {"short.png", "50%25-2F.png"} < set(pictures)
+
+
+def test_a_picture_that_cannot_be_written_costs_nothing_else(run, tmp_path):
+    for name in ("a", "b", "c"):
+        write_challenge(tmp_path / "in", name, SAMPLES[:1000])
+    (tmp_path / "pictures/a.png").mkdir(parents=True)
+    (tmp_path / "kept.png").write_text("kept")
+    (tmp_path / "pictures/b.png").symlink_to(tmp_path / "kept.png")
+    done = run("in", "--csv", "out.csv", "--plot", "pictures")
+    assert done.returncode == 1
+    assert "predict: warning: 2 pictures are not written; the first: pictures/a.png is a folder" in done.stderr
+    assert list(pd.read_csv(tmp_path / "out.csv").record) == ["a", "b", "c"]
+    assert (tmp_path / "pictures/c.png").is_file() and (tmp_path / "pictures/b.png").is_symlink()
+    assert (tmp_path / "kept.png").read_text() == "kept"
+
+
+@pytest.mark.parametrize("end, status", [(KeyboardInterrupt, 130), (OSError("full"), 1)])
+def test_what_was_scored_outlives_the_end_of_a_run(run, tmp_path, monkeypatch, end, status):
+    for number in range(5):
+        write_challenge(tmp_path / "in", f"r{number}", SAMPLES[:1000])
+    (tmp_path / "out.csv").write_text("older")
+    monkeypatch.setattr("predict.BATCH", 2)
+    whole, calls = run("in", "--csv", "whole.csv"), []
+
+    def score_some(*arguments):
+        calls.append(arguments)
+        if len(calls) == fails:
+            raise end
+        return score(*arguments)
+
+    monkeypatch.setattr("predict.score", score_some)
+    fails = 1
+    assert run("in", "--csv", "out.csv").returncode == status
+    assert (tmp_path / "out.csv").read_text() == "older"
+    calls, fails = [], 3
+    assert run("in", "--csv", "out.csv").returncode == status
+    assert whole.returncode == 3
+    rows = (tmp_path / "whole.csv").read_text().splitlines()
+    assert len(rows) == 6 and (tmp_path / "out.csv").read_text().splitlines() == rows[:5]
+
+
+SIGNAL = SAMPLES / 1000
+MASK = np.zeros(SIGNAL.shape, bool)
+MASK[1200:2220, 3] = True
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        SIGNAL.tolist(),
+        SIGNAL.astype(">f8"),
+        np.asfortranarray(SIGNAL),
+        SIGNAL.astype(object),
+        pd.DataFrame(SIGNAL, columns=LEADS),
+        pd.DataFrame(SIGNAL).astype("Float64"),
+        torch.tensor(SIGNAL, requires_grad=True),
+        memoryview(SIGNAL),
+    ],
+    ids=lambda signal: type(signal).__name__,
+)
+def test_a_signal_of_any_type(model, signal):
+    assert predict(signal, 500, LEADS, model=model) == predict(SIGNAL, 500, LEADS, model=model)
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        np.ma.masked_array(SIGNAL, MASK),
+        pd.DataFrame(SIGNAL).astype("Float64").mask(MASK),
+        np.where(MASK, None, SIGNAL),
+    ],
+    ids=["masked", "pandas", "None"],
+)
+def test_what_is_masked_or_none_is_missing(model, signal):
+    assert predict(signal, 500, LEADS, model=model) == predict(np.where(MASK, np.nan, SIGNAL), 500, LEADS, model=model)
+
+
+def test_integers_are_mv(model):
+    expected = predict(SAMPLES.astype(float) // 1000, 500, LEADS, model=model)
+    assert predict(SAMPLES // 1000, 500, LEADS, model=model) == expected
+
+
+RATES = [kind(500) for kind in (float, Fraction, Decimal, np.int64, np.int16, np.float32, np.float16, np.array)]
+RATES += [np.array([500]), np.array(500, ">i2"), torch.tensor(500), torch.tensor([500.0]), pd.Series([500])]
+
+
+@pytest.mark.parametrize("rate", RATES, ids=repr)
+def test_a_rate_of_any_type(model, rate):
+    assert predict(SIGNAL, rate, LEADS, model=model) == predict(SIGNAL, 500, LEADS, model=model)
+
+
+@pytest.mark.parametrize(
+    "leads",
+    [np.array(LEADS), np.array(LEADS, "S"), pd.Index(LEADS), [lead.encode() for lead in LEADS], dict.fromkeys(LEADS)],
+    ids=["str", "bytes", "Index", "list of bytes", "dict"],
+)
+def test_leads_of_any_type(model, leads):
+    assert predict(SIGNAL, 500, leads, model=model) == predict(SIGNAL, 500, LEADS, model=model)
+
+
+@pytest.mark.parametrize(
+    "rate", ["500", b"500", None, True, np.True_, 500j, [500], np.array([500, 500]), torch.zeros(2), 10**400]
+)
+def test_what_is_no_rate_is_named(model, rate):
+    with pytest.raises(ValueError, match=r"^sampling rate is .+; allowed: a number, in Hz$"):
+        predict(SIGNAL, rate, LEADS, model=model)
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -float("inf"), 0, -500, 5e-324, 1e308])
+def test_a_rate_that_is_no_ecg_has_a_reason(model, rate):
+    reason = predict(SIGNAL, rate, LEADS, model=model)["reason"]
+    assert re.fullmatch(r"sampling rate: \S+ Hz; allowed: 80 to 100000 Hz", reason)
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [None, "text", [[1, 2], [3]], SIGNAL > 0, SIGNAL + 0j, SIGNAL.astype(str), SIGNAL[None], SIGNAL[:, 0], {"I": 1}],
+)
+def test_what_is_no_signal_is_named(model, signal):
+    with pytest.raises(ValueError, match=r"^signal (is|has the shape) .+; allowed: .+"):
+        predict(signal, 500, LEADS, model=model)
+
+
+@pytest.mark.parametrize("leads", ["I,II", b"I", set(LEADS), None, 12, [], range(12), np.array("I"), [None] * 12])
+def test_what_are_no_leads_is_named(model, leads):
+    with pytest.raises(ValueError, match=r"^leads is .+; allowed: a name for each column"):
+        predict(SIGNAL, 500, leads, model=model)
 
 
 def test_a_function_that_takes_a_signal(model):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ecg.stage import files
-from ecg.stage.files import replacing, write_json
+from ecg.stage.files import output_file, output_folder, replacing, write_json
 from ecg.stage.script import UsageError
 
 
@@ -56,6 +56,26 @@ def test_a_stage_whose_dvc_was_killed_writes_no_output(tmp_path, monkeypatch):
     with replacing(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
+
+
+def test_a_file_replaces_no_folder_and_a_folder_no_file(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "notes").touch()
+    with pytest.raises(OSError), replacing(tmp_path / "kept") as temporary:
+        temporary.touch()
+    with pytest.raises(OSError), replacing(tmp_path / "kept" / "notes") as temporary:
+        temporary.mkdir()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["kept", "kept/notes"]
+
+
+def test_paths_of_outputs_that_can_be_written_are_left_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("old.csv").write_text("old")
+    assert output_file("old.csv") == Path("old.csv")
+    assert output_file("new.json", ".csv") == Path("new.json")
+    for folder in (".", "new", "new/below", str(tmp_path / "new")):
+        assert output_folder(folder, "a.csv", "old.csv") == Path(folder)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_folder_is_replaced_whole(tmp_path):

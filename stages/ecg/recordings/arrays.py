@@ -97,9 +97,11 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | by
         rate = None
     if rate is None:
         raise ValueError(f"sampling rate is {short(sampling_rate)}; allowed: a number, in Hz")
-    # A set has no order.
-    ordered = isinstance(leads, Iterable) and not isinstance(leads, str | bytes | set | frozenset)
-    names: list[Any] = list(leads) if ordered else []
+    try:
+        # A set has no order.
+        names: list[Any] = [] if isinstance(leads, str | bytes | set | frozenset) else list(leads)
+    except TypeError:
+        names = []
     decoded = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
     if not names or not all(isinstance(name, str) for name in decoded):
         raise ValueError(f"leads is {short(leads)}; allowed: a name for each column of the signal, as ['I', 'II']")
@@ -118,7 +120,7 @@ def numbers_of(signal: Any) -> np.ndarray:
             values = np.ma.asarray(np.where(pd.isna(values), np.nan, values).tolist())
         if values.dtype.kind not in "iuf":
             raise ValueError(f"values of the type {values.dtype}")
-        return np.ma.filled(values.astype(np.float64), np.nan)
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     except (ValueError, TypeError, RuntimeError) as error:
         what = f"{type(signal).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"signal is {what}; allowed: an array of integers or floats, in mV") from None

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -13,6 +14,8 @@ from matplotlib import pyplot as plt
 
 from ecg.stage.files import replacing
 
+# A box stands for a character of a record's name that no font has.
+warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
 matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 matplotlib.rcParams |= {
     "backend": "agg",

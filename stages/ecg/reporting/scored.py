@@ -17,6 +17,7 @@ from ecg.stage.files import output_file
 from ecg.stage.script import UsageError
 
 LONGEST = 196  # bytes of a name; most file systems take 255, of which a temporary one needs more
+TITLE = 45  # characters that the picture is wide enough for
 SHOWN = 2.5  # s of a refused recording
 
 
@@ -42,6 +43,8 @@ def draw(
         try:
             folder.mkdir(parents=True, exist_ok=True)
             path = output_file(str(file_of(folder, row["record"])))
+            if len(row["record"]) > TITLE:
+                row = row | {"record": f"…{row['record'][1 - TITLE :]}"}
             if reading.beat.beat is None:
                 draw_refused(path, row, reading.samples, reading.sampling_rate)
             else:
