@@ -48,15 +48,17 @@ def qrs_centre(beat: np.ndarray, origin: int, sampling_rate: int) -> int:
     return first + int(sharp[first : origin + reach].argmax()) + 1
 
 
-def qrs_onset(slope: np.ndarray, origin: int, sampling_rate: float) -> int | None:
+def qrs_onset(
+    slope: np.ndarray, origin: int, sampling_rate: float, share: float = QUIET, quiet_for: float = QUIET_FOR
+) -> int | None:
     """Return the sample where the QRS complex of a beat begins whose R is at `origin`; None if it does not.
 
-    That is the end of the last stretch before R whose `slope`, an RMS over leads, stays under a twentieth of its
-    steepest near R for 16 ms.
+    That is the end of the last stretch before R whose `slope`, an RMS over leads, stays under a `share` of its steepest
+    near R for `quiet_for` ms.
     """
     near = round(SEARCH * sampling_rate / 1000)
-    quiet = slope < QUIET * slope[max(origin - near, 0) : origin + near].max()
-    length = max(2, round(QUIET_FOR * sampling_rate / 1000))
+    quiet = slope < share * slope[max(origin - near, 0) : origin + near].max()
+    length = max(2, round(quiet_for * sampling_rate / 1000))
     first = max(origin + round(ONSET_FROM * sampling_rate / 1000), 0)
     runs = np.flatnonzero(np.convolve(quiet[first:origin], np.ones(length), "valid") == length)
     return first + int(runs[-1]) + length if len(runs) else None

@@ -9,12 +9,13 @@ from ecg.beats.alignment import align
 from ecg.beats.fiducials import find_fiducials
 from ecg.beats.filters import resample
 from ecg.beats.gaps import check_leads, fill_gaps, mark_held
+from ecg.beats.measurements import qrs_flags
 from ecg.beats.pacing import has_pacing_spikes
 from ecg.beats.plausibility import check_copies, check_limb_leads, check_shape, implausible_height
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.rejection import similar_beats
 from ecg.beats.statistics import median_of, modified_z, rms
-from ecg.beats.windows import beat_offsets, cut_windows, window_offsets
+from ecg.beats.windows import beat_offsets, beat_times, cut_windows, window_offsets
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording
 from ecg.params import Extract
 
@@ -206,14 +207,17 @@ def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
         beats = find_beats(samples, recorded_rate, extract)
     except BadRecording as error:
         return MedianBeat(None, reason=str(error))
-    median = combine(beats, extract)
+    median = combine(beats, recorded_rate, extract)
     if median.beat is not None and has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
         return median._replace(beat=None, reason=PACED)
     return median
 
 
-def combine(beats: Beats, extract: Extract) -> MedianBeat:
-    """Take the median of the beats that are alike; refuse where they are few, noisy or of an implausible height."""
+def combine(beats: Beats, recorded_rate: float, extract: Extract) -> MedianBeat:
+    """Take the median of the beats that are alike, of a recording at `recorded_rate` Hz.
+
+    Refuse where they are few, noisy or of an implausible height; flag an odd QRS complex.
+    """
     n_beats, n_used = len(beats.beats), int(beats.used.sum())
     flags = (*[TIE] * beats.tie, *beats.flags)
     refused = MedianBeat(None, n_beats, n_used, beats.heart_rate, flags=flags)
@@ -238,4 +242,5 @@ def combine(beats: Beats, extract: Extract) -> MedianBeat:
         reason = f"too noisy: {remaining:.0f} uV, at most {extract.max_noise:g} uV"
         return refused._replace(noise_uv=noise, reason=reason)
     correlation = float(beats.correlation[beats.used].mean())
+    flags += (*qrs_flags(median, beat_times(extract), beats.heart_rate, recorded_rate),)
     return MedianBeat(median, n_beats, n_used, beats.heart_rate, noise, correlation, flags)
