@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import zoom
 
 from ecg.beats.fiducials import ONSET_FROM, USUAL_ONSET, qrs_onset
 from ecg.beats.statistics import rms
@@ -12,6 +11,7 @@ from ecg.leads import INDEPENDENT
 STEP = 4  # ms, at which QRS complexes are measured, whatever the sampling rate
 BENT, STEEP = 0.04, 0.8  # shares of the sharpest bend and the steepest slope: what is above either is no ST segment
 STRAIGHT_FOR = 12  # ms
+LANCZOS = 6  # samples to either side that count where one is interpolated
 ST_AFTER_J = 60  # ms
 T_FROM, T_TO = 80, 360  # ms after J
 WIDE = 120  # ms
@@ -33,17 +33,21 @@ def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
     From the last quiet sample before it to J, the first one after it that is straight for 12 ms: an elevated ST segment
     has a slope, but no bend. Slope and bend, the second derivative, are RMS over the 8 independent leads.
     """
-    n = round((times[-1] - times[0]) / STEP) + 1
-    first = np.gradient(zoom(beat[INDEPENDENT].astype(np.float64), (1, n / len(times))), axis=1)
+    fine = np.arange(times[0], times[-1] + 1e-6, STEP)
+    # Lanczos interpolation; scipy.ndimage's fails while another thread loads torch.
+    at = (fine - times[0]) / (times[1] - times[0])
+    near = np.floor(at).astype(int)[:, None] + np.arange(1 - LANCZOS, LANCZOS + 1)
+    weights = np.sinc(at[:, None] - near) * np.sinc((at[:, None] - near) / LANCZOS)
+    signal = beat[INDEPENDENT][:, np.clip(near, 0, len(times) - 1)]
+    first = np.gradient((signal * weights).sum(axis=2), axis=1)
     slope, bend = rms(first, 0), rms(np.gradient(first, axis=1), 0)
     bend[slope > STEEP * slope.max()] = bend.max()
-    step = (times[-1] - times[0]) / (n - 1)
-    origin = round(-times[0] / step)
-    onset = qrs_onset(slope, origin, 1000 / step)
-    end = qrs_onset(bend[::-1], n - 1 - origin, 1000 / step, BENT, STRAIGHT_FOR)
+    origin, last = int(np.abs(fine).argmin()), len(fine) - 1
+    onset = qrs_onset(slope, origin, 1000 / STEP)
+    end = qrs_onset(bend[::-1], last - origin, 1000 / STEP, BENT, STRAIGHT_FOR)
     return (
-        USUAL_ONSET if onset is None else (onset - 1 - origin) * step,
-        -ONSET_FROM if end is None else (n - end - origin) * step,
+        USUAL_ONSET if onset is None else float(fine[onset - 1]),
+        -ONSET_FROM if end is None else float(fine[last - end + 1]),
     )
 
 
