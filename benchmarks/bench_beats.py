@@ -6,6 +6,8 @@ Prints for each condition and method the median RMSE of the beat (uV) and how ma
 of ST at J + 60 ms (uV: of the 12 leads the one with the largest mean error), and the shares of normal beats kept and of
 ectopic beats rejected. Where a method finds no beat in some lead, that recording does not count in its RMSE. Known
 beats are real ones where ECG_REAL_DATA is set, else the dipole model's.
+
+Where ECG_REAL_DATA has LUDB (ludb/), also QRS complexes and QRS durations against its cardiologists' annotations.
 """
 
 import argparse
@@ -19,17 +21,24 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 
 import neurokit2
 import numpy as np
+import wfdb
 from reference import CONDITIONS, EXTRACT, beat_at, known_beats, recording
 from scipy.signal import resample
 from tqdm import tqdm
 
-from ecg.beats.median import find_beats
+from ecg.beats.measurements import measure_beats
+from ecg.beats.median import filter_recording, find_beats, median_beat
+from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
+from ecg.recordings.header import read_header
+from ecg.recordings.signals import read_samples
 
 TIMES = beat_times(EXTRACT)
 RATE = 500
 ST = 100  # ms from R: 60 ms after a J point at 40 ms
+NEAR, APART = 0.15, 0.1  # s, between two peaks of one beat, at most, and of two beats, at least
+BEYOND = 0.3  # s: what is nearer to the first or last annotated beat is no beat that was not annotated
 
 
 def ours(samples):
@@ -132,6 +141,66 @@ def bench(n):
     return [row | {"rmse_over_notebook": round(row["rmse_uv"] / theirs[row["condition"]], 3)} for row in rows]
 
 
+def annotated_qrs(record):
+    """The onsets, peaks and ends (s) of the QRS complexes that LUDB annotates, of each lead."""
+    complexes = []
+    for lead in LEADS:
+        found = wfdb.rdann(str(record), lead.lower())
+        at = [i for i in range(1, len(found.symbol) - 1) if "".join(found.symbol[i - 1 : i + 2]) == "(N)"]
+        complexes.append(found.sample[np.add.outer(at, [-1, 0, 1]).astype(int)] / RATE)
+    return complexes
+
+
+def annotated_duration(complexes):
+    """The QRS duration (ms), a median over beats: from the third onset of the leads to the third end from last.
+
+    The first and the last of twelve annotations are the extremes of their scatter: they make half of the normal QRS
+    complexes as wide as 120 ms.
+    """
+    every = np.concatenate(complexes)
+    every = every[every[:, 1].argsort()]
+    beats = np.split(every, np.flatnonzero(np.diff(every[:, 1]) > APART) + 1)
+    limits = [(np.sort(beat[:, 0])[2], np.sort(beat[:, 2])[-3]) for beat in beats if len(beat) >= 9]
+    return 1000 * np.median(np.diff(limits)) if limits else np.nan
+
+
+def count_matches(found, known):
+    """How many known peaks (s) are found, and how many found ones are false; none counts beyond the known ones."""
+    found = found[(found > known[0] - BEYOND) & (found < known[-1] + BEYOND)]
+    distance = np.abs(found[:, None] - known)
+    hits = distance.min(axis=0, initial=np.inf) <= NEAR
+    return np.array([hits.sum(), len(found) - hits.sum()])
+
+
+def bench_ludb(folder):
+    """QRS complexes against the annotations of lead II, beside NeuroKit on that lead, and QRS durations (ms)."""
+    n, counts, errors = 0, np.zeros((2, 2), int), []
+    for path in tqdm(sorted(folder.glob("*.hea")), desc="LUDB", disable=None, leave=False):
+        samples, _ = read_samples(read_header(path))
+        complexes = annotated_qrs(path.with_suffix(""))
+        known = wfdb.rdann(str(path.with_suffix("")), "ii")
+        known = known.sample[np.array(known.symbol) == "N"] / RATE
+        signals = filter_recording(samples, RATE, EXTRACT)
+        found = find_r_peaks(signals.qrs_band, EXTRACT.sampling_rate, EXTRACT.detector) / EXTRACT.sampling_rate
+        theirs = find_peaks(neurokit2.ecg_clean(samples[:, LEADS.index("II")] / 1000, sampling_rate=RATE)) / RATE
+        counts += [count_matches(found, known), count_matches(theirs, known)]
+        n += len(known)
+        beat, duration = median_beat(samples, RATE, EXTRACT).beat, annotated_duration(complexes)
+        if beat is not None and duration == duration:
+            errors.append(measure_beats(beat[None], TIMES).qrs[0] - duration)
+    (hits, false), (their_hits, their_false) = counts.tolist()
+    return {
+        "beats": n,
+        "sensitivity": round(hits / n, 4),
+        "predictive_value": round(hits / (hits + false), 4),
+        "neurokit_sensitivity": round(their_hits / n, 4),
+        "neurokit_predictive_value": round(their_hits / (their_hits + their_false), 4),
+        "qrs_recordings": len(errors),
+        "qrs_error_ms": round(float(np.mean(errors)), 1),
+        "qrs_error_sd_ms": round(float(np.std(errors)), 1),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=int, default=40, help="for each condition")
@@ -139,8 +208,10 @@ def main():
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = bench(arguments.recordings)
+    ludb = Path(os.environ.get("ECG_REAL_DATA", ""), "ludb")
+    against = bench_ludb(ludb) if os.environ.get("ECG_REAL_DATA") and ludb.is_dir() else None
     if arguments.json:
-        return print(json.dumps(rows))
+        return print(json.dumps([*rows, against] if against else rows))
     kind = "real beats" if os.environ.get("ECG_REAL_DATA") else "beats of the dipole model"
     print(f"{arguments.recordings} recordings of {kind} for each condition\n")
     print(
@@ -154,6 +225,9 @@ def main():
             f"{row['st_bias_uv']:>12.1f}"
             f"{row['normal_kept']:>13.1%}{rejected:>18}"
         )
+    print("\nAgainst LUDB's annotations" + ("" if against else ": skipped: no folder ludb/ in ECG_REAL_DATA"))
+    for name, value in (against or {}).items():
+        print(f"{name:<27}{value:>9}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from bench_beats import bench_ludb
 from bench_ucr import find_data_sets, read_split
 from conftest import ROOT
 from projects import STAGES
@@ -38,6 +39,17 @@ def test_known_beats_are_found_by_four_methods():
         ratio = row["rmse_uv"] / rmse[row["condition"], "notebook"]
         assert row["rmse_over_notebook"] == pytest.approx(ratio, abs=0.001)
         assert row["method"] != "ours" or ratio < 0.7
+
+
+def test_qrs_complexes_and_their_durations_are_those_that_cardiologists_annotated(real_data):
+    if not (real_data / "ludb").is_dir():
+        pytest.skip("no ludb/ in ECG_REAL_DATA")
+    result = bench_ludb(real_data / "ludb")
+    assert result["sensitivity"] > 0.998 > result["neurokit_sensitivity"]
+    assert result["predictive_value"] > 0.996
+    assert result["qrs_recordings"] > 185
+    assert abs(result["qrs_error_ms"]) < 10
+    assert result["qrs_error_sd_ms"] < 15
 
 
 def test_extraction_is_set_beside_the_notebooks_route():

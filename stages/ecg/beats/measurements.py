@@ -54,7 +54,7 @@ def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
 def qrs_flags(beat: np.ndarray, times: np.ndarray, heart_rate: float | None, sampling_rate: float) -> list[str]:
     """Return flags of a median beat (12 x samples, mV) of a recording at `sampling_rate` Hz.
 
-    They say that the QRS complex is too wide for ST and T to mean ischemia, or of a duration that is no human's at that
+    They say that the QRS complex is too wide for ST and T to mean ischemia, or of a duration that is unusual at that
     heart rate (beats/min).
     """
     onset, j = qrs_limits(beat, times)
