@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, BadRecording, find_leads, lead_of, to_microvolts
-from ecg.recordings.arrays import SEPARATOR, read_array
+from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, BadRecording, find_leads, to_microvolts
+from ecg.recordings.arrays import is_table_of_samples, read_array
 from ecg.recordings.challenge import challenge_source
 from ecg.recordings.codes import UNKNOWN, parse_sex
 from ecg.recordings.dicom import read_dicom
@@ -48,12 +48,7 @@ def format_in(head: bytes) -> str | None:
     text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace").lstrip()
     if text.startswith("<"):
         return "XML" if XML_ROOT.search(text) else None
-    cells = [cell.strip('" \r') for cell in SEPARATOR.split(text.partition("\n")[0])]
-    named, numbers = (
-        sum(lead_of(cell) is not None for cell in cells),
-        sum(re.fullmatch(r"[-+\d.eE]+|nan", cell) is not None for cell in cells),
-    )
-    return "array" if named >= 8 or 8 <= len(cells) == numbers else None
+    return "array" if is_table_of_samples(head) else None
 
 
 def read_ecg(
