@@ -1,5 +1,6 @@
 """Reads tables of samples: text such as CSV with pandas, NPY with NumPy, and what a program has in memory."""
 
+import csv
 import io
 import re
 from collections.abc import Iterable, Mapping
@@ -22,27 +23,22 @@ from ecg.recordings.signals import MAX_VALUES
 MAX_TABLE = 8 * 2**20  # bytes
 FEWEST = 8  # columns of numbers: the independent leads
 PEEK = 20  # lines, and cells of each, that tell how a table is written
-# Separator (None: blanks) and decimal mark; of several that fit the first is taken.
-DIALECTS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
-NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-SWAP = str.maketrans(".,", ",.")
-MISSING = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a")
+# Separator (None: blanks) and decimal mark; of several that fit, the first is taken.
+WAYS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
-FRONT = re.compile(r"\s*(?:[#%]|sep=.$)")  # a comment, and what Excel reads of the separator
-SECONDS = {
-    **dict.fromkeys(("ms", "msec", "milliseconds"), 0.001),
-    **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
-    **{"minutes": 60, "hours": 3600},
-}
+FRONT = re.compile(r"\s*(?:[#%]|sep=.$)")  # a comment, and the line that tells Excel the separator
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+MISSING = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a")
+SWAP = str.maketrans(".,", ",.")
+SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "minutes": 60, "hours": 3600}
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
 
 
 class Layout(NamedTuple):
-    """How a table is written: from line `start` on (counted from 0), with header rows, and numbers from line `first`."""
+    """How a table is written: separator, decimal mark, cells of the rows above its numbers, their first line from 0."""
 
     separator: str | None
     decimal: str
-    start: int
     header: list[list[str]]
     first: int
 
@@ -110,10 +106,9 @@ def lines_of(content: bytes) -> list[str]:
     return text.split("\n")
 
 
-def cells_of(line: str, separator: str | None, most: int = -1) -> list[str]:
-    """Return the cells of a line, or the first `most`."""
-    cells = line.split(separator, most)
-    return [cell.strip() for cell in (cells[:most] if most > 0 else cells)]
+def cells_of(line: str, separator: str | None, most: int = MAX_TABLE) -> list[str]:
+    """Return the cells of a line, at most so many."""
+    return [cell.strip() for cell in line.split(separator, most)[:most]]
 
 
 def count_leads(cells: list[str]) -> int:
@@ -121,163 +116,157 @@ def count_leads(cells: list[str]) -> int:
     return len({lead_of(cell) for cell in cells} - {None})
 
 
-def is_numbered(cells: list[str]) -> bool:
-    """Say whether cells are the numbers of columns, from 0 or 1; the first may be that of row names."""
-    return any(cells[1:] == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
-
-
 def count_numbers(line: str, separator: str | None, decimal: str) -> int:
-    """Return how many of a line's first cells are numbers or missing; 0 where one after the first is neither."""
-    cells = cells_of(line, separator, PEEK)
-    pointed = [cell if decimal == "." else cell.translate(SWAP) for cell in cells[1:]]
-    whole = all(cell.lower() in MISSING or NUMBER.fullmatch(cell) for cell in pointed)
-    return len(cells) if whole and len(cells) >= FEWEST else 0
+    """Return how many of a line's first cells are numbers or missing; 0 where they are few, or words and no number."""
+    cells = [cell.translate(SWAP if decimal == "," else {}) for cell in cells_of(line, separator, PEEK)]
+    missing = sum(cell.lower() in MISSING for cell in cells)
+    numbers = sum(NUMBER.fullmatch(cell) is not None for cell in cells)
+    return numbers + missing if numbers + missing >= FEWEST and (numbers or missing == len(cells)) else 0
+
+
+def is_numbered(cells: list[str]) -> bool:
+    """Say whether cells are the numbers of columns, from 0 or 1; the first may be of a column of row names."""
+    return any(cells[1:] == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
 
 
 def layout_of(lines: list[str]) -> Layout:
     """Find out how a table is written: so that most cells of its first lines are numbers."""
     start = next((i for i, line in enumerate(lines) if not FRONT.match(line)), len(lines))
     peek = lines[start : start + PEEK]
-    leads = {way: count_leads(cells_of(peek[0], way[0], PEEK)) if peek else 0 for way in DIALECTS}
-    way = max(DIALECTS, key=lambda way: (sum(count_numbers(line, *way) for line in peek), leads[way]))
-    rows = [bool(count_numbers(line, *way)) for line in peek]
-    if rows and rows[0] and is_numbered(cells_of(peek[0], way[0])):
+    leads = {way: [count_leads(cells_of(line, way[0], PEEK)) for line in peek[:1]] for way in WAYS}
+    separator, decimal = max(WAYS, key=lambda way: (sum(count_numbers(line, *way) for line in peek), leads[way]))
+    rows = [bool(count_numbers(line, separator, decimal)) for line in peek]
+    if rows and is_numbered(cells_of(peek[0], separator)):
         rows[0] = False
-    first = rows.index(True) if True in rows else len(rows)
-    return Layout(*way, start, [cells_of(line, way[0]) for line in peek[:first]], start + first)
+    end = rows.index(True) if True in rows else len(rows)
+    # np.savetxt writes names as a comment.
+    if start > 0 == end and count_leads(cells_of(lines[start - 1].strip("#% "), separator)) >= 3:
+        start, end = start - 1, 1
+    header = [cells_of(line.strip("#% "), separator) for line in lines[start : start + end]]
+    return Layout(separator, decimal, header, start + end if True in rows else len(lines))
 
 
 def is_table_of_samples(head: bytes) -> bool:
     """Say whether a file that begins so is a table of samples, whether it can be read or not.
 
-    Its rows are of 8 numbers or more, and stand below no names, names of leads, or names that differ by a number; other
+    Its rows have 8 numbers or more and stand below no names, names of leads, or names that differ by a number; other
     names are those of metadata.
     """
-    lines = [line for line in lines_of(head) if line]
-    layout = layout_of(lines)
-    named = [count_leads(row) for row in layout.header]
-    if max(named[:1], default=0) >= FEWEST:
-        return True
-    if layout.first == len(lines):
-        return False
-    if layout.header:
-        return max(named) >= 3 or any(len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in layout.header)
-    cell = cells_of(lines[layout.first], layout.separator, 1)[0]
-    return bool(NUMBER.fullmatch(cell.replace(",", ".")) or cell.lower() in MISSING or lead_of(cell) or ":" in cell)
+    lines = [line for line in lines_of(head) if line.strip(" ")]
+    separator, decimal, header, first = layout_of(lines)
+    if first == len(lines):
+        return any(count_leads(row) >= FEWEST for row in header[:1])
+    if header:
+        alike = [len(row) >= FEWEST and len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in header]
+        return any(alike) or any(count_leads(row) >= 3 for row in header)
+    cells = cells_of(lines[first], separator, PEEK)
+    whole = count_numbers(lines[first], separator, decimal) >= len(cells) - (":" in cells[0])
+    return whole or lead_of(cells[0]) is not None
 
 
 def read_table(content: bytes) -> Table:
-    """Read a table of samples in text; BadRecording names the line where it is none."""
+    """Read a table of samples in text, a lead a column or a row; BadRecording says what it holds otherwise."""
     lines = lines_of(content)
-    at = np.flatnonzero([line != "" for line in lines])
-    lines, place = [lines[i] for i in at], "line"
+    places = np.flatnonzero([line.strip(" ") != "" for line in lines]) + 1
+    lines, line = [lines[i - 1] for i in places], "line"
     layout = layout_of(lines)
-    rows = lines[layout.start :]
+    rows = lines[layout.first - len(layout.header) :]
     if FEWEST <= len(rows) <= MAX_SIGNALS:
-        heads = [cells_of(line, layout.separator, 1)[0] for line in rows]
-        if count_leads(heads) >= 3 or len(cells_of(rows[-1], layout.separator)) > MAX_SIGNALS:
-            # A lead a row.
-            leads = [cells_of(line, layout.separator) for line in rows]
-            check_widths(list(map(len, leads)), "line", at[layout.start :])
-            lines, place = ["\t".join(cells) for cells in zip(*leads, strict=True)], "column"
-            layout, at = layout_of(lines), np.arange(len(lines))
-    separator, decimal, start, header, first = layout
-    at = at + 1
+        names = [cells_of(row, layout.separator, 1)[0] for row in rows]
+        if count_leads(names) >= 3 or len(rows[0].split(layout.separator)) > MAX_SIGNALS:
+            lines, line = transpose(rows, layout.separator), "column"
+            places, layout = np.arange(1, len(lines) + 1), layout_of(lines)
+    separator, decimal, header, first = layout
     if first == len(lines):
-        raise BadRecording(f"file: no rows of {FEWEST} numbers or more in the first lines")
-    counts = [len(line.split()) if separator is None else line.count(separator) + 1 for line in lines[first:]]
-    width = check_widths(counts, place, at[first:])
-    if width > MAX_SIGNALS:
-        raise BadRecording(f"file: a table of {width} columns; allowed: {MAX_SIGNALS}")
+        both = zip(*header[:2], strict=False) if len(header) > 1 else []
+        below = ", ".join([repr(cell[:20]) for name, cell in both if lead_of(name)][:3])
+        raise BadRecording(f"file: no numbers below the names, but {below or 'nothing'}")
+    widths = [len(text.split(separator)) for text in lines[first:]]
+    if widths[0] > MAX_SIGNALS:
+        raise BadRecording(f"file: a table of {widths[0]} columns; allowed: {MAX_SIGNALS}")
+    for place, width in zip(places[first:], widths, strict=True):
+        if width != widths[0]:
+            raise BadRecording(f"file: {line} {places[first]} of {widths[0]} cells, {line} {place} of {width}")
     try:
         table = pd.read_csv(
-            io.StringIO("\n".join(lines[first:])), sep=separator or r"\s+", header=None, decimal=decimal, quoting=3,
+            io.StringIO("\n".join(lines[first:])), sep=separator or r"\s+", header=None, decimal=decimal,
             na_values=["-", "NONE"], skipinitialspace=True, skip_blank_lines=False,
+            quoting=csv.QUOTE_NONE, low_memory=False,
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadRecording(f"file: no table of numbers ({type(error).__name__})") from None
-    names, units = names_and_units(layout, lines, table, place, at)
+    names, units = names_and_units(header, table, [f"{line} {i}" for i in places[first - len(header) : first + 1]])
     leads = [i for i, name in enumerate(names) if lead_of(name)]
-    columns = leads or [i for i in table if names or i < width - 1 or table[i].notna().any()]
+    columns = leads or [i for i in table if names or i < widths[0] - 1 or table[i].notna().any()]
     rate = None
     for i in range(leads[0]) if leads else [0]:
         times = times_of(table[i])
         if times is not None:
-            unit = 1 if is_text(table[i]) else seconds_in(units[i] if units else "", names[i] if names else "")
-            rate = rate_by(times, unit, place, at[first:]) or rate
+            rate = rate or rate_by(times, "s" if is_text(table[i]) else unit_of(i, names, units))
             columns = [column for column in columns if column != i]
-    values = table[columns].apply(pd.to_numeric, errors="coerce")
-    wrong = values.isna() & table[columns].notna()
-    if wrong.any(axis=None):
-        row = int(wrong.any(axis=1).argmax())
-        words = ", ".join(map(repr, table[columns].loc[row, wrong.loc[row]].astype(str).str[:20].head(3)))
-        raise BadRecording(f"file: {place} {at[first + row]} holds words: {words}; allowed: numbers")
-    stated = {unit_of(units[i] if units else "", names[i] if names else "") for i in columns} - {""}
+    for i in columns:
+        if is_text(table[i]):
+            words = table[i][pd.to_numeric(table[i], errors="coerce").isna() & table[i].notna()]
+            if len(words):
+                place = places[first + words.index[0]]
+                raise BadRecording(f"file: {line} {place} holds {str(words.iloc[0])[:20]!r}; allowed: numbers")
+    values = table[columns].apply(pd.to_numeric).to_numpy(np.float64)
+    stated = {unit for i in columns if (unit := unit_of(i, names, units))}
     if len({millivolts(1, unit) for unit in stated}) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
-    named = [names[i] for i in columns] if names else []
-    return Table(named, values.to_numpy(np.float64), min(stated, default=None), rate)
+    return Table([names[i] for i in columns if names], values, min(stated, default=None), rate)
 
 
-def check_widths(counts: list[int], place: str, at: np.ndarray) -> int:
-    """Return the number of cells that all lines have; BadRecording names the first that has another than line 1."""
-    for i, count in enumerate(counts):
-        if count != counts[0]:
-            raise BadRecording(f"file: {place} {at[0]} of {counts[0]} cells, {place} {at[i]} of {count}")
-    return counts[0]
+def transpose(rows: list[str], separator: str | None) -> list[str]:
+    """Return the columns of a table as lines with tabs between their cells."""
+    cells = [cells_of(row, separator) for row in rows]
+    lengths = sorted(set(map(len, cells)))
+    if len(lengths) > 1:
+        raise BadRecording(f"file: a lead a row, of {', '.join(map(str, lengths))} cells; allowed: as many in each")
+    return ["\t".join(column) for column in zip(*cells, strict=True)]
 
 
-def names_and_units(
-    layout: Layout, lines: list[str], table: pd.DataFrame, place: str, at: np.ndarray
-) -> tuple[list[str], list[str]]:
-    """Return the names and the units of a table's columns, by the lines above its numbers; [] where it has none."""
-    width, found = table.shape[1], dict[str, list[str]]()
-    for i, row in enumerate(layout.header):
+def names_and_units(header: list[list[str]], table: pd.DataFrame, lines: list[str]) -> tuple[list[str], list[str]]:
+    """Return names and units of a table's columns by the rows above them, each [] where it has none.
+
+    `lines` is what a reason calls these rows and the first one of the table.
+    """
+    names, units, width = list[str](), list[str](), table.shape[1]
+    for line, row in zip(lines, header, strict=False):
         cells = row
-        if len(cells) == width - 1:
-            is_named = times_of(table[0]) is not None or pd.to_numeric(table[0], errors="coerce").isna().all()
-            # A separator at the end of lines; or, as R writes, names of rows, whose column has none.
-            cells = [*row, ""] if table[width - 1].isna().all() else ["", *row] if is_named else row
+        if len(row) == width - 1:
+            words = is_text(table[0]) and pd.to_numeric(table[0], errors="coerce").isna().all()
+            if words or times_of(table[0]) is not None:
+                cells = ["", *row]  # R does not name the column of the rows' names
+            elif table[width - 1].isna().all():
+                cells = [*row, ""]  # only the other lines end with a separator
         if len(cells) != width:
-            numbers = at[layout.start + i], at[layout.first]
-            raise BadRecording(f"file: {place} {numbers[0]} of {len(row)} cells, {place} {numbers[1]} of {width}")
-        known = any(UNITS.get(cell.strip("()[]").lower()) for cell in cells)
-        kind = "units" if not count_leads(cells) and (known or len(set(cells[1:])) == 1) else "names"
-        if kind in found:
-            raise BadRecording(
-                f"file: {place} {at[layout.start + i]} holds words; allowed: names of leads, units, numbers"
-            )
-        found[kind] = cells
-    names = found.get("names", [])
-    for line in lines[: layout.start]:
-        comment = line.strip("#% ")
-        for cells in (cells_of(comment, layout.separator), re.split(r"[,;\s]+", comment)):
-            if not names and len(cells) == width and count_leads(cells) >= 3:
-                names = cells
-    return [] if is_numbered(names) else names, found.get("units", [])
-
-
-def unit_of(unit: str, name: str) -> str:
-    """Return the unit that a row of units or a name, as of I (mV), states; '' where neither does."""
-    bracket = re.search(r"[(\[]([^)\]]*)[)\]]$", name)
-    return unit.strip("()[] ") or (bracket[1] if bracket else "")
-
-
-def seconds_in(unit: str, name: str) -> float | None:
-    """Return the seconds in the unit of a column of times that a row of units or its name states: 0.002 sec, time_ms."""
-    for text in (unit, name):
-        match = re.search(r"(\d[\d.]*(?:e-\d+)?)?\s*([a-z]+)\W*$", text.lower())
-        if match and match[2] in SECONDS:
-            return float(match[1] or 1) * SECONDS[match[2]]
-    return None
+            raise BadRecording(f"file: {line} of {len(row)} cells, {lines[-1]} of {width}")
+        bare = {cell.strip("()[]").lower() for cell in cells}
+        # All alike: a unit, known or not.
+        if not count_leads(cells) and (len(set(cells[1:])) == 1 or bare & set(UNITS)):
+            units = cells
+        elif names:
+            raise BadRecording(f"file: {line} holds words; allowed: one line of names, one of units")
+        elif not is_numbered(cells):
+            names = cells
+    return names, units
 
 
 def is_text(column: pd.Series) -> bool:
     return not pd.api.types.is_numeric_dtype(column)
 
 
+def unit_of(column: int, names: list[str], units: list[str]) -> str:
+    """Return the unit that a row of units or a name, as I (mV) or time (s), states of a column; '' where none does."""
+    bracket = re.search(r"[(\[](\w+)[)\]]$", names[column]) if names else None
+    named = bracket[1] if bracket and bracket[1].lower() in UNITS | SECONDS else ""
+    return (units[column].strip("()[] ") if units else "") or named
+
+
+@np.errstate(all="ignore")
 def times_of(column: pd.Series) -> np.ndarray | None:
-    """Return the time since the first row of a column that rises from row to row; None where it does not.
+    """Return the time since the first row in a column that rises from row to row; None where it does not.
 
     It holds numbers in any unit, or times of day as h:mm:ss, which become seconds.
     """
@@ -287,26 +276,25 @@ def times_of(column: pd.Series) -> np.ndarray | None:
         steps = np.diff(3600 * hours + 60 * minutes + seconds) % 86400
     else:
         steps = np.diff(column.to_numpy(np.float64))
-    if not len(steps) or (steps > 0).mean() <= 0.9:
-        return None
-    return np.cumsum(np.r_[0, steps])
+    return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
 
 
-def rate_by(times: np.ndarray, unit: float | None, place: str, at: np.ndarray) -> float | None:
-    """Return the sampling rate (Hz) by a column of times, None where their unit (s) is not known; they have no gaps."""
-    seconds = times * (unit or 1)
+@np.errstate(all="ignore")
+def rate_by(times: np.ndarray, unit: str) -> float | None:
+    """Return the sampling rate (Hz) by a column of times, None where their unit is not known; they have no gaps."""
+    factor, _, name = unit.lower().rpartition(" ")  # as of 0.002 sec
+    known = name in SECONDS and (not factor or NUMBER.fullmatch(factor))
+    seconds = times * (SECONDS[name] * float(factor or 1) if known else 1)
     rate = (len(times) - 1) / seconds[-1]
-    if abs(rate - round(rate)) < 0.001 * rate:  # times are rounded
-        rate = round(rate)
-    if not np.abs(seconds * rate - np.arange(len(times))).max() < 0.5:
+    if abs(rate - np.round(rate)) < 0.001 * rate:  # times are rounded
+        rate = np.round(rate)
+    if not np.abs(seconds * rate - np.arange(len(times))).max() < 0.75:  # a sample
         steps = np.diff(times)
         usual = np.nanmedian(steps)
         i = int(np.argmax(np.abs(np.nan_to_num(steps) - usual)))
-        raise BadRecording(
-            f"file: {place} {at[i + 1]}: a step of {steps[i]:g} in the first column, elsewhere {usual:g}; allowed: no gaps"
-        )
-    # Numbers of samples and ms rise by more in a sample.
-    return rate if unit or 20 <= rate <= 10_000 else None
+        raise BadRecording(f"file: times go on by {steps[i]:g} after {times[i]:g}, else by {usual:g}; allowed: no gaps")
+    # Numbers of samples and milliseconds go on by more than seconds.
+    return rate if known or 20 <= rate <= 10_000 else None
 
 
 def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | bytes]) -> Ecg:
