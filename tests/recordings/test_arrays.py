@@ -1,0 +1,236 @@
+"""Tables of samples as tools write them: the same samples come out of each, or the reason names what is in the way."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import noisy_signal
+from ecg_files import TOLD
+
+from ecg.leads import LEADS, MISSING, BadRecording
+from ecg.recordings.read import format_of, read_ecg, twelve_leads
+from ecg.recordings.sources import find_headers
+
+SAMPLES = noisy_signal(5)
+MV = SAMPLES / 1000
+TABLE = pd.DataFrame(MV, columns=LEADS)
+TIMES = np.arange(len(MV)) / 500
+CELLS = [[f"{value:.3f}" for value in row] for row in MV]
+GERMAN = [[cell.replace(".", ",") for cell in row] for row in CELLS]
+NAMES = ",".join(LEADS)
+QUOTED = ",".join(f"'{lead}'" for lead in LEADS)
+MIDNIGHT = pd.Timestamp("2024-02-01")
+ORDER = ["leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"]
+
+
+def table(*header, cells=CELLS, separator=",", first=None, end="", line="\n"):
+    """A text with header lines and a line for each row, `first` giving its first cell."""
+    rows = [[*([first(i)] if first else []), *row] for i, row in enumerate(cells)]
+    return line.join([*header, *(separator.join(row) + end for row in rows), ""]).encode()
+
+
+def savetxt(**options):
+    file = io.BytesIO()
+    np.savetxt(file, MV, **options)
+    return file.getvalue()
+
+
+def elapsed(i):
+    """As WFDB's mstimstr."""
+    return f"{i // 30000}:{i / 500 % 60:06.3f}"
+
+
+def read(folder, content, told=TOLD):
+    path = folder / "table.txt"
+    path.write_bytes(content)
+    return read_ecg(path, told=told)
+
+
+def refused(folder, content, told=TOLD):
+    with pytest.raises(BadRecording) as caught:
+        twelve_leads(read(folder, content, told))
+    return str(caught.value)
+
+
+NAMED = {
+    "pandas": TABLE.to_csv().encode(),
+    "pandas, a lead a row": TABLE.T.to_csv().encode(),
+    "pandas, index and time": TABLE.assign(time=TIMES)[["time", *LEADS]].to_csv().encode(),
+    "pandas, decimal comma": TABLE.to_csv(sep="\t", decimal=",").encode(),
+    "R's write.table": table(QUOTED, first=lambda i: f'"{i + 1}"'),
+    "R, row names in words": table(NAMES, first=lambda i: f"row{i}"),
+    "savetxt with a header": savetxt(delimiter=",", header=NAMES),
+    "savetxt with a header, blanks": savetxt(header=" ".join(LEADS)),
+    "names of units": table(",".join(f"{lead} (mV)" for lead in LEADS)),
+    "a row of units": table(NAMES, ",".join(["mV"] * 12)),
+    "Excel": table("sep=;", ";".join(LEADS), separator=";", cells=GERMAN, line="\r\n"),
+    "Excel's text": TABLE.to_csv(sep="\t", index=False).encode("utf-16"),
+    "old Mac": table(NAMES, line="\r"),
+    "numbers in quotes": table(NAMES, cells=[[f'"{cell}"' for cell in row] for row in CELLS]),
+    "separators at the end": table(NAMES, end=","),
+    "separators at the end, of all lines": table(NAMES + ",", end=","),
+    "blanks with decimal commas": table("  ".join(LEADS), cells=GERMAN, separator="  "),
+    "rows of leads": "\n".join(" ".join(row) for row in zip(LEADS, *CELLS, strict=True)).encode(),
+    "rows of leads with units": "\n".join(
+        ";".join(row) for row in zip(LEADS, ["mV"] * 12, *GERMAN, strict=True)
+    ).encode(),
+    "a column of words": table(f"time,note,{NAMES}", first=lambda i: f"{i / 500},none"),
+}
+UNNAMED = {
+    "savetxt": savetxt(),
+    "savetxt with comments": savetxt(delimiter=",", header="ward 3\n500 Hz"),
+    "pandas, numbers for names": pd.DataFrame(MV).to_csv().encode(),
+    "pandas, no index": pd.DataFrame(MV).to_csv(index=False).encode(),
+    "rdsamp without -v": table(separator="\t", first=lambda i: f"{i:15d}"),
+    "semicolons, decimal commas": table(separator=";", cells=GERMAN),
+    "tabs, decimal commas": table(separator="\t", cells=GERMAN),
+    "separators at the end, no names": table(end=","),
+    "a lead a row": "\n".join(map(",".join, zip(*CELLS, strict=True))).encode(),
+}
+UNITS = ",'mV'" * 12
+STATED = {
+    "rdsamp -c -v -ps": table(f"'Elapsed time',{QUOTED}", f"'seconds'{UNITS}", first=lambda i: f"{i / 500:.3f}"),
+    "rdsamp -c -v -pe": table(f"'Elapsed time',{QUOTED}", f"'hh:mm:ss.mmm'{UNITS}", first=lambda i: f"'{elapsed(i)}'"),
+    "rdsamp -c -v -pS": table(f"'sample interval',{QUOTED}", f"'0.002 sec'{UNITS}", first=str),
+    "rdsamp -c -v -pm": table(f"'Elapsed time',{QUOTED}", f"'minutes'{UNITS}", first=lambda i: f"{i / 30000:.5f}"),
+    "past midnight": table(
+        f"'Time and date',{QUOTED}",
+        f"'hh:mm:ss.mmm dd/mm/yyyy'{UNITS}",
+        first=lambda i: f"'[{MIDNIGHT + pd.Timedelta(2 * i - 2000, 'ms'):%H:%M:%S.%f} 01/02/2024]'",
+    ),
+    "rdsamp -v -p": table(
+        "   Elapsed time\t" + "\t".join(f"{lead:>7}" for lead in LEADS),
+        "      (seconds)" + "\t   (mV)" * 12,
+        cells=[[f"{cell:>7}" for cell in row] for row in CELLS],
+        separator="\t",
+        first=lambda i: f"{i / 500:15.3f}",
+    ),
+    "in names": table("time (ms)," + ",".join(f"{lead} [mV]" for lead in LEADS), first=lambda i: str(2 * i)),
+}
+
+
+@pytest.mark.parametrize("name", [*NAMED, *UNNAMED])
+def test_tables_as_tools_write_them(tmp_path, name):
+    for unnamed, tables in ((False, NAMED), (True, UNNAMED)):
+        if name in tables:
+            ecg = read(tmp_path, tables[name])
+            np.testing.assert_array_equal(twelve_leads(ecg)[0], SAMPLES)
+            assert ecg.flags == ORDER * unnamed
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_table_states_its_rate_and_units(tmp_path, name):
+    ecg = read(tmp_path, STATED[name], {})
+    assert ecg.sampling_rate == 500
+    np.testing.assert_array_equal(twelve_leads(ecg)[0], SAMPLES)
+    assert read(tmp_path, STATED[name], {"sampling_rate": "499"}).sampling_rate == 499
+    reason = refused(tmp_path, STATED[name], TOLD | {"sampling_rate": "250"})
+    assert reason == "sampling rate: 250 Hz given, 500 Hz by the times in the table"
+    assert refused(tmp_path, STATED[name], TOLD | {"units": "uV"}) == "units: uV given, mV in the table"
+
+
+def test_times_are_rounded_and_not_all_are_in_seconds(tmp_path):
+    header = f"time,{NAMES}"
+    ecg = read(tmp_path, table(header, first=lambda i: f"{i / 360:.3f}"), {"units": "mV"})
+    assert ecg.sampling_rate == 360
+    for first in (str, lambda i: str(4 * i)):  # numbers of samples, milliseconds
+        content = table(header, first=first)
+        assert read(tmp_path, content).sampling_rate == 500
+        assert refused(tmp_path, content, {}).startswith("not told: sampling_rate and units; ")
+
+
+def test_units_in_latin_1(tmp_path):
+    content = table(
+        ",".join(f"{lead} (µV)" for lead in LEADS), cells=[[str(value) for value in row] for row in SAMPLES]
+    )
+    for encoded in (content, content.decode().encode("latin-1")):
+        ecg = read(tmp_path, encoded, {"sampling_rate": "500"})
+        np.testing.assert_array_equal(twelve_leads(ecg)[0], SAMPLES)
+
+
+@pytest.mark.parametrize("word", ["-", "NA", "NaN", "nan", "null", "", "      -"])
+def test_missing_samples(tmp_path, word):
+    cells = [[*row[:8], word if 10 <= i < 20 else row[8], *row[9:]] for i, row in enumerate(CELLS)]
+    samples, _ = twelve_leads(read(tmp_path, table(f"time,{NAMES}", cells=cells, first=lambda i: f"{i / 500:.3f}")))
+    expected = SAMPLES.copy()
+    expected[10:20, 8] = MISSING
+    np.testing.assert_array_equal(samples, expected)
+
+
+def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
+    without = [[*row[:11], "NA"] for row in CELLS]
+    content = table(NAMES, cells=without, first=str)  # not a separator at the end
+    samples, _ = twelve_leads(read(tmp_path, content))
+    np.testing.assert_array_equal(samples[:, :11], SAMPLES[:, :11])
+    content = table(NAMES, cells=[["-", *row[1:]] for row in CELLS], end=",")  # not names of rows
+    samples, _ = twelve_leads(read(tmp_path, content))
+    np.testing.assert_array_equal(samples[:, 1:], SAMPLES[:, 1:])
+    eleven = table(cells=[row[:11] for row in CELLS], first=str)
+    assert refused(tmp_path, eleven) == "file: 2500 x 11 values; allowed: samples x 12 leads"
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (table(NAMES, cells=[[*row, row[3]] for row in CELLS]), "file: line 1 of 12 cells, line 2 of 13"),
+        (table("# made here", NAMES)[:-30], "file: line 3 of 12 cells, line 2502 of 8"),
+        (table(NAMES, cells=GERMAN), "file: line 1 of 12 cells, line 2 of 24"),
+        (table("Patient;Miller", NAMES), "file: line 1 of 1 cells, line 3 of 12"),
+        (table("Patient,Miller" + "," * 10, NAMES), "file: line 2 holds words; allowed: one line of "),
+        (table(NAMES, ",".join(["adu"] * 12)), "units: 'adu'; allowed: uV, mV, V"),
+        (
+            table(",".join(f"{lead} ({'mV' if lead < 'V' else 'uV'})" for lead in LEADS)),
+            "units: mV, uV in one table; allowed: one",
+        ),
+        (
+            table(NAMES, cells=[[*CELLS[0][:11], "#DIV/0!" if i == 1500 else "0"] for i in range(2500)]),
+            "file: line 1502 holds '#DIV/0!'; allowed: numbers",
+        ),
+        (
+            table(";".join(LEADS), cells=[["1.234,5"] * 12], separator=";"),
+            "file: no numbers below the names, but '1.234,5', '1.234,5', '1.234,5'",
+        ),
+        (
+            table(f"time,{NAMES}", first=lambda i: f"{(i + (i > 999)) / 500}"),
+            "file: times go on by 0.004 after 1.998, else by 0.002",
+        ),
+        (
+            table(first=lambda i: str(i + 9 * (i > 999))),
+            "file: times go on by 10 after 999, else by 1; allowed: no gaps",
+        ),
+        (
+            b"\n".join(NAMED["pandas, a lead a row"].splitlines()[1:])[:-6],
+            "file: a lead a row, of 2500, 2501 cells; allowed: as many in each",
+        ),
+        (
+            table(",".join(f"ch{i}" for i in range(12))),
+            "missing lead: I, II, III, V1, V2, V3, V4, V5, V6; found: ch0, ch1, ",
+        ),
+        (
+            table(",".join(f"V{i + 1}" for i in range(12))),
+            "missing lead: I, II, III; found: V1, V2, V3, V4, V5, V6",
+        ),  # R
+    ],
+)
+def test_what_is_in_the_way_is_named(tmp_path, content, reason):
+    assert refused(tmp_path, content).startswith(reason)
+    # In a folder it is a recording all the same, and has a row.
+    assert list(find_headers(tmp_path)) == [tmp_path / "table.txt"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"file,patient,age,sex,heart,pr,qrs,qt,qtc,axis\n" + b"a.xml,7,60,1,70,160,90,400,420,30\n" * 30,
+        b"id,age,sex,heart,pr,qrs,qt,qtc,axis\n" + b"1,60,1,70,160,90,400,420,30\n" * 30,
+        b"a.xml,7,60,1,70,160,90,400,420,30\n" * 30,
+        b"1,Miller,60,1,70,160,90,400,420,30\n" * 30,
+        b"The leads are I, II, III, aVR, aVL, aVF\nand V1, V2, V3, V4, V5, V6.\n" * 30,
+        b"n,label\n1,2\n" * 30,
+        b"\xff\xfe\0",
+    ],
+)
+def test_other_tables_are_no_recordings(tmp_path, content):
+    (tmp_path / "table.csv").write_bytes(content)
+    assert format_of(tmp_path / "table.csv") is None
