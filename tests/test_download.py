@@ -564,3 +564,14 @@ def test_a_sex_or_age_that_is_not_understood_is_flagged(project):
     assert index["flags"]["c"].split("; ")[0].startswith("sex: x, no patient id") and len(index["flags"]["c"]) < 90
     assert index["flags"]["d"] == "sex: weiblich is not understood; no patient id"
     assert list(index.sex) == [""] * 4
+
+
+def test_a_store_is_replaced_and_what_else_lies_there_is_not(project):
+    write_challenge(project / "archive", "a", SAMPLES)
+    first = from_directory(project)
+    assert from_directory(project).equals(first)
+    (RECORDINGS / "mine.npy").write_text("kept")
+    held = {path: path.read_bytes() for path in RECORDINGS.iterdir()}
+    with pytest.raises(UsageError, match=r"data/recordings/mine\.npy is no part of a store"):
+        from_directory(project)
+    assert {path: path.read_bytes() for path in RECORDINGS.iterdir()} == held
