@@ -1,11 +1,84 @@
-"""Zero-phase filters and the change of the sampling rate, all leads at once."""
+"""Mains hum, zero-phase filters and the change of the sampling rate, all leads at once."""
 
 from fractions import Fraction
 
 import numpy as np
 from scipy import fft
+from scipy.ndimage import uniform_filter1d
 
 from ecg.beats.statistics import median_of
+from ecg.leads import MISSING, RAIL, BadRecording
+
+MAINS, HARMONICS = (50, 60), (1, 2, 3)  # Hz, and multiples of it
+LOWEST_HUM = 30  # Hz; hum that is aliased to less cannot be told from QRS complexes
+HUM = 50  # uV, amplitude in a lead in half of the seconds, at least; in 1,753 real recordings without hum at most 33
+HUM_LEFT = 100  # uV, at most, where its amplitude changes too fast to be followed
+HUM_STRETCH = 0.2  # s, in which that is looked for
+
+
+def hum_frequencies(rate: float) -> dict[float, int]:
+    """Return the frequencies (Hz) at which mains hum appears when sampled at `rate` Hz, each with its own one."""
+    found: dict[float, int] = {}
+    for hum in (harmonic * mains for harmonic in HARMONICS for mains in MAINS):
+        found.setdefault(abs(hum - rate * round(hum / rate)), hum)
+    return {frequency: hum for frequency, hum in found.items() if frequency >= LOWEST_HUM}
+
+
+def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int) -> np.ndarray:
+    """Return the complex amplitudes (uV) of leads (12 x samples, int16, uV) in each n samples; 0 where one is missing.
+
+    They are leads x stretches x frequencies (Hz).
+    """
+    stretches = leads[:, : leads.shape[1] // n * n].reshape(len(leads), -1, n)
+    turns = 2 / n * np.exp(-2j * np.pi / rate * np.outer(np.arange(n), frequencies))
+    parts = stretches.astype(np.float32) @ np.concatenate([turns.real, turns.imag], axis=1).astype(np.float32)
+    parts[stretches.min(axis=2) == MISSING] = 0
+    real, imaginary = np.split(parts, 2, axis=2)
+    return real + 1j * imaginary
+
+
+def usual_amplitudes(found: np.ndarray) -> np.ndarray:
+    """Return of leads x stretches x frequencies the largest lead's median over stretches."""
+    return median_of(np.abs(found).swapaxes(0, 1)).max(axis=0)
+
+
+def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
+    """Return leads (12 x samples, int16, uV, at `rate` Hz) without mains hum and its harmonics, and flags.
+
+    What is subtracted has the amplitude and phase of the second round each sample; its frequency may be off by 0.4 Hz.
+    BadRecording where hum changes faster.
+    """
+    hums, second = hum_frequencies(rate), round(rate)
+    found = amplitudes(leads, rate, list(hums), second)
+    heights, flags = usual_amplitudes(found), []
+    if heights.max(initial=0) < HUM:
+        return leads, flags
+    known = leads != MISSING
+    level = (known * leads).mean(axis=1, keepdims=True)
+    signal = known * (leads - level)
+    share = mean_nearby(known.astype(np.float64), rate)
+    for i, (frequency, hum) in enumerate(hums.items()):
+        if heights[i] < HUM:
+            continue
+        # By how much it is ahead after a second. Rounded, as sums of single precision differ in their last bits.
+        ahead = (found[:, 1:, i] * found[:, :-1, i].conj()).sum() * np.exp(-2j * np.pi * frequency * second / rate)
+        frequency += round(float(np.angle(ahead)) / (2 * np.pi), 2)
+        turns = known * np.exp(2j * np.pi * frequency / rate * np.arange(leads.shape[1]))
+        mean = mean_nearby(signal * turns.conj(), rate) / np.maximum(share, 1e-6)
+        # At half the sampling rate a wave and its conjugate are one.
+        signal -= (1 if rate / 2 - frequency < 1 else 2) * (mean * turns).real
+        height = f"hum of {hum} Hz: {heights[i] / 1000:.1f} mV"
+        left = usual_amplitudes(amplitudes(signal, rate, [frequency], round(HUM_STRETCH * rate)))
+        if left > HUM_LEFT:
+            raise BadRecording(f"{height}; {left[0]:.0f} uV after its removal, at most {HUM_LEFT} uV")
+        flags.append(f"{height}, removed")
+    return np.where(known, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16), flags
+
+
+def mean_nearby(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Return the means of leads x samples, weighted with a triangle of a second; beyond the ends lie zeros."""
+    half = round(rate / 2)
+    return uniform_filter1d(uniform_filter1d(signal, half, mode="constant"), half, mode="constant")
 
 
 def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tuple], pad: int) -> list[np.ndarray]:

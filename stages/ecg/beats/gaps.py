@@ -1,46 +1,92 @@
 """Stretches that are no signal: missing samples, and a lead that holds one value."""
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from ecg.leads import LEADS, MISSING, RAIL, BadRecording
+from ecg.beats.statistics import median_of
+from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording
 
 # Of 781 real recordings, no lead that is on holds a value for more than 0.39 s.
 MAX_HELD = 0.5  # s
+MAX_REST = 2.5  # s: so long may a heart rest that beats 25 times a minute
+REST = 0.2  # s in which a lead that rests moves by two of its steps at most
+MIN_RESTS = 3
+MAX_COMPLEX = 1.0  # s between two rests, in the median
+SAME_LEVEL = 3  # steps between the levels of two rests, at most
 MIN_DURATION = 4.0  # s of signal in all leads
 MAX_SATURATED = 0.01  # of a lead's samples
 
 
 def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Return leads (12 x samples, int16, uV) with stretches of equal samples, half a second or more, as missing."""
+    """Return leads (12 x samples, int16, uV) with stretches of equal samples, half a second or more, as missing.
+
+    What of such a stretch is a rest between complexes does not count, unless it is longer than 2.5 s.
+    """
     length = max(2, int(np.ceil(MAX_HELD * sampling_rate)))
     # Such a stretch holds at least four of these in a row.
     every = leads[:, :: max(1, length // 5)]
     equal = every[:, 1:] == every[:, :-1]
     suspects = np.flatnonzero((equal[:, 2:] & equal[:, 1:-1] & equal[:, :-2]).any(axis=1))
-    if len(suspects):
-        leads = leads.copy()
+    if not len(suspects):
+        return leads
+    moving, marked = np.append(0, np.cumsum(~find_rests(leads, sampling_rate))), leads.copy()
     for lead in suspects:
         changes = np.flatnonzero(np.diff(leads[lead])) + 1
         starts, ends = np.r_[0, changes], np.r_[changes, leads.shape[1]]
         for run in np.flatnonzero(ends - starts >= length):
-            leads[lead, starts[run] : ends[run]] = MISSING
-    return leads
+            start, end = starts[run], ends[run]
+            if moving[end] - moving[start] >= length or end - start > MAX_REST * sampling_rate:
+                marked[lead, start:end] = MISSING
+    return marked
 
 
-def check_leads(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
-    """BadRecording where leads (12 x samples, int16, uV) hold too little signal; `marked` is of `mark_held`."""
-    if leads.shape[1] / sampling_rate < MIN_DURATION:
-        raise BadRecording(f"too short: {leads.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
+def runs_of(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first samples of stretches of true values, and the samples after the last."""
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
+    return edges[::2], edges[1::2]
+
+
+def find_rests(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Say at which samples all leads (12 x samples, int16, uV) rest at once between two complexes, as without noise.
+
+    Rests are short, at one level, and single complexes lie between them. Padding and dropouts are no rests.
+    """
+    independent = leads[INDEPENDENT].astype(np.int32)
+    jumps = np.abs(np.diff(independent, axis=1))
+    step = np.where(jumps > 0, jumps, RAIL).min(axis=1, keepdims=True)
+    window = 2 * round(REST * sampling_rate / 2) + 1
+    span = maximum_filter1d(independent, window, axis=1) - minimum_filter1d(independent, window, axis=1)
+    # All samples of a window in which every lead rests.
+    starts, ends = runs_of(maximum_filter1d((span <= 2 * step).all(axis=0).astype(np.int8), window) > 0)
+    short = ends - starts <= MAX_REST * sampling_rate
+    starts, ends = starts[short], ends[short]
+    rests = np.zeros(leads.shape[1], dtype=bool)
+    if len(starts) < MIN_RESTS or median_of(starts[1:] - ends[:-1]) > MAX_COMPLEX * sampling_rate:
+        return rests
+    levels = np.stack([median_of(independent[:, s:e].T) for s, e in zip(starts, ends, strict=True)])
+    same = (np.abs(levels - median_of(levels)) <= SAME_LEVEL * step.T).all(axis=1)
+    for start, end in zip(starts[same], ends[same], strict=True):
+        rests[start:end] = True
+    return rests
+
+
+def check_leads(marked: np.ndarray, sampling_rate: float) -> None:
+    """BadRecording where leads (12 x samples, int16, uV, after `mark_held`) are short, or at a rail."""
+    if marked.shape[1] / sampling_rate < MIN_DURATION:
+        raise BadRecording(f"too short: {marked.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
     low, high = marked.min(axis=1), marked.max(axis=1)
-    if (low == MISSING).any():
-        check_gaps(leads, marked, sampling_rate)
     for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
         if np.isin(marked[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED:
             raise BadRecording(f"saturated lead: {LEADS[lead]}")
 
 
 def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
-    """BadRecording where too little is left beside missing and held stretches, in a lead or in all leads at once."""
+    """BadRecording where leads (12 x samples, int16, uV) hold too little signal, one by one or all at once.
+
+    `marked` are they with held stretches as missing.
+    """
+    if (marked.min(axis=1) != MISSING).all():
+        return
     absent, names = marked == MISSING, np.array(LEADS)
     short = (~absent).sum(axis=1) / sampling_rate < MIN_DURATION
     held = short & (absent.sum(axis=1) > 2 * (leads == MISSING).sum(axis=1))

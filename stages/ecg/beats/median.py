@@ -7,11 +7,11 @@ import numpy as np
 
 from ecg.beats.alignment import align
 from ecg.beats.fiducials import find_fiducials
-from ecg.beats.filters import resample
-from ecg.beats.gaps import check_leads, fill_gaps, mark_held
+from ecg.beats.filters import remove_hum, resample
+from ecg.beats.gaps import check_gaps, check_leads, fill_gaps, mark_held
 from ecg.beats.measurements import qrs_flags
 from ecg.beats.pacing import has_pacing_spikes
-from ecg.beats.plausibility import check_copies, check_limb_leads, check_shape, implausible_height
+from ecg.beats.plausibility import check_copies, check_shape, implausible_height, mend_limb_leads
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.rejection import similar_beats
 from ecg.beats.statistics import median_of, modified_z, rms
@@ -81,20 +81,28 @@ class MedianBeat(NamedTuple):
     reason: str = ""
 
 
-def filter_recording(samples: np.ndarray, recorded_rate: float, extract: Extract) -> Signals:
-    """Check a recording (samples x 12, int16, uV, at `recorded_rate` Hz) lead by lead, and filter it.
+def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> tuple[np.ndarray, list[str]]:
+    """Return the leads (12 x samples, int16, uV) of a recording (samples x 12), and flags for what was mended.
 
-    BadRecording says what is wrong with it.
+    What is no signal is missing, mains hum is removed, and limb leads are derived where they are wrong. BadRecording
+    says what is wrong with the others.
     """
     lowest = 2 * extract.low_pass
     if not lowest <= recorded_rate <= MAX_RATE:
         raise BadRecording(f"sampling rate: {recorded_rate:g} Hz; allowed: {lowest:g} to {MAX_RATE:g} Hz")
     recorded = np.ascontiguousarray(samples.T)
     leads = mark_held(recorded, recorded_rate)
-    check_leads(recorded, leads, recorded_rate)
-    signal, missing = fill_gaps(leads)
+    check_leads(leads, recorded_rate)
     check_copies(leads)
-    check_limb_leads(leads, extract)
+    leads, hum_flags = remove_hum(leads, recorded_rate)
+    leads, limb_flags = mend_limb_leads(leads, recorded_rate, extract)
+    check_gaps(recorded, leads, recorded_rate)
+    return leads, hum_flags + limb_flags
+
+
+def filter_leads(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Signals:
+    """Filter leads (12 x samples, int16, uV, at `recorded_rate` Hz) in three ways, at the working rate."""
+    signal, missing = fill_gaps(leads)
     ratio = Fraction(extract.sampling_rate / recorded_rate).limit_denominator(1000)
     filters = [
         (slice(None), (extract.high_pass, extract.low_pass)),
@@ -153,12 +161,12 @@ def align_and_reject(
     return aligned, used, correlation, tie
 
 
-def find_beats(samples: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
-    """Find the beats of a recording (samples x 12, int16, uV, at `recorded_rate` Hz), and which of them are alike.
+def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
+    """Find the beats of leads (12 x samples, int16, uV, at `recorded_rate` Hz), and which of them are alike.
 
     BadRecording says what makes it impossible.
     """
-    signals, rate = filter_recording(samples, recorded_rate, extract), extract.sampling_rate
+    signals, rate = filter_leads(leads, recorded_rate, extract), extract.sampling_rate
     peaks = find_r_peaks(signals.qrs_band, rate, extract.detector)
     heart_rate = heart_rate_of(peaks, signals, rate)
     shape = window_offsets(*SHAPE, rate)
@@ -203,12 +211,15 @@ def check_room(alone: np.ndarray, heart_rate: float | None, most: float, extract
 
 def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> MedianBeat:
     """Reduce a recording (samples x 12, int16, uV, at `recorded_rate` Hz) to its median beat, or to a reason."""
+    flags: list[str] = []
     try:
-        beats = find_beats(samples, recorded_rate, extract)
+        leads, flags = clean_leads(samples, recorded_rate, extract)
+        beats = find_beats(leads, recorded_rate, extract)
     except BadRecording as error:
-        return MedianBeat(None, reason=str(error))
+        return MedianBeat(None, flags=tuple(flags), reason=str(error))
     median = combine(beats, recorded_rate, extract)
-    if median.beat is not None and has_pacing_spikes(samples, recorded_rate, beats.r_peaks):
+    median = median._replace(flags=(*flags, *median.flags))
+    if median.beat is not None and has_pacing_spikes(leads.T, recorded_rate, beats.r_peaks):
         return median._replace(beat=None, reason=PACED)
     return median
 

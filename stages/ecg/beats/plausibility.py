@@ -1,19 +1,21 @@
 """Whether 12 leads can be those of one heart, on the scale that is said: lead against lead, amplitude, shape."""
 
+from itertools import combinations
+
 import numpy as np
 
+from ecg.beats.gaps import runs_of
 from ecg.beats.r_peaks import sharpness
 from ecg.beats.statistics import median_of, rms
-from ecg.leads import INDEPENDENT, LEADS, MISSING, BadRecording
+from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording, limb_leads
 from ecg.params import Extract
 
-# What Einthoven's and Goldberger's laws leave of I, II, III, aVR, aVL and aVF: I - II + III = 0, aVR = -(I + II) / 2,
-# aVL = I - II / 2, aVF = II - I / 2, each but for a constant.
-LAWS = np.array(
-    [(-1, 1, -1, 0, 0, 0), (0.5, 0.5, 0, 1, 0, 0), (-1, 0.5, 0, 0, 1, 0), (0.5, -1, 0, 0, 0, 1)], dtype=np.float32
-)
+# The limb leads as sums of I and II, by Einthoven's and Goldberger's laws.
+SUMS = np.column_stack([np.stack(list(limb_leads(*one_of_two).values())) for one_of_two in np.eye(2)[:, :, None]])
 # Of 1,287 real recordings the extremes are 2.5 uV, 0.49, 0.12, 24 ms and -0.85.
-DISAGREE = 0.95  # quantile over time of what Einthoven's and Goldberger's laws leave
+GLITCH = 0.05  # of a second's samples: limb leads may leave Einthoven's and Goldberger's laws there
+MAX_DISAGREE = 0.5  # of the seconds
+MAX_STRETCHES = 3  # in a flag
 AT_R = 60  # ms from R
 MIN_AT_R = 0.4  # of a lead's highest hill lies there
 MIN_RANK = 0.05  # second over first singular value of the beat: below, all leads show the same wave
@@ -22,21 +24,76 @@ MAX_RATE_DIFFERENCE = 0.1  # of the heart rate that a file says
 INVERTED = -0.75  # correlation with both neighbours
 
 
-def check_limb_leads(leads: np.ndarray, extract: Extract) -> None:
-    """BadRecording where limb leads (12 x samples, int16, uV) break Einthoven's or Goldberger's law by too many uV."""
-    # Every tenth of the samples that all six have tells enough.
-    known = np.flatnonzero((leads[:6] != MISSING).all(axis=0))[::10]
-    left = LAWS @ leads[:6, known].astype(np.float32)
-    n = left.shape[1]
-    left -= np.sort(left, axis=1)[:, n // 2, None]
-    amounts = np.sort(np.abs(left), axis=1)[:, int(DISAGREE * n)]
-    wrong = [i for i, amount in enumerate(amounts) if amount > extract.max_disagreement]
-    if wrong:
-        # A wrong I or II breaks several laws, another lead its own.
-        names = ["I", "II"] if len(wrong) > 2 else []
-        names += [LEADS[2 + i] for i in wrong]
-        most = f"{amounts.max():.0f} uV, at most {extract.max_disagreement:g} uV"
-        raise BadRecording(f"limb leads disagree: {', '.join(names)} by {most}")
+def deviations(limb: np.ndarray, pair: list[int]) -> np.ndarray:
+    """Return by how much limb leads (6 x samples, NaN is missing) leave what a pair of them says, but for constants."""
+    left = limb - SUMS @ np.linalg.inv(SUMS[pair]) @ limb[pair]
+    middle = np.sort(left, axis=1)[np.arange(6), np.isfinite(left).sum(axis=1) // 2]
+    return np.abs(left - middle[:, None])
+
+
+def per_second(where: np.ndarray, duration: float) -> np.ndarray:
+    """Return the share of true values (leads x samples of a `duration` in s) in each second: leads x seconds."""
+    seconds = max(int(duration), 1)
+    second = np.minimum(np.arange(where.shape[1]) * duration / where.shape[1], seconds - 1).astype(int)
+    return np.stack([np.bincount(second, lead, seconds) for lead in where]) / np.bincount(second)
+
+
+def mend_limb_leads(leads: np.ndarray, sampling_rate: float, extract: Extract) -> tuple[np.ndarray, list[str]]:
+    """Return leads (12 x samples, int16, uV) whose limb leads obey Einthoven's and Goldberger's laws, and flags.
+
+    A limb lead that leaves the laws in some seconds, or lacks samples, is derived from two others: those with which
+    most of the others agree. Where no third one does, such seconds count as missing. BadRecording where more than half
+    of the seconds disagree: it is not known then which lead is what its name says.
+    """
+    limb, duration = leads[:6], leads.shape[1] / sampling_rate
+    missing = limb == MISSING
+    # Every tenth sample tells enough.
+    some = np.where(missing, np.nan, limb)[:, ::10]
+    if (missing == missing[0]).all() and not (deviations(some, [0, 1]) > extract.max_disagreement).any():
+        return leads, []
+    votes = []
+    for pair in map(list, combinations(range(6), 2)):
+        amounts = deviations(some, pair)
+        wrong = per_second(amounts > extract.max_disagreement, duration) > GLITCH
+        agreeing = np.isfinite(amounts) & ~wrong.any(axis=1, keepdims=True)
+        votes.append((agreeing.sum(), pair, amounts, wrong, agreeing.any(axis=1).sum() > 2))
+    # The first of equals: I and II, where they agree with most.
+    _, pair, amounts, wrong, confirmed = max(votes, key=lambda vote: vote[0])
+    if wrong.any(axis=0).mean() > MAX_DISAGREE:
+        of_wrong = amounts[wrong.any(axis=1)]
+        most = f"{np.nanquantile(of_wrong, 1 - GLITCH, axis=1).max():.0f} uV, at most {extract.max_disagreement:g} uV"
+        raise BadRecording(f"limb leads disagree: {named(wrong)} by {most}")
+    gap = missing[pair].any(axis=0)
+    lacking = per_second(missing & ~gap, duration) > 0
+    flags, mended = [], leads.copy()
+    by_pair = f"derived from {LEADS[pair[0]]} and {LEADS[pair[1]]}"
+    if wrong.any():
+        flags.append(
+            f"limb leads disagree: {named(wrong)} {when(wrong, duration)}; {by_pair if confirmed else 'left out'}"
+        )
+    if lacking.any():
+        flags.append(f"limb leads missing: {named(lacking)} {when(lacking, duration)}; {by_pair}")
+    derived = np.flatnonzero((lacking | (wrong & confirmed)).any(axis=1))
+    sums = SUMS[derived] @ np.linalg.inv(SUMS[pair]) @ limb[pair]
+    mended[derived] = np.where(gap, MISSING, np.clip(np.rint(sums), -RAIL, RAIL))
+    if not confirmed:
+        for start, end in zip(*runs_of(wrong.any(axis=0)), strict=True):
+            last = leads.shape[1] if end == wrong.shape[1] else round(end * sampling_rate)
+            mended[:6, round(start * sampling_rate) : last] = MISSING
+    return mended, flags
+
+
+def named(where: np.ndarray) -> str:
+    """Return the names of the limb leads for which `where` (6 x seconds) is true in some second."""
+    return ", ".join(LEADS[i] for i in np.flatnonzero(where.any(axis=1)))
+
+
+def when(where: np.ndarray, duration: float) -> str:
+    """Return the stretches (s) in which `where` (leads x seconds) is true for some lead, the first three."""
+    starts, ends = runs_of(where.any(axis=0))
+    ends = np.where(ends == where.shape[1], duration, ends)
+    parts = [f"{start:.1f} to {end:.1f} s" for start, end in zip(starts, ends, strict=True)]
+    return "from " + ", ".join(parts[:MAX_STRETCHES]) + (", …" if len(parts) > MAX_STRETCHES else "")
 
 
 def check_copies(leads: np.ndarray) -> None:
