@@ -27,7 +27,7 @@ from scipy.signal import resample
 from tqdm import tqdm
 
 from ecg.beats.measurements import measure_beats
-from ecg.beats.median import filter_recording, find_beats, median_beat
+from ecg.beats.median import clean_leads, filter_recording, find_beats, median_beat
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
@@ -42,7 +42,7 @@ BEYOND = 0.3  # s: what is nearer to the first or last annotated beat is no beat
 
 
 def ours(samples):
-    found = find_beats(samples, RATE, EXTRACT)
+    found = find_beats(clean_leads(samples, RATE, EXTRACT)[0], RATE, EXTRACT)
     return np.median(found.beats[found.used], axis=0).T, 1000 * found.r_peaks[found.used]
 
 

@@ -37,8 +37,8 @@ def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int)
     return real + 1j * imaginary
 
 
-def usual_amplitudes(found: np.ndarray) -> np.ndarray:
-    """Return of leads x stretches x frequencies the largest lead's median over stretches."""
+def usual_amplitude(found: np.ndarray) -> np.ndarray:
+    """Return of leads x stretches x frequencies the median over stretches in the largest lead."""
     return median_of(np.abs(found).swapaxes(0, 1)).max(axis=0)
 
 
@@ -50,29 +50,33 @@ def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     """
     hums, second = hum_frequencies(rate), round(rate)
     found = amplitudes(leads, rate, list(hums), second)
-    heights, flags = usual_amplitudes(found), []
-    if heights.max(initial=0) < HUM:
-        return leads, flags
-    known = leads != MISSING
+    if usual_amplitude(found).max(initial=0) < HUM:
+        return leads, []
+    known, removed = leads != MISSING, dict[float, str]()
     level = (known * leads).mean(axis=1, keepdims=True)
     signal = known * (leads - level)
-    share = mean_nearby(known.astype(np.float64), rate)
-    for i, (frequency, hum) in enumerate(hums.items()):
-        if heights[i] < HUM:
-            continue
+    share = np.maximum(mean_nearby(known.astype(np.float64), rate), 1e-6)
+    # The strongest first: it shows at the frequencies of the others, too.
+    while hums and (heights := usual_amplitude(found)).max() >= HUM:
+        i = int(heights.argmax())
+        frequency = list(hums)[i]
+        height = f"hum of {hums.pop(frequency)} Hz: {heights[i] / 1000:.1f} mV"
         # By how much it is ahead after a second. Rounded, as sums of single precision differ in their last bits.
         ahead = (found[:, 1:, i] * found[:, :-1, i].conj()).sum() * np.exp(-2j * np.pi * frequency * second / rate)
         frequency += round(float(np.angle(ahead)) / (2 * np.pi), 2)
         turns = known * np.exp(2j * np.pi * frequency / rate * np.arange(leads.shape[1]))
-        mean = mean_nearby(signal * turns.conj(), rate) / np.maximum(share, 1e-6)
+        mean = mean_nearby(signal * turns.conj(), rate) / share
         # At half the sampling rate a wave and its conjugate are one.
         signal -= (1 if rate / 2 - frequency < 1 else 2) * (mean * turns).real
-        height = f"hum of {hum} Hz: {heights[i] / 1000:.1f} mV"
-        left = usual_amplitudes(amplitudes(signal, rate, [frequency], round(HUM_STRETCH * rate)))
+        removed[frequency] = height
+        found = amplitudes(signal, rate, list(hums), second)
+    for frequency, height in removed.items():
+        left = usual_amplitude(amplitudes(signal, rate, [frequency], round(HUM_STRETCH * rate)))[0]
         if left > HUM_LEFT:
-            raise BadRecording(f"{height}; {left[0]:.0f} uV after its removal, at most {HUM_LEFT} uV")
-        flags.append(f"{height}, removed")
-    return np.where(known, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16), flags
+            raise BadRecording(f"{height}; {left:.0f} uV of it cannot be removed, at most {HUM_LEFT} uV")
+    return np.where(known, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16), [
+        f"{height}, removed" for height in removed.values()
+    ]
 
 
 def mean_nearby(signal: np.ndarray, rate: float) -> np.ndarray:
