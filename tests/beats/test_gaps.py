@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_median import EXTRACT, TIMES, error_uv, every, recording
+from test_median import EXTRACT, HEART, TIMES, error_uv, every, recording
 
 from ecg.beats.gaps import mark_held
 from ecg.beats.median import median_beat
@@ -41,6 +41,49 @@ def test_half_a_second_is_held_and_less_is_not(sampling_rate):
             assert is_missing.sum() == marked * n
             assert is_missing[3, start : start + n].all() == marked
     assert (changed != MISSING).all()  # what was given stays as it was
+
+
+def clean(heart_rate, *, step=5, seconds=20, noise=0.0, waves=HEART, level=0):
+    """Beats with an isoelectric line between T and P, in steps of so many uV."""
+    samples = recording(every(60_000 / heart_rate, seconds), seconds=seconds, emg=noise, waves=waves)
+    return (np.rint(samples / step) * step + level).astype(np.int16)
+
+
+@pytest.mark.parametrize("heart_rate", [25, 40, 55, 70])
+@pytest.mark.parametrize("change", [{}, {"step": 1}, {"step": 50, "noise": 10}, {"level": 300}])
+def test_what_all_leads_hold_between_complexes_is_signal(heart_rate, change):
+    found = median_beat(clean(heart_rate, **change), 500, EXTRACT)
+    assert found.n_used >= 20 * heart_rate / 60 - 2
+    assert found.heart_rate == pytest.approx(heart_rate, rel=0.02)
+    assert error_uv(found, TIMES < 300) < (20 if "noise" in change else 10)
+
+
+def test_a_lead_may_rest_longer_than_the_others():
+    waves = {name: (*wave[:2], *wave[2:]) for name, wave in HEART.items() if name not in ("P", "T1", "T2", "ST")}
+    samples = clean(40)
+    samples[:, 8] = clean(40, waves=waves)[:, 8]
+    assert median_beat(samples, 500, EXTRACT).n_used >= 12
+
+
+@pytest.mark.parametrize("value", [0, 400])
+def test_a_lead_that_is_off_between_rests_is_missing(value):
+    whole, samples = median_beat(clean(40), 500, EXTRACT), clean(40)
+    samples[3000:3900, 8] = value
+    samples[5000:, 9] = value
+    found = median_beat(samples, 500, EXTRACT)
+    assert 4 <= found.n_used <= 6
+    np.testing.assert_allclose(found.beat, whole.beat, atol=0.01)
+
+
+@pytest.mark.parametrize(("start", "end", "lost"), [(8500, 10000, 2), (0, 1500, 2), (4300, 5000, 2)])
+@pytest.mark.parametrize("level", [0, 300])
+def test_what_all_leads_hold_for_too_long_or_off_the_line_is_missing(start, end, lost, level):
+    samples = clean(40, level=level)
+    # Padding; in the midst the value at which all leads stopped.
+    samples[start:end] = samples[4300] + 200 if start == 4300 else 0
+    found = median_beat(samples, 500, EXTRACT)
+    assert 13 - lost - 1 <= found.n_used <= 13 - lost + 1
+    np.testing.assert_allclose(found.beat, median_beat(clean(40), 500, EXTRACT).beat, atol=0.01)
 
 
 def test_strips_of_zeros_cost_the_beats_that_they_touch():
@@ -92,7 +135,7 @@ def test_no_lead_of_a_real_recording_is_wrong_where_it_was_held(real_data):
 
 def test_gaps_at_regular_places_have_a_reason():
     samples = recording(every(800), emg=20)
-    samples[::10, 4] = MISSING
+    samples[::10, 8] = MISSING
     found = median_beat(samples, 500, EXTRACT)
     assert found.beat is None
     assert found.reason.startswith("too few beats")

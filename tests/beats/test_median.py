@@ -121,7 +121,7 @@ def test_drift_leaves_the_beat_alone(drift):
 
 def test_missing_samples_cost_only_the_beats_that_they_touch():
     samples = recording(every(800), emg=20)
-    samples[2400:2420, 3] = MISSING
+    samples[2400:2420, 7] = MISSING
     whole, gap = (median_beat(s, 500, EXTRACT) for s in (recording(every(800), emg=20), samples))
     assert whole.n_beats - gap.n_beats == 1
     assert np.isfinite(gap.beat).all()

@@ -26,6 +26,19 @@ def test_a_pacemakers_spike_is_seen_before_the_complex(height, leads, found):
     assert not has_pacing_spikes(once, 500, r_peaks)
 
 
+@pytest.mark.parametrize("hertz", [50, 60, 150])
+def test_hum_is_no_pacemaker_and_hides_none(hertz):
+    samples, r_peaks, times = ecg_signal(10), np.arange(0.5, 10, 1), np.arange(5000)[:, None] / 500
+    hum = np.rint(1000 * np.sin(2 * np.pi * hertz * times)).astype(np.int16)
+    assert not has_pacing_spikes(samples + hum, 500, r_peaks)
+    # Those of a lead or two that Einthoven's law does not bind.
+    hum = hum * np.int16(1) * (np.arange(12) > 5)
+    spikes = np.zeros_like(samples)
+    spikes[np.rint((r_peaks - 0.06) * 500).astype(int), 6:] = 800
+    assert median_beat(samples + hum + spikes, 500, EXTRACT).reason.startswith("paced")
+    assert median_beat(samples + hum, 500, EXTRACT).beat is not None
+
+
 def test_real_pacemakers(real_data):
     table = pd.read_csv(real_data / "ptb-xl/ptbxl_database.csv").set_index("ecg_id")
     seen = set()

@@ -5,7 +5,7 @@ import pytest
 from test_median import EXTRACT, every, recording
 
 from ecg.beats.median import median_beat
-from ecg.leads import LEADS
+from ecg.leads import LEADS, MISSING
 
 RIGHT = recording(every(811), emg=20, wander=100)
 
@@ -46,6 +46,66 @@ def test_limb_leads_that_disagree_are_refused_by_name(samples, named):
     reason = median_beat(samples, 500, EXTRACT).reason
     assert reason.startswith("limb leads disagree: ")
     assert named <= set(reason.split(": ")[1].split(" by ")[0].split(", "))
+
+
+def drifting(names, stretches, uv=300):
+    """Limb leads that run away in stretches (s), each by so many uV and more than the one before."""
+    samples, times = RIGHT.astype(float), np.arange(len(RIGHT)) / 500
+    for k, name in enumerate(names):
+        for start, end in stretches:
+            inside = (times >= start) & (times < end)
+            samples[:, LEADS.index(name)] += inside * (times - start) / (end - start) * uv * (1 + 0.3 * k)
+    return np.rint(samples).astype(np.int16)
+
+
+@pytest.mark.parametrize("stretches", [[(9, 10)], [(0, 1.5)], [(2, 2.5), (6, 7)], [(6, 10)]])
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        (["III", "aVR"], "I and II"),
+        (["aVL", "aVF"], "I and II"),
+        (["I"], "II and III"),
+        (["II"], "I and III"),
+        (["I", "III"], "II and aVR"),
+        (["III", "aVR", "aVL", "aVF"], "I and II"),
+    ],
+)
+def test_limb_leads_that_drift_are_derived_from_those_that_agree(names, pair, stretches):
+    found, sound = (median_beat(samples, 500, EXTRACT) for samples in (drifting(names, stretches), RIGHT))
+    np.testing.assert_allclose(found.beat, sound.beat, atol=0.002)
+    (flag,) = found.flags
+    assert flag.startswith(f"limb leads disagree: {', '.join(names)} from {np.floor(stretches[0][0]):.1f} to ")
+    assert flag.endswith(f" s; derived from {pair}")
+    assert flag.count(" to ") == len(stretches)
+
+
+def test_limb_leads_that_disagree_most_of_the_time_are_refused():
+    assert median_beat(drifting(["III", "aVR"], [(2, 10)]), 500, EXTRACT).reason.startswith(
+        "limb leads disagree: III, aVR by "
+    )
+
+
+@pytest.mark.parametrize(
+    ("stretches", "pair"),
+    [
+        ({"III": (1000, 2500)}, "I and II"),
+        ({"III": (0, 5000), "aVR": (0, 5000), "aVL": (0, 5000), "aVF": (0, 5000)}, "I and II"),
+        ({"I": (0, 2600)}, "II and III"),
+        ({"I": (1000, 1100), "II": (3000, 3020), "III": (4000, 4400)}, "aVR and aVL"),
+    ],
+)
+@pytest.mark.parametrize("value", [0, MISSING])
+def test_limb_leads_that_are_missing_are_derived(stretches, pair, value):
+    samples = RIGHT.copy()
+    for name, (start, end) in stretches.items():
+        # Shorter ones that are held are no gaps.
+        samples[start:end, LEADS.index(name)] = value if end - start > 300 else MISSING
+    found, sound = (median_beat(samples, 500, EXTRACT) for samples in (samples, RIGHT))
+    assert found.n_used == sound.n_used
+    np.testing.assert_allclose(found.beat, sound.beat, atol=0.002)
+    (flag,) = found.flags
+    assert flag.startswith(f"limb leads missing: {', '.join(stretches)} from ")
+    assert flag.endswith(f"derived from {pair}")
 
 
 def test_the_limit_is_a_param():

@@ -13,7 +13,7 @@ MAINS, HARMONICS = (50, 60), (1, 2, 3)  # Hz, and multiples of it
 LOWEST_HUM = 30  # Hz; hum that is aliased to less cannot be told from QRS complexes
 HUM = 50  # uV, amplitude in a lead in half of the seconds, at least; in 1,753 real recordings without hum at most 33
 HUM_LEFT = 100  # uV, at most, where its amplitude changes too fast to be followed
-HUM_STRETCH = 0.2  # s, in which that is looked for
+HUM_STRETCH, BESIDE = 0.2, 15  # s, in which that is looked for, and Hz, how far from it there is none
 
 
 def hum_frequencies(rate: float) -> dict[float, int]:
@@ -60,7 +60,7 @@ def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     while hums and (heights := usual_amplitude(found)).max() >= HUM:
         i = int(heights.argmax())
         frequency = list(hums)[i]
-        height = f"hum of {hums.pop(frequency)} Hz: {heights[i] / 1000:.1f} mV"
+        hum = f"hum of {hums.pop(frequency)} Hz: {heights[i] / 1000:.1f} mV"
         # By how much it is ahead after a second. Rounded, as sums of single precision differ in their last bits.
         ahead = (found[:, 1:, i] * found[:, :-1, i].conj()).sum() * np.exp(-2j * np.pi * frequency * second / rate)
         frequency += round(float(np.angle(ahead)) / (2 * np.pi), 2)
@@ -68,15 +68,16 @@ def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
         mean = mean_nearby(signal * turns.conj(), rate) / share
         # At half the sampling rate a wave and its conjugate are one.
         signal -= (1 if rate / 2 - frequency < 1 else 2) * (mean * turns).real
-        removed[frequency] = height
+        removed[frequency] = hum
         found = amplitudes(signal, rate, list(hums), second)
-    for frequency, height in removed.items():
-        left = usual_amplitude(amplitudes(signal, rate, [frequency], round(HUM_STRETCH * rate)))[0]
-        if left > HUM_LEFT:
-            raise BadRecording(f"{height}; {left:.0f} uV of it cannot be removed, at most {HUM_LEFT} uV")
-    return np.where(known, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16), [
-        f"{height}, removed" for height in removed.values()
-    ]
+    for frequency, hum in removed.items():
+        at = [frequency, frequency - BESIDE]
+        left, beside = usual_amplitude(amplitudes(signal, rate, at, round(HUM_STRETCH * rate)))
+        # Noise and QRS complexes are at other frequencies, too.
+        if left > max(HUM_LEFT, 2 * beside):
+            raise BadRecording(f"{hum}; {left:.0f} uV of it cannot be removed, at most {HUM_LEFT} uV")
+    cleaned = np.where(known, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16)
+    return cleaned, [f"{hum}, removed" for hum in removed.values()]
 
 
 def mean_nearby(signal: np.ndarray, rate: float) -> np.ndarray:

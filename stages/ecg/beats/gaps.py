@@ -12,7 +12,7 @@ MAX_REST = 2.5  # s: so long may a heart rest that beats 25 times a minute
 REST = 0.2  # s in which a lead that rests moves by two of its steps at most
 MIN_RESTS = 3
 MAX_COMPLEX = 1.0  # s between two rests, in the median
-SAME_LEVEL = 3  # steps between the levels of two rests, at most
+SAME_LEVEL = 3  # steps between a rest and what is usual of them, at most
 MIN_DURATION = 4.0  # s of signal in all leads
 MAX_SATURATED = 0.01  # of a lead's samples
 
@@ -20,7 +20,7 @@ MAX_SATURATED = 0.01  # of a lead's samples
 def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return leads (12 x samples, int16, uV) with stretches of equal samples, half a second or more, as missing.
 
-    What of such a stretch is a rest between complexes does not count, unless it is longer than 2.5 s.
+    It is signal where it is a rest between complexes: all leads rest, this one at its usual level, for 2.5 s at most.
     """
     length = max(2, int(np.ceil(MAX_HELD * sampling_rate)))
     # Such a stretch holds at least four of these in a row.
@@ -29,15 +29,27 @@ def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
     suspects = np.flatnonzero((equal[:, 2:] & equal[:, 1:-1] & equal[:, :-2]).any(axis=1))
     if not len(suspects):
         return leads
-    moving, marked = np.append(0, np.cumsum(~find_rests(leads, sampling_rate))), leads.copy()
+    rests, marked = find_rests(leads, sampling_rate), leads.copy()
     for lead in suspects:
-        changes = np.flatnonzero(np.diff(leads[lead])) + 1
-        starts, ends = np.r_[0, changes], np.r_[changes, leads.shape[1]]
+        values = leads[lead]
+        changes = np.flatnonzero(np.diff(values)) + 1
+        starts, ends = np.r_[0, changes], np.r_[changes, len(values)]
+        is_long = ends - starts > MAX_REST * sampling_rate
+        usual = values[rests & ~np.repeat(is_long, ends - starts)]
+        level = float(np.median(usual)) if len(usual) else MISSING
         for run in np.flatnonzero(ends - starts >= length):
             start, end = starts[run], ends[run]
-            if moving[end] - moving[start] >= length or end - start > MAX_REST * sampling_rate:
+            before, after = runs_of(~rests[start:end])
+            off_level = abs(int(values[start]) - level) > SAME_LEVEL * step_of(values)
+            if is_long[run] or off_level or (after - before).max(initial=0) >= length:
                 marked[lead, start:end] = MISSING
     return marked
+
+
+def step_of(values: np.ndarray) -> int:
+    """Return the smallest difference between two samples of a lead (int16), one after the other, that is not 0."""
+    jumps = np.abs(np.diff(values.astype(np.int32)))
+    return int(jumps.min(initial=RAIL, where=jumps > 0))
 
 
 def runs_of(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,26 +59,19 @@ def runs_of(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_rests(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Say at which samples all leads (12 x samples, int16, uV) rest at once between two complexes, as without noise.
+    """Say at which samples all leads (12 x samples, int16, uV) rest at once between single complexes, as without noise.
 
-    Rests are short, at one level, and single complexes lie between them. Padding and dropouts are no rests.
+    So they do not where dropouts and padding interrupt a signal with noise.
     """
     independent = leads[INDEPENDENT].astype(np.int32)
-    jumps = np.abs(np.diff(independent, axis=1))
-    step = np.where(jumps > 0, jumps, RAIL).min(axis=1, keepdims=True)
+    steps = np.array([[step_of(lead)] for lead in independent])
     window = 2 * round(REST * sampling_rate / 2) + 1
     span = maximum_filter1d(independent, window, axis=1) - minimum_filter1d(independent, window, axis=1)
-    # All samples of a window in which every lead rests.
-    starts, ends = runs_of(maximum_filter1d((span <= 2 * step).all(axis=0).astype(np.int8), window) > 0)
-    short = ends - starts <= MAX_REST * sampling_rate
-    starts, ends = starts[short], ends[short]
-    rests = np.zeros(leads.shape[1], dtype=bool)
+    # All samples of each window in which every lead rests.
+    rests = maximum_filter1d((span <= 2 * steps).all(axis=0).astype(np.int8), window) > 0
+    starts, ends = runs_of(rests)
     if len(starts) < MIN_RESTS or median_of(starts[1:] - ends[:-1]) > MAX_COMPLEX * sampling_rate:
-        return rests
-    levels = np.stack([median_of(independent[:, s:e].T) for s, e in zip(starts, ends, strict=True)])
-    same = (np.abs(levels - median_of(levels)) <= SAME_LEVEL * step.T).all(axis=1)
-    for start, end in zip(starts[same], ends[same], strict=True):
-        rests[start:end] = True
+        return np.zeros_like(rests)
     return rests
 
 

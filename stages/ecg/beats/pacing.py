@@ -16,7 +16,8 @@ def has_pacing_spikes(samples: np.ndarray, sampling_rate: float, r_peaks: np.nda
     """Say whether a pacemaker's spike stands at most R peaks (s) of samples (n x 12, int16, uV, as recorded).
 
     A spike is no wider than 4 ms, 0.4 mV high in two leads, and ten times the crests of what else stands out between
-    200 ms before and 40 ms after R. Bipolar pacing leaves smaller ones, and under 250 Hz none can be seen: such recordings pass.
+    200 ms before and 40 ms after R. Bipolar pacing leaves smaller ones, and under 250 Hz none can be seen: such
+    recordings pass.
     """
     half = int(SPIKE_WIDTH * sampling_rate / 1000)
     search = window_offsets(*SEARCH, sampling_rate)

@@ -15,6 +15,7 @@ SUMS = np.column_stack([np.stack(list(limb_leads(*one_of_two).values())) for one
 # Of 1,287 real recordings the extremes are 2.5 uV, 0.49, 0.12, 24 ms and -0.85.
 GLITCH = 0.05  # of a second's samples: limb leads may leave Einthoven's and Goldberger's laws there
 MAX_DISAGREE = 0.5  # of the seconds
+MIN_AGREEING = 4  # limb leads: two are always two that the others may be derived from, three may agree by chance
 MAX_STRETCHES = 3  # in a flag
 AT_R = 60  # ms from R
 MIN_AT_R = 0.4  # of a lead's highest hill lies there
@@ -41,9 +42,9 @@ def per_second(where: np.ndarray, duration: float) -> np.ndarray:
 def mend_limb_leads(leads: np.ndarray, sampling_rate: float, extract: Extract) -> tuple[np.ndarray, list[str]]:
     """Return leads (12 x samples, int16, uV) whose limb leads obey Einthoven's and Goldberger's laws, and flags.
 
-    A limb lead that leaves the laws in some seconds, or lacks samples, is derived from two others: those with which
-    most of the others agree. Where no third one does, such seconds count as missing. BadRecording where more than half
-    of the seconds disagree: it is not known then which lead is what its name says.
+    A limb lead that leaves the laws in some seconds, or lacks samples, is derived from two others: those that most of
+    the others agree with, or from I and II where not even four agree. BadRecording where leads disagree in more than
+    half of the seconds: it is not known then which of them is what its name says.
     """
     limb, duration = leads[:6], leads.shape[1] / sampling_rate
     missing = limb == MISSING
@@ -55,10 +56,10 @@ def mend_limb_leads(leads: np.ndarray, sampling_rate: float, extract: Extract) -
     for pair in map(list, combinations(range(6), 2)):
         amounts = deviations(some, pair)
         wrong = per_second(amounts > extract.max_disagreement, duration) > GLITCH
-        agreeing = np.isfinite(amounts) & ~wrong.any(axis=1, keepdims=True)
-        votes.append((agreeing.sum(), pair, amounts, wrong, agreeing.any(axis=1).sum() > 2))
-    # The first of equals: I and II, where they agree with most.
-    _, pair, amounts, wrong, confirmed = max(votes, key=lambda vote: vote[0])
+        sound = ~wrong.any(axis=1)
+        votes.append((np.isfinite(amounts[sound]).sum() if sound.sum() >= MIN_AGREEING else 0, pair, amounts, wrong))
+    # The first of equals is I and II.
+    _, pair, amounts, wrong = max(votes, key=lambda vote: vote[0])
     if wrong.any(axis=0).mean() > MAX_DISAGREE:
         of_wrong = amounts[wrong.any(axis=1)]
         most = f"{np.nanquantile(of_wrong, 1 - GLITCH, axis=1).max():.0f} uV, at most {extract.max_disagreement:g} uV"
@@ -67,19 +68,12 @@ def mend_limb_leads(leads: np.ndarray, sampling_rate: float, extract: Extract) -
     lacking = per_second(missing & ~gap, duration) > 0
     flags, mended = [], leads.copy()
     by_pair = f"derived from {LEADS[pair[0]]} and {LEADS[pair[1]]}"
-    if wrong.any():
-        flags.append(
-            f"limb leads disagree: {named(wrong)} {when(wrong, duration)}; {by_pair if confirmed else 'left out'}"
-        )
-    if lacking.any():
-        flags.append(f"limb leads missing: {named(lacking)} {when(lacking, duration)}; {by_pair}")
-    derived = np.flatnonzero((lacking | (wrong & confirmed)).any(axis=1))
+    for what, where in (("disagree", wrong), ("missing", lacking)):
+        if where.any():
+            flags.append(f"limb leads {what}: {named(where)} {when(where, duration)}; {by_pair}")
+    derived = np.flatnonzero((lacking | wrong).any(axis=1))
     sums = SUMS[derived] @ np.linalg.inv(SUMS[pair]) @ limb[pair]
     mended[derived] = np.where(gap, MISSING, np.clip(np.rint(sums), -RAIL, RAIL))
-    if not confirmed:
-        for start, end in zip(*runs_of(wrong.any(axis=0)), strict=True):
-            last = leads.shape[1] if end == wrong.shape[1] else round(end * sampling_rate)
-            mended[:6, round(start * sampling_rate) : last] = MISSING
     return mended, flags
 
 
@@ -90,7 +84,7 @@ def named(where: np.ndarray) -> str:
 
 def when(where: np.ndarray, duration: float) -> str:
     """Return the stretches (s) in which `where` (leads x seconds) is true for some lead, the first three."""
-    starts, ends = runs_of(where.any(axis=0))
+    starts, ends = runs_of(np.any(where, axis=0))
     ends = np.where(ends == where.shape[1], duration, ends)
     parts = [f"{start:.1f} to {end:.1f} s" for start, end in zip(starts, ends, strict=True)]
     return "from " + ", ".join(parts[:MAX_STRETCHES]) + (", …" if len(parts) > MAX_STRETCHES else "")
