@@ -41,13 +41,16 @@ def with_hum(samples, rate, hertz, uv, *, lawful=True, modulated=0.0, modulation
 def test_hum_leaves_the_beat_as_it_is(hertz, rate, uv, lawful):
     samples = recording(every(811), sampling_rate=rate, emg=10, wander=100)
     humming = with_hum(samples, rate, hertz, uv, lawful=lawful, modulated=0.1)
-    cleaned, flags = remove_hum(humming.T, rate)
-    # Ends are the worst. At half the sampling rate a tenth of its amplitude is what samples show.
+    cleaned, _ = remove_hum(humming.T, rate)
+    # The ends are the worst.
     assert np.abs(cleaned.T - samples.astype(int))[rate:-rate].max() < 5 + 0.01 * uv
     found, sound = (median_beat(s, rate, EXTRACT) for s in (humming, samples))
     assert found.n_used >= sound.n_used - 1
     assert np.sqrt(np.mean((found.beat - sound.beat) ** 2)) < 0.003
-    assert found.flags[0].startswith(f"hum of {np.ceil(hertz):.0f} Hz: ") and found.flags[0].endswith(", removed")
+    # At 250 Hz, 150 Hz look like 100 Hz.
+    named = 100 if (rate, hertz) == (250, 150) else round(hertz)
+    assert found.flags[0].startswith(f"hum of {named} Hz: ")
+    assert found.flags[0].endswith(", removed")
 
 
 def test_hum_beside_gaps_is_removed_and_gaps_stay():

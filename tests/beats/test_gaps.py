@@ -53,16 +53,18 @@ def clean(heart_rate, *, step=5, seconds=20, noise=0.0, waves=HEART, level=0):
 @pytest.mark.parametrize("change", [{}, {"step": 1}, {"step": 50, "noise": 10}, {"level": 300}])
 def test_what_all_leads_hold_between_complexes_is_signal(heart_rate, change):
     found = median_beat(clean(heart_rate, **change), 500, EXTRACT)
-    assert found.n_used >= 20 * heart_rate / 60 - 2
+    assert found.n_beats >= 20 * heart_rate / 60 - 2
+    # Those that are left out differ from the others by a microvolt.
+    assert found.n_used >= 0.7 * found.n_beats
     assert found.heart_rate == pytest.approx(heart_rate, rel=0.02)
     assert error_uv(found, TIMES < 300) < (20 if "noise" in change else 10)
 
 
 def test_a_lead_may_rest_longer_than_the_others():
-    waves = {name: (*wave[:2], *wave[2:]) for name, wave in HEART.items() if name not in ("P", "T1", "T2", "ST")}
+    waves = {name: wave for name, wave in HEART.items() if name in ("Q", "R", "S")}
     samples = clean(40)
     samples[:, 8] = clean(40, waves=waves)[:, 8]
-    assert median_beat(samples, 500, EXTRACT).n_used >= 12
+    assert median_beat(samples, 500, EXTRACT).n_beats == median_beat(clean(40), 500, EXTRACT).n_beats
 
 
 @pytest.mark.parametrize("value", [0, 400])
@@ -71,7 +73,7 @@ def test_a_lead_that_is_off_between_rests_is_missing(value):
     samples[3000:3900, 8] = value
     samples[5000:, 9] = value
     found = median_beat(samples, 500, EXTRACT)
-    assert 4 <= found.n_used <= 6
+    assert 4 <= found.n_beats <= 6
     np.testing.assert_allclose(found.beat, whole.beat, atol=0.01)
 
 
@@ -82,7 +84,7 @@ def test_what_all_leads_hold_for_too_long_or_off_the_line_is_missing(start, end,
     # Padding; in the midst the value at which all leads stopped.
     samples[start:end] = samples[4300] + 200 if start == 4300 else 0
     found = median_beat(samples, 500, EXTRACT)
-    assert 13 - lost - 1 <= found.n_used <= 13 - lost + 1
+    assert 13 - lost - 1 <= found.n_beats <= 13 - lost + 1
     np.testing.assert_allclose(found.beat, median_beat(clean(40), 500, EXTRACT).beat, atol=0.01)
 
 
