@@ -29,11 +29,11 @@ def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int)
 
     They are leads x stretches x frequencies (Hz).
     """
-    stretches = leads[:, : leads.shape[1] // n * n].reshape(len(leads), -1, n)
-    turns = 2 / n * np.exp(-2j * np.pi / rate * np.outer(np.arange(n), frequencies))
-    parts = stretches.astype(np.float32) @ np.concatenate([turns.real, turns.imag], axis=1).astype(np.float32)
-    parts[stretches.min(axis=2) == MISSING] = 0
-    real, imaginary = np.split(parts, 2, axis=2)
+    stretches = leads[:, : leads.shape[1] // n * n].reshape(-1, n).astype(np.float32)
+    phases = np.outer(np.arange(n), np.array(frequencies) / rate * 2 * np.pi).astype(np.float32)
+    parts = stretches @ np.concatenate([np.cos(phases), -np.sin(phases)], axis=1)
+    parts[stretches.min(axis=1) == MISSING] = 0
+    real, imaginary = np.split(2 / n * parts.reshape(len(leads), -1, 2 * len(frequencies)), 2, axis=2)
     return real + 1j * imaginary
 
 

@@ -49,7 +49,7 @@ def mend_limb_leads(leads: np.ndarray, sampling_rate: float, extract: Extract) -
     limb, duration = leads[:6], leads.shape[1] / sampling_rate
     missing = limb == MISSING
     # Every tenth sample tells enough.
-    some = np.where(missing, np.nan, limb)[:, ::10]
+    some = np.where(missing[:, ::10], np.nan, limb[:, ::10])
     if (missing == missing[0]).all() and not (deviations(some, [0, 1]) > extract.max_disagreement).any():
         return leads, []
     votes = []
