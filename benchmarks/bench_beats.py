@@ -27,7 +27,7 @@ from scipy.signal import resample
 from tqdm import tqdm
 
 from ecg.beats.measurements import measure_beats
-from ecg.beats.median import clean_leads, filter_recording, find_beats, median_beat
+from ecg.beats.median import clean_leads, filter_leads, find_beats, median_beat
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
@@ -180,7 +180,7 @@ def bench_ludb(folder):
         complexes = annotated_qrs(path.with_suffix(""))
         known = wfdb.rdann(str(path.with_suffix("")), "ii")
         known = known.sample[np.array(known.symbol) == "N"] / RATE
-        signals = filter_recording(samples, RATE, EXTRACT)
+        signals = filter_leads(clean_leads(samples, RATE, EXTRACT)[0], RATE, EXTRACT)
         found = find_r_peaks(signals.qrs_band, EXTRACT.sampling_rate, EXTRACT.detector) / EXTRACT.sampling_rate
         theirs = find_peaks(neurokit2.ecg_clean(samples[:, LEADS.index("II")] / 1000, sampling_rate=RATE)) / RATE
         counts += [count_matches(found, known), count_matches(theirs, known)]
