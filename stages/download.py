@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ecg.params import Download, read_params
+from ecg.params import SCP, Download, read_params
 from ecg.recordings.archives import from_directory
-from ecg.recordings.codes import CLASSES, SCP, SNOMED
+from ecg.recordings.codes import CLASSES, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.sources import Found, RecordingFile, from_kaggle
@@ -48,14 +48,14 @@ def runs_of_bytes(sizes: list[int], most: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
 
 
-def store_batch(batch: list[RecordingFile], part: Path, verify_checksums: bool) -> list[dict]:
+def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> list[dict]:
     """Read a batch of recordings, write the usable ones as one part, return the rows of all."""
     rows = []
 
     def usable() -> Iterator[np.ndarray]:
         start = 0
         for recording in batch:
-            row, samples = read_recording(recording, verify_checksums=verify_checksums)
+            row, samples = read_recording(recording, download, verify_checksums=download.verify_checksums)
             rows.append(row)
             if samples is not None:
                 row |= {"part": part.name, "start": start}
@@ -66,7 +66,7 @@ def store_batch(batch: list[RecordingFile], part: Path, verify_checksums: bool) 
     return rows
 
 
-def print_summary(index: pd.DataFrame) -> None:
+def print_summary(index: pd.DataFrame, download: Download) -> None:
     """Print what was found, kept and refused, and warn of what a user should know."""
     kept = index[index.reason == ""]
     print(summary(index))
@@ -77,8 +77,9 @@ def print_summary(index: pd.DataFrame) -> None:
         flagged = kept[[flag in flags.split("; ") for flags in kept["flags"]]]
         if len(flagged):
             warn(f"{len(flagged)} recordings count as patients of their own: {flag} ({counts(flagged.source)})")
+    known = SNOMED | SCP | CLASSES | {*download.ischemia, *download.normal, ""}  # "": no dx, labels.csv gives the class
     for source, rows in kept.groupby("source"):
-        unknown = Counter(code for codes in rows.dx for code in codes.split("|") if code not in SNOMED | SCP | CLASSES)
+        unknown = Counter(code for codes in rows.dx for code in codes.split("|") if code not in known)
         if unknown:
             most = ", ".join(f"{code} ({n})" for code, n in unknown.most_common(10))
             warn(f"{len(unknown)} codes in Dx of {source} are not known and count as abnormal: {most}")
@@ -117,14 +118,14 @@ def main() -> None:
         with replacing(RECORDINGS) as folder, tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
             folder.mkdir()
             batches = [
-                (recordings[run], folder.resolve() / f"part-{i:05d}.npy", download.verify_checksums)
+                (recordings[run], folder.resolve() / f"part-{i:05d}.npy", download)
                 for i, run in enumerate(runs_of_bytes(sizes, PART_BYTES))
             ]
             for part in in_parallel(store_batch, batches):
                 rows += part
                 progress.update(len(part))
     index = index_of(rows)
-    print_summary(index)
+    print_summary(index, download)
     if (index.reason != "").all():
         raise UsageError("none of the recordings can be used")
     with replacing(RECORDINGS_TABLE) as temporary:

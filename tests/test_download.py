@@ -5,6 +5,7 @@ import download
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import ecg_signal, write_challenge
 from ecg_files import SECRETS, WRITERS, dicom, muse
 
@@ -27,6 +28,12 @@ def run_download(project, **changes):
     (project / "params.yaml").write_text(text)
     download.main()
     return pd.read_csv("data/recordings.csv", keep_default_na=False, dtype=str)
+
+
+def set_params(project, **changes):
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["download"] |= changes
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 def from_directory(project, folder="archive", **changes):
@@ -527,6 +534,35 @@ def test_labels_may_name_the_class_itself(project):
     assert list(index.dx) == ["", "ISCHEMIA", "", "426783006", "", ""]
     assert list(index.reason) == ["", "", "", "", "label: 'ischaemia'; allowed: ischemia, normal, other", ""]
     assert list(index.samples[:1]) != ["0"] and index.samples["wrong"] == "0"
+
+
+def test_other_codes_make_other_classes(project, capsys):
+    archive = project / "archive"
+    dx = {
+        **{"infarct": "54329005,426783006", "unlisted": "22298006", "ischemic": "164861001", "normal": "426783006"},
+        **{"both": "164861001,22298006", "word": "ischemia", "axis": "426783006,39732003", "table": "22298006"},
+    }
+    for i, (name, codes) in enumerate(dx.items()):
+        write_challenge(archive, name, SAMPLES + np.int16(i), dx=codes)
+    labels(project, "table,other", columns="file,label")
+    set_params(project, ischemia=[54329005, 22298006], normal=["426783006", 39732003])
+    index = from_directory(project).set_index("record")
+    assert index.label.to_dict() == {
+        **{"infarct": "ischemia", "unlisted": "ischemia", "ischemic": "other", "normal": "normal"},
+        **{"both": "ischemia", "word": "ischemia", "axis": "normal", "table": "other"},
+    }
+    output = capsys.readouterr()
+    assert "8 recordings found, 8 kept: 4 ischemia, 2 normal, 2 other" in output.out
+    # 22298006 is no code of the Challenge, but one that has a meaning here.
+    assert "not known" not in output.err
+
+
+def test_classes_of_synthetic_recordings_follow_their_codes(project):
+    set_params(project, synthetic_patients=20, ischemia=[55827005])
+    index = run_download(project)
+    assert dict(index.groupby("dx").label.unique().map(list)) == {
+        **{"426783006": ["normal"], "426783006|164861001": ["other"], "55827005": ["ischemia"]},
+    }
 
 
 def test_an_unknown_patient_is_none(project):

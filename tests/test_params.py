@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides  # what -S does
 
 from ecg.params import Params, read_params
 from ecg.stage.script import UsageError
@@ -29,16 +30,22 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
         ("source: synthetic", "source: web", ["download.source is 'web'", "'synthetic', 'kaggle' or 'directory'"]),
         ("test_fold: 10", "test_fold: 9", ["val_fold and test_fold are both 9"]),
         ("test_fold: 10", "test_fold: 11", ["at most 10"]),
-        ("low_pass: 40.0", "low_pass: 125", ["below half the sampling_rate 250"]),
+        ("low_pass: 40.0", "low_pass: 63", ["below half the sampling_rate 125"]),
         ("  - 64\n", "", ["2 filters, 3 kernels"]),
         ("lr: 0.003", "lr: .nan", ["train.lr"]),
-        ("pool: 2", "pool: 19", ["params.yaml: train.pool 19 leaves 8 steps of the beat, at least 9"]),
-        ("parts: 10", "parts: 82", ["params.yaml: train.parts is 82; the beat has 81 steps"]),
-        ("convolutions: 9996", "convolutions: 10000", ["train.random_convolutions is 10000", "multiple of 84"]),
+        ("parts: 10", "parts: 83", ["params.yaml: train.parts is 83; the beat has 82 samples"]),
         ("detector: neurokit", "detector: mine", ["extract.detector is 'mine'", "'pantompkins1985'"]),
         ("/versions/1\n", "\n", ["download.kaggle.0", "ischemia-dataset"]),
         ("directory: ''", "directory: 5", ["download.directory", " is 5", "string", "list"]),
         ("directory: ''", "directory: [a, 5]", ["download.directory", " is 5", "string"]),
+        ("- 164861001", "- 12345", ["download.ischemia.0", "12345 is no code", "6 to 18 digits", "SCP"]),
+        ("- 164861001", "- 164861001.0", ["download.ischemia.0", "164861001.0 is no code"]),
+        ("- ISC_", "- STEMI", ["download.ischemia.6", "'STEMI' is no code"]),
+        ("- SR\n", "- normal\n", ["download.normal.2", "'normal' is no code"]),
+        ("- SR\n", "- [SR]\n", ["download.normal.2", "['SR'] is no code"]),
+        ("- SR\n", "- isc_\n", ["download: ischemia and normal both hold ISC_"]),
+        ("- 426783006\n  - NORM\n  - SR\n", "", ["download.normal is None", "list"]),
+        ("normal:\n  - 426783006\n  - NORM\n  - SR\n", "normal: []\n", ["download.normal is []", "at least 1 item"]),
         ("download:", "download: [", ["no YAML"]),
         ("download:", "downlod:", ["downlod is not a parameter", "download is missing"]),
     ],
@@ -50,6 +57,20 @@ def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(tmp_path
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_codes_become_text(tmp_path):
+    download = read(tmp_path, "- ISC_\n", "- isc_\n  - '57054005'\n  - LAO/LAE\n  - 67741000119109\n").download
+    assert download.ischemia[5:10] == ["413444003", "ISC_", "57054005", "LAO/LAE", "67741000119109"]
+    assert download.normal == ["426783006", "NORM", "SR"]
+
+
+def test_codes_set_on_the_command_line_are_read(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT)
+    apply_overrides(path, ["download.ischemia=[57054005,imi,1AVB,'PRC(S)']", "download.normal=[SR]"])
+    download = read_params(path).download
+    assert download.ischemia == ["57054005", "IMI", "1AVB", "PRC(S)"] and download.normal == ["SR"]
 
 
 def test_missing_file_and_wrong_top_level(tmp_path):

@@ -1,10 +1,11 @@
 """The schema of params.yaml: which keys there are and which values they take."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ecg.stage.script import UsageError
@@ -17,15 +18,47 @@ Detector = Literal[
     "kalidas2017", "martinez2004", "rodrigues2021", "manikandan2012", "khamis2016",
 ]  # fmt: skip
 
-
-MIN_STEPS = 9  # the length of a random convolution
+# PTB-XL's SCP statements (scp_statements.csv): the diagnostic ones, then those of form or rhythm alone.
+SCP = frozenset(
+    str.split("""
+    NORM NDT NST_ DIG LNGQT IMI ASMI LVH LAFB ISC_ IRBBB 1AVB IVCD ISCAL CRBBB CLBBB ILMI LAO/LAE AMI ALMI ISCIN INJAS
+    LMI ISCIL LPFB ISCAS INJAL ISCLA RVH ANEUR RAO/RAE EL WPW ILBBB IPLMI ISCAN IPMI SEHYP INJIN INJLA PMI 3AVB INJIL
+    2AVB
+    ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_ PRC(S)
+    SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU
+    """)
+)  # fmt: skip
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Download(Section):
+def diagnosis_code(value: object) -> str:
+    """Return a SNOMED CT or SCP code as text; ValueError where a value is none."""
+    text = str(value).upper()
+    if not re.fullmatch(r"\d{6,18}", text, re.ASCII) and text not in SCP:
+        raise ValueError(f"{value!r} is no code; allowed: 6 to 18 digits (SNOMED CT) or an SCP statement of PTB-XL")
+    return text
+
+
+Codes = Annotated[list[Annotated[str, BeforeValidator(diagnosis_code)]], Field(min_length=1)]
+
+
+class Labels(Section):
+    """What the classes ischemia and normal mean: SNOMED CT and SCP codes."""
+
+    ischemia: Codes
+    normal: Codes
+
+    @model_validator(mode="after")
+    def classes_differ(self):
+        if both := sorted({*self.ischemia} & {*self.normal}):
+            raise ValueError(f"ischemia and normal both hold {', '.join(both)}")
+        return self
+
+
+class Source(Section):
     source: Literal["synthetic", "kaggle", "directory"]
     verify_checksums: bool
     synthetic_patients: Annotated[int, Field(ge=20)]
@@ -44,6 +77,10 @@ class Download(Section):
         return self
 
 
+class Download(Labels, Source):
+    """Where recordings come from and what their classes mean; the fields of the last base come first."""
+
+
 class Extract(Section):
     sampling_rate: Annotated[int, Field(ge=100, le=2000)]
     high_pass: Annotated[float, Field(ge=0, le=5)]
@@ -51,15 +88,9 @@ class Extract(Section):
     detector: Detector
     window_start: Annotated[int, Field(ge=-500, le=-150)]
     window_end: Annotated[int, Field(ge=150, le=1000)]
-    max_shift: Annotated[int, Field(ge=0, le=100)]
     min_correlation: Annotated[float, Field(ge=0, lt=1)]
-    max_residual_z: Annotated[float, Field(gt=0)]
     min_beats: Positive
-    min_share: Fraction
     max_noise: Annotated[float, Field(gt=0)]
-    max_disagreement: Annotated[float, Field(gt=0)]
-    min_amplitude: Annotated[float, Field(ge=0)]
-    max_amplitude: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")
     def below_nyquist(self):
@@ -88,9 +119,7 @@ class Architecture(Section):
     filters: Annotated[list[Positive], Field(min_length=1)]
     kernels: Annotated[list[Positive], Field(min_length=1)]
     dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
-    pool: Positive
     parts: Positive
-    random_convolutions: Annotated[int, Field(ge=0, le=84 * 200, multiple_of=84)]
     trees: Annotated[int, Field(ge=0, le=2000)]
 
     @model_validator(mode="after")
@@ -103,15 +132,6 @@ class Architecture(Section):
         return self
 
 
-def check_steps(architecture: Architecture, samples: int) -> None:
-    """Raise ValueError where beats of so many samples have too few steps for an architecture."""
-    steps = samples // architecture.pool
-    if steps < MIN_STEPS:
-        raise ValueError(f"pool {architecture.pool} leaves {steps} steps of the beat, at least {MIN_STEPS} are needed")
-    if architecture.parts > steps:
-        raise ValueError(f"parts is {architecture.parts}; the beat has {steps} steps")
-
-
 class Train(Architecture):
     members: Positive
     epochs: Positive
@@ -121,6 +141,7 @@ class Train(Architecture):
     weight_decay: Annotated[float, Field(ge=0)]
     average: Annotated[float, Field(ge=0, lt=1)]
     specificity: Annotated[float, Field(gt=0, lt=1)]
+    refit: bool
     seed: Seed
 
 
@@ -144,14 +165,17 @@ class Params(Section):
     audit: Audit
 
     @model_validator(mode="after")
-    def beat_has_steps_enough(self):
+    def beat_has_enough_samples(self):
         before, after = -self.extract.window_start, self.extract.window_end
         samples = sum(time * self.extract.sampling_rate // 1000 for time in (before, after)) + 1
-        try:
-            check_steps(self.train, samples)
-        except ValueError as error:
-            raise ValueError(f"train.{error}") from None
+        if self.train.parts > samples:
+            raise ValueError(f"train.parts is {self.train.parts}; the beat has {samples} samples")
         return self
+
+
+def labels_of(download: Download) -> Labels:
+    """Return the definition of the classes alone."""
+    return Labels(**{key: getattr(download, key) for key in Labels.model_fields})
 
 
 def read_params(path: Path = Path("params.yaml")) -> Params:

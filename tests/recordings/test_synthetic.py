@@ -6,6 +6,7 @@ import wfdb
 from scipy.spatial.transform import Rotation
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ecg.leads import LEADS
@@ -67,30 +68,34 @@ def beats(kinds, n, seed):
     return made[:, :, LEADS.index("V5")], made.reshape(n, -1)
 
 
+def healthy(heart, rng):
+    return heart
+
+
 def test_ischemia_depresses_st_and_lowers_t_and_is_lifted_in_no_territory():
-    (normal, _), (ill, _) = beats([lambda heart, rng: heart], 300, 0), beats([ischemic], 300, 1)
+    (normal, _), (ill, _) = beats([healthy], 300, 0), beats([ischemic], 300, 1)
     st, t = np.abs(TIMES - 100) < 10, np.abs(TIMES - 270) < 30
     assert np.mean(ill[:, st] - normal[:, st]) == pytest.approx(-0.08, abs=0.04)
-    assert np.mean(ill[:, t] - normal[:, t]) < -0.2
-    assert np.mean(ill[:, st].mean(axis=1) > np.quantile(normal[:, st].mean(axis=1), 0.95)) < 0.02
+    assert np.mean(ill[:, t] - normal[:, t]) < -0.15
+    assert np.mean(ill[:, st].mean(axis=1) > np.quantile(normal[:, st].mean(axis=1), 0.95)) < 0.04
 
 
-def test_a_straight_line_parts_most_of_the_ischemic_hearts_from_normal_ones_but_not_all():
-    hearts = [beats([kind], 400, seed)[1] for seed, kind in enumerate([lambda heart, rng: heart, ischemic, abnormal])]
-
-    def auc(one, other):
-        x, y = StandardScaler().fit_transform(np.concatenate([one, other])), np.repeat([0, 1], 400)
-        train = np.tile([True, False], 400)
-        model = LogisticRegression(C=1e-3, max_iter=1000).fit(x[train], y[train])
-        return roc_auc_score(y[~train], model.decision_function(x[~train]))
-
-    assert 0.95 < auc(hearts[0], hearts[1]) < 1
-    assert 0.85 < auc(hearts[2], hearts[1]) < auc(hearts[0], hearts[1])
+@pytest.mark.parametrize("other", [healthy, abnormal])
+def test_ischemic_hearts_and_others_overlap_by_one_measurement_and_for_a_straight_line(other):
+    (v5, x), (v5_ill, x_ill) = beats([other], 800, 0), beats([ischemic], 800, 1)
+    v5, x, y = np.concatenate([v5, v5_ill]), np.concatenate([x, x_ill]), np.repeat([0, 1], 800)
+    st, t = (v5[:, np.abs(TIMES - at) < 20].mean(axis=1) for at in (100, 270))
+    train = np.tile([True, False], 800)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=1000)).fit(x[train], y[train])
+    one = max(roc_auc_score(y[~train], -st[~train]), roc_auc_score(y[~train], -t[~train]))
+    assert 0.6 < one < roc_auc_score(y[~train], model.decision_function(x[~train])) < 0.97
+    # Some are nearly as they were before.
+    assert np.mean(st[y == 1] > np.median(st[y == 0])) > 0.1
 
 
 def test_shares_of_diseases_add_up_and_an_infarct_takes_r_away():
     assert sum(OTHERS.values()) == pytest.approx(1)
-    (normal, _), (ill, _) = beats([lambda heart, rng: heart], 300, 0), beats([infarct], 300, 1)
+    (normal, _), (ill, _) = beats([healthy], 300, 0), beats([infarct], 300, 1)
     assert np.mean(ill.max(axis=1)) < np.mean(normal.max(axis=1)) - 0.1
 
 

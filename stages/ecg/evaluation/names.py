@@ -13,8 +13,8 @@ QUESTION_TITLES = {
     "roc_auc_vs_other": "against other",
 }
 MODEL_TITLES = {
-    "network": "network on the median beat",
-    "not_normal": "network: anything not normal",
+    "network": "the model",
+    "not_normal": "the model: anything not normal",
     "logistic": "logistic regression on the beat",
     "trees": "extra trees on the beat",
     "random_convolutions": "random convolutions of the beat",
@@ -27,14 +27,46 @@ MODEL_TITLES = {
     "permuted": "labels permuted in train",
     "source_probe": "source, told from normal beats",
 }
+# As the Challenge's and PTB-XL's tables of codes have them.
+CODE_TITLES = {
+    "164861001": "myocardial ischemia",
+    "426434006": "anterior ischemia",
+    "425419005": "inferior ischemia",
+    "425623009": "lateral ischemia",
+    "413844008": "chronic myocardial ischemia",
+    "413444003": "acute myocardial ischemia",
+    "426783006": "sinus rhythm",
+    "ISC_": "non-specific ischemic",
+    "ISCAL": "ischemic in anterolateral leads",
+    "ISCAN": "ischemic in anterior leads",
+    "ISCAS": "ischemic in anteroseptal leads",
+    "ISCIL": "ischemic in inferolateral leads",
+    "ISCIN": "ischemic in inferior leads",
+    "ISCLA": "ischemic in lateral leads",
+    "NORM": "normal ECG",
+    "SR": "sinus rhythm",
+}
 # What needs no deep network: the strongest of them is what the network is held against.
 SIMPLE_MODELS = ("logistic", "trees", "random_convolutions", "st_t")
+
+# ROC AUC of the source alone against normal: above it the model may have learnt the recorder.
+SOURCE_LIMIT = 0.6
 
 
 def data_kind(sources: Iterable[str]) -> str:
     """Say what recordings are behind a number or a picture, so that no synthetic one passes for a clinical one."""
     names = sorted(set(sources))
     return SYNTHETIC if all(name.startswith("synthetic") for name in names) else f"recordings of {', '.join(names)}"
+
+
+def names_of(codes: Iterable[str]) -> str:
+    """Say which SNOMED CT and SCP codes these are, with the names of those that download has by default."""
+    texts = {code: f"{code} ({CODE_TITLES[code]})" if code in CODE_TITLES else code for code in codes}
+    codings = {
+        "SNOMED CT": [text for code, text in texts.items() if code.isdigit()],
+        "SCP": [text for code, text in texts.items() if not code.isdigit()],
+    }
+    return "; ".join(f"{coding} {', '.join(texts)}" for coding, texts in codings.items() if texts)
 
 
 def group_name(grouping: str, group: str) -> str:
@@ -47,9 +79,9 @@ def is_missing(value: float | None) -> bool:
     return value is None or value != value
 
 
-def format_number(value: float) -> str:
+def format_number(value: float | None) -> str:
     """Return three decimals; of what is smaller, such as the threshold of a network that is sure, one digit."""
-    if is_missing(value):
+    if value is None or is_missing(value):
         return "–"
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
 

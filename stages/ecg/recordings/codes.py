@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from ecg.leads import BadRecording
+from ecg.params import SCP
 
 
 def words(text: str) -> frozenset[str]:
@@ -29,26 +30,7 @@ SNOMED = words(
     698252002 704997005 713422000 713426002 713427006 733534002 67741000119109 67751000119106
     """
 )
-# PTB-XL's SCP statements (scp_statements.csv): the diagnostic ones, then those of form or rhythm alone.
-SCP = words(
-    """
-    NORM NDT NST_ DIG LNGQT IMI ASMI LVH LAFB ISC_ IRBBB 1AVB IVCD ISCAL CRBBB CLBBB ILMI LAO/LAE AMI ALMI ISCIN INJAS
-    LMI ISCIL LPFB ISCAS INJAL ISCLA RVH ANEUR RAO/RAE EL WPW ILBBB IPLMI ISCAN IPMI SEHYP INJIN INJLA PMI 3AVB INJIL
-    2AVB
-    ABQRS PVC STD_ VCLVH QWAVE LOWT NT_ PAC LPR INVT LVOLT HVOLT TAB_ STE_ PRC(S)
-    SR AFIB STACH SARRH SBRAD PACE SVARR BIGU AFLT SVTAC PSVT TRIGU
-    """
-)
 CLASSES = words("ISCHEMIA NORMAL OTHER")  # may stand for codes
-# Sinus rhythm: of SNOMED CT, and of PTB-XL's SCP statements those that the Challenge translates to it.
-NORMAL = {"NORMAL", "426783006", "NORM", "SR"}
-ISCHEMIA = {
-    "ISCHEMIA",
-    # SNOMED CT: myocardial ischemia; anterior, inferior, lateral; chronic, acute.
-    *("164861001", "426434006", "425419005", "425623009", "413844008", "413444003"),
-    # PTB-XL's SCP statements of diagnostic subclass ISC_ and ISCA, ISCI.
-    *("ISC_", "ISCAL", "ISCAN", "ISCAS", "ISCIL", "ISCIN", "ISCLA"),
-}
 
 # What headers and tables say where they know nothing; of the sex, also what is neither male nor female.
 UNKNOWN = ("", "unknown", "nan", "na", "n/a", "#n/a", "<na>", "none", "null", "-1")
@@ -60,17 +42,17 @@ DOUBT = re.compile(
 )
 
 
-def class_of(codes: Iterable[str]) -> str:
+def class_of(codes: Iterable[str], ischemia: Iterable[str], normal: Iterable[str]) -> str:
     """Return the class that SNOMED CT or SCP codes of one recording stand for.
 
-    An ischemia code decides, whatever stands beside it. Normal is sinus rhythm and nothing else. All else is other. So
-    a recording has the same class by its SNOMED CT codes in the Challenge and by its row of PTB-XL's table, where a
-    statement of likelihood 0 counts (0 means unknown) and the heart's axis is one of the codes.
+    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other. With
+    the defaults, a recording has the same class by its SNOMED CT codes in the Challenge and by its row of PTB-XL's
+    table, where a statement of likelihood 0 counts (0 means unknown) and the heart's axis is one of the codes.
     """
     codes = set(codes)
-    if codes & ISCHEMIA:
+    if codes & {"ISCHEMIA", *ischemia}:
         return "ischemia"
-    return "normal" if codes and codes <= NORMAL else "other"
+    return "normal" if codes and codes <= {"NORMAL", *normal} else "other"
 
 
 def parse_codes(text: str) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.leads import BadRecording
+from ecg.params import Labels
 from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_label, parse_sex, shown
 from ecg.recordings.ecg_file import DIGEST
 from ecg.recordings.ptbxl import NOT_IN_TABLE
@@ -22,18 +23,20 @@ COLUMNS = [
 ]
 
 
-def read_recording(recording: RecordingFile, *, verify_checksums: bool) -> tuple[dict, np.ndarray | None]:
+def read_recording(
+    recording: RecordingFile, labels: Labels, *, verify_checksums: bool
+) -> tuple[dict, np.ndarray | None]:
     """Return a recording's row of the index and its samples, or the row with the reason and None."""
     known = recording.known
     row = dict.fromkeys(COLUMNS, "") | {"record": recording.record, "source": known["source"], "samples": 0}
-    labels, about, samples, sample_flags = known.get("labels", {}), dict[str, Any](), None, list[str]()
+    told, about, samples, sample_flags = known.get("labels", {}), dict[str, Any](), None, list[str]()
     try:
-        ecg = read_ecg(recording.header, recording.root, told=labels, verify_checksums=verify_checksums)
+        ecg = read_ecg(recording.header, recording.root, told=told, verify_checksums=verify_checksums)
         about = ecg.about | {"sampling_rate": f"{ecg.sampling_rate:g}", "heart_rate": ecg.heart_rate or ""}
         samples, sample_flags = twelve_leads(ecg)
     except BadRecording as error:
         about, row["reason"] = about or error.about, str(error)
-    about = {key: value for key, value in about.items() if value} | labels
+    about = {key: value for key, value in about.items() if value} | told
     if "patient" in about:
         about["patient"] = f"{about.get('source', row['source'])}:{about['patient']}"
     about |= {key: value for key, value in known.items() if key not in ("source", "flags", "labels")}
@@ -44,11 +47,11 @@ def read_recording(recording: RecordingFile, *, verify_checksums: bool) -> tuple
         sex, person_flags = "", [*person_flags, f"sex: {shown(sex)} is not understood"]
     row |= {"age": "" if age is None else age, "sex": sex}
     try:
-        if "label" in labels:
-            row["label"] = parse_label(labels["label"])
+        if "label" in told:
+            row["label"] = parse_label(told["label"])
         else:
             codes = list(dict.fromkeys(code for text in about.get("dx", []) for code in parse_codes(text)))
-            row |= {"dx": "|".join(codes), "label": class_of(codes) if codes else ""}
+            row |= {"dx": "|".join(codes), "label": class_of(codes, labels.ischemia, labels.normal) if codes else ""}
         if not row["label"]:
             raise BadRecording("no Dx")
     except BadRecording as error:
