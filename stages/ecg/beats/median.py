@@ -11,7 +11,7 @@ from ecg.beats.filters import remove_hum, resample
 from ecg.beats.gaps import check_gaps, check_leads, fill_gaps, mark_held
 from ecg.beats.measurements import qrs_flags
 from ecg.beats.pacing import has_pacing_spikes
-from ecg.beats.plausibility import check_copies, check_shape, implausible_height, mend_limb_leads
+from ecg.beats.plausibility import arm_flags, check_copies, check_shape, implausible_height, mend_limb_leads
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.rejection import similar_beats
 from ecg.beats.statistics import median_of, modified_z, rms
@@ -27,6 +27,9 @@ QRS = (-80, 120)  # ms from the R peak: what beats are compared on
 SHAPE = (-250, 200)  # ms from the R peak: where the QRS complex and the stretch before it are looked for
 COMPARED = (-350, 300)  # ms from the R peak: lies inside the recording with all beats that are compared
 HILLS = 450  # ms from the R peak: where each lead's QRS complex is looked for
+MAX_SHIFT = 30  # ms by which a beat is moved to fit the others
+MAX_RESIDUAL_Z = 4.0  # modified z score of a beat's residual
+MIN_SHARE = 0.5  # of the beats found must be alike
 FEW_OTHERS = 0.75  # of the beats alike: the others then hardly move the median
 TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
 PACED = "paced: a pacemaker's spike before most beats"
@@ -95,7 +98,7 @@ def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
     check_leads(leads, recorded_rate)
     check_copies(leads)
     leads, hum_flags = remove_hum(leads, recorded_rate)
-    leads, limb_flags = mend_limb_leads(leads, recorded_rate, extract)
+    leads, limb_flags = mend_limb_leads(leads, recorded_rate)
     check_gaps(recorded, leads, recorded_rate)
     return leads, hum_flags + limb_flags
 
@@ -149,7 +152,7 @@ def align_and_reject(
     Beats are compared on the QRS complex of `smooth` (leads x samples).
     """
     qrs = window_offsets(*QRS, extract.sampling_rate)
-    max_shift = int(extract.max_shift * extract.sampling_rate / 1000)
+    max_shift = MAX_SHIFT * extract.sampling_rate // 1000
     aligned = align(smooth, peaks, qrs, max_shift)
     used, correlation, tie = similar_beats(cut_windows(smooth, aligned, qrs), extract.min_correlation)
     if used.mean() < FEW_OTHERS:
@@ -157,7 +160,7 @@ def align_and_reject(
         aligned[used] = align(smooth, peaks[used], qrs, max_shift)
     complexes = cut_windows(smooth, aligned[used], qrs)
     residuals = complexes - median_of(complexes)
-    used[used] = modified_z(rms(residuals, (1, 2))) <= extract.max_residual_z
+    used[used] = modified_z(rms(residuals, (1, 2))) <= MAX_RESIDUAL_Z
     return aligned, used, correlation, tie
 
 
@@ -236,14 +239,14 @@ def combine(beats: Beats, recorded_rate: float, extract: Extract) -> MedianBeat:
         return refused._replace(reason=f"too few beats: {n_beats}, at least {extract.min_beats}")
     n_alike = int(beats.alike.sum())
     # Of two kinds of beat that are as frequent, the other half cannot be used.
-    if n_used < extract.min_beats or n_alike < extract.min_share * (n_beats / 2 if beats.tie else n_beats):
+    if n_used < extract.min_beats or n_alike < MIN_SHARE * (n_beats / 2 if beats.tie else n_beats):
         return refused._replace(reason=f"too few good beats: {n_alike} of {n_beats} alike, {n_used} used")
     used = beats.beats[beats.used]
     median = median_of(used)
     flat = np.ptp(median, axis=1) < FLAT
     if flat.any():
         return refused._replace(reason=f"flat lead: {', '.join(np.array(LEADS)[flat])}")
-    implausible = implausible_height(median, extract)
+    implausible = implausible_height(median)
     if implausible:
         return refused._replace(reason=implausible)
     noise = 1000 * float(median_of(rms(used - median, (0, 2))))
@@ -253,5 +256,8 @@ def combine(beats: Beats, recorded_rate: float, extract: Extract) -> MedianBeat:
         reason = f"too noisy: {remaining:.0f} uV, at most {extract.max_noise:g} uV"
         return refused._replace(noise_uv=noise, reason=reason)
     correlation = float(beats.correlation[beats.used].mean())
-    flags += (*qrs_flags(median, beat_times(extract), beats.heart_rate, recorded_rate),)
+    flags += (
+        *qrs_flags(median, beat_times(extract), beats.heart_rate, recorded_rate),
+        *arm_flags(median, beat_times(extract)),
+    )
     return MedianBeat(median, n_beats, n_used, beats.heart_rate, noise, correlation, flags)
