@@ -1,7 +1,6 @@
 """What a classifier could know without looking for ischemia: simpler models, the same split; a probe of the source.
 
-Reads   data/predictions.csv, data/model.safetensors, data/beats.npy, data/beats.csv, data/recordings.csv,
-        data/split.csv
+Reads   data/predictions.csv, data/beats.npy, data/beats.csv, data/recordings.csv, data/split.csv
 Writes  data/audit.csv      each model's probabilities on the test split
         metrics/audit.json  the ROC AUC against normal of each model; the network's gain over the strongest simple one
         metrics/audit.csv   each model and question: ROC AUC, interval, the network's gain with its interval
@@ -15,54 +14,26 @@ if __name__ == "__main__":
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
-from torch import nn
 from tqdm import tqdm
 
-from ecg.beats.measurements import measure_beats
-from ecg.beats.windows import beat_times
-from ecg.evaluation.names import SIMPLE_MODELS, data_kind, say_gain, strongest_simple
-from ecg.evaluation.questions import scored_table
+from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gain, strongest_simple
 from ecg.evaluation.simple_models import (
-    CONVOLUTIONS,
-    POOL,
-    TREES,
-    build_models,
     classify,
-    flatten,
     headline,
     logistic,
+    other_models,
     principal_components,
     probe_source,
+    simple_models,
     summarise,
 )
-from ecg.network.ensemble import Ensemble, probabilities
-from ecg.network.model_file import load_model
-from ecg.network.random_convolutions import fit_random
-from ecg.network.trees import fit_trees
-from ecg.params import Architecture, read_params
+from ecg.params import read_params
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_audit
 from ecg.stage import paths
 from ecg.stage.files import replacing, write_json
 from ecg.stage.script import run_stage, warn
 from ecg.stage.tables import load_split, read_table
-
-# From here on the source alone tells too much for the network's number to be believed unseen.
-SOURCE_LIMIT = 0.6
-
-
-def parts_alone(
-    ensemble: Ensemble, architecture: Architecture, beats: np.ndarray, target: np.ndarray, seed: int
-) -> dict[str, nn.Module]:
-    """Return trees and random convolutions fitted to the train split: the network's own where it has just these."""
-    same, settings = architecture.pool == POOL, (POOL, beats, target, seed)
-    trees = ensemble.trees if same and architecture.trees == TREES else None
-    random = ensemble.random if same and architecture.random_convolutions == CONVOLUTIONS else None
-    return {
-        "trees": trees or fit_trees(TREES, *settings),
-        "random_convolutions": random or fit_random(CONVOLUTIONS, *settings),
-    }
 
 
 def main() -> None:
@@ -82,22 +53,13 @@ def main() -> None:
     scored = {"network": records.assign(**{column: network[column] for column in network if column.startswith("p_")})}
     # How far one gets by telling what is not normal, ischemic or not.
     scored["not_normal"] = scored["network"].assign(p_ischemia=1 - network.p_normal)
-    seen = {"flat": flatten(beats)}
-    seen["st_t"] = np.column_stack(measure_beats(beats, beat_times(params.extract)))
-    ensemble, description = load_model(paths.MODEL)
-    target = table.label[train].map(description.classes.index).to_numpy()
-    alone = parts_alone(ensemble, description.architecture, train_beats, target, audit.seed)
-    # Sums must not depend on how many threads there are.
-    with threadpool_limits(limits=1):
-        for name, part in alone.items():
-            scored[name] = scored_table(records, description.classes, probabilities(part, test_beats))
     lacks = {}
-    models = build_models(table, seen, audit).items()
-    for name, (features, model, lack) in tqdm(models, desc="models", disable=None):
+    seen = {name: (*model, "") for name, model in simple_models(beats, table, train, params.extract, audit).items()}
+    for name, (features, model, lack) in tqdm((seen | other_models(table)).items(), desc="models", disable=None):
         lacks[name] = lack
         if features is not None:
             scored[name] = records.assign(**classify(model, features, labels, train, test))
-    components = principal_components(seen["flat"], train, audit)
+    components = principal_components(beats.reshape(len(beats), -1), train, audit)
     rng, permuted = np.random.default_rng(audit.seed), []
     for _ in tqdm(range(audit.permutations), desc="permutations", disable=None):
         permuted.append(records.assign(**classify(logistic(0.1), components, rng.permutation(labels), train, test)))
@@ -116,11 +78,11 @@ def main() -> None:
     shown = ("network", *SIMPLE_MODELS, "age_sex", "source", "recorder")
     print(f"ROC AUC against normal: {', '.join(f'{name} {numbers[name]:.3f}' for name in shown if numbers[name])}")
     for row in strongest_simple(summary).to_dict("records"):
-        print(f"network {say_gain(row)}")
+        print(f"model {say_gain(row)}")
     if (numbers["source"] or 0) > SOURCE_LIMIT:
         warn(
             f"the source alone tells ischemia from normal with ROC AUC {numbers['source']:.3f}, above {SOURCE_LIMIT}: "
-            "the network may have learnt the recorder; see docs/results.md"
+            "the model may have learnt the recorder; see docs/results.md"
         )
 
 

@@ -2,14 +2,15 @@
 
 Reads   data/model.safetensors, data/beats.npy, data/beats.csv, data/split.csv, data/recordings.csv, data/history.csv
 Writes  data/predictions.csv      one probability a class for every median beat, and what subgroups are made of
-        data/activation.npy       test records x steps, float32: when each beat speaks for ischemia
+        data/activation.npy       test records x samples, float32: when each beat speaks for ischemia
         metrics/evaluate.json     the headline numbers
         metrics/evaluate.csv      every AUC and rate with its interval, and the calibration
         metrics/subgroups.csv     the headline AUC by source, sex, age, heart rate and noise
-        metrics/roc.csv, metrics/precision_recall.csv, metrics/confusion.csv, metrics/reliability.csv      the curves
-        metrics/roc.png, precision_recall.png, confusion.png, reliability.png, subgroups.png, learning_curve.png
+        metrics/roc.csv, precision_recall.csv, reliability.csv, net_benefit.csv, distribution.csv      the curves
+        metrics/confusion.csv     how many recordings of each class are called ischemic
+        metrics/*.png             the same as pictures, and the learning curves
         metrics/beats.png         each class's mean median beat in 12 leads
-        metrics/example.png       the ischemic test recording with the highest score, and what speaks for it
+        metrics/example.png       the ischemic test recording with the highest probability, and what speaks for it
 """
 
 import gc
@@ -19,14 +20,14 @@ if __name__ == "__main__":
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation.calibration import reliability
-from ecg.evaluation.curves import confusion, curves
+from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import headline, measures
 from ecg.evaluation.names import data_kind
-from ecg.evaluation.questions import scored_table, select_question
-from ecg.evaluation.roc import roc_auc
+from ecg.evaluation.questions import scored_table
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
 from ecg.network.device import choose_device
@@ -34,7 +35,7 @@ from ecg.network.ensemble import Ensemble, distances, probabilities
 from ecg.network.evidence import activation_maps, lead_contributions
 from ecg.network.model_file import load_model
 from ecg.params import read_params
-from ecg.reporting.curves import plot_confusion, plot_learning_curve, plot_precision_recall, plot_reliability, plot_roc
+from ecg.reporting import curves as figures
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_subgroups
@@ -53,17 +54,19 @@ def score_records(model: Ensemble, classes: list[str], beats: np.ndarray, rows: 
 def plot_example(
     model: Ensemble, description: Description, test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray
 ):
-    """Draw the ischemic test recording with the highest score, and what speaks for it."""
+    """Draw the ischemic test recording with the highest probability, and what speaks for it."""
     ischemic = np.flatnonzero(test.label == "ischemia")
-    scores = select_question(test.iloc[ischemic], "roc_auc")[1]
-    chosen = ischemic[scores.argmax()]
+    chosen = ischemic[test.p_ischemia.iloc[ischemic].argmax()]
+    p, threshold = test.p_ischemia.iloc[chosen], description.threshold
     notes = [
-        f"labelled ischemia, probability {scores.max():.3f}, threshold {description.threshold:.3f}",
+        f"labelled ischemia; p(ischemia) {p:.0%}, called from {threshold:.0%} on",
         f"one of the {len(test)} test {data_kind(test.source)}; model trained on {data_kind(description.sources)}",
     ]
-    contributions = lead_contributions(model, description.classes, beats[chosen : chosen + 1])[0]
+    contributions = lead_contributions(model, beats[chosen : chosen + 1])[0]
     times, record = beat_times(description.extract), test.record.iloc[chosen]
-    return plot_ecg(beats[chosen], times, record, notes, Explanation(activation[chosen], contributions))
+    return plot_ecg(
+        beats[chosen], times, record, notes, Explanation(activation[chosen] - logit(threshold), contributions)
+    )
 
 
 def main() -> None:
@@ -78,13 +81,12 @@ def main() -> None:
     test, test_beats = table[table.split == "test"], splits[-1][0]
 
     scores = measures(test, threshold, evaluate)
-    val_positive, val_score, _ = select_question(table[table.split == "val"], "roc_auc")
-    numbers = headline(scores, test.label, threshold, float(roc_auc(val_positive, val_score)[0]))
-    roc, precision_recall = curves(test)
-    bins = reliability(*select_question(test, "roc_auc")[:2])
+    numbers = headline(scores, test.label, threshold)
+    positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
+    (roc, precision_recall), bins = curves(test), reliability(positive, p)
+    counts, benefit, spread = confusion(test, threshold), net_benefit(positive, p), distribution(test)
     terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
-    pairs, groups = confusion(test), subgroups(test, terciles, evaluate)
-    activation = activation_maps(model, classes, test_beats)
+    groups, activation = subgroups(test, terciles, evaluate), activation_maps(model, test_beats)
 
     with replacing(paths.PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
@@ -94,8 +96,10 @@ def main() -> None:
     for path, values in (
         (paths.ROC, roc),
         (paths.PRECISION_RECALL, precision_recall),
-        (paths.CONFUSION, pairs),
+        (paths.CONFUSION, counts),
         (paths.RELIABILITY, bins),
+        (paths.NET_BENEFIT, benefit),
+        (paths.DISTRIBUTION, spread),
         (paths.EVALUATE_TABLE, scores),
         (paths.SUBGROUPS, groups),
     ):
@@ -104,17 +108,29 @@ def main() -> None:
 
     kind = data_kind(table.source)
     what = f"{len(test)} test {kind}"
-    save_figure(plot_roc(roc, numbers, what), paths.ROC_PNG)
-    save_figure(plot_precision_recall(precision_recall, what), paths.PRECISION_RECALL_PNG)
-    save_figure(plot_confusion(pairs, classes, what), paths.CONFUSION_PNG)
-    save_figure(plot_reliability(bins, scores, what), paths.RELIABILITY_PNG)
-    save_figure(plot_subgroups(groups, what), paths.SUBGROUPS_PNG)
-    save_figure(plot_learning_curve(pd.read_csv(paths.HISTORY), kind), paths.LEARNING_CURVE_PNG)
-    beats = np.concatenate([beats for beats, _ in splits])
-    save_figure(plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), kind), paths.BEATS_PNG)
-    save_figure(plot_example(model, description, test, test_beats, activation), paths.EXAMPLE_PNG)
+    beats, history = np.concatenate([beats for beats, _ in splits]), pd.read_csv(paths.HISTORY)
+    times = beat_times(description.extract)
+    for path, figure in (
+        (paths.ROC_PNG, figures.plot_roc(roc, numbers, what)),
+        (paths.PRECISION_RECALL_PNG, figures.plot_precision_recall(precision_recall, what)),
+        (paths.CONFUSION_PNG, figures.plot_confusion(counts, what)),
+        (paths.RELIABILITY_PNG, figures.plot_reliability(bins, scores, what)),
+        (paths.NET_BENEFIT_PNG, figures.plot_net_benefit(benefit, threshold, what)),
+        (paths.DISTRIBUTION_PNG, figures.plot_distribution(spread, counts, threshold, what)),
+        (paths.SUBGROUPS_PNG, plot_subgroups(groups, what)),
+        (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, kind)),
+        (paths.BEATS_PNG, plot_beats(beats, table.label.to_numpy(), times, kind)),
+        (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),
+    ):
+        save_figure(figure, path)
     interval = f"{numbers['roc_auc_low']:.3f} – {numbers['roc_auc_high']:.3f}"
     print(f"ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
+    if test.label.isin(["other"]).any():
+        print(
+            f"against all others {numbers['roc_auc_vs_rest']:.3f}, against other {numbers['roc_auc_vs_other']:.3f}; "
+            f"called: {numbers['sensitivity']:.0%} of ischemic, {1 - numbers['specificity_normal']:.0%} of normal, "
+            f"{1 - numbers['specificity_other']:.0%} of abnormal, not ischemic recordings"
+        )
 
 
 if __name__ == "__main__":

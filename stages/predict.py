@@ -31,7 +31,7 @@ from tqdm import tqdm
 from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
 from ecg.evaluation.answers import Reading, answer, in_words
-from ecg.evaluation.names import SYNTHETIC, data_kind
+from ecg.evaluation.names import SYNTHETIC, data_kind, names_of
 from ecg.leads import BadRecording
 from ecg.network.description import Description, read_description
 from ecg.params import Extract
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 BATCH = 100  # recordings
 TOLD = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
-COLUMNS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
 
 
 def read(recording: RecordingFile, extract: Extract) -> Reading:
@@ -107,8 +106,9 @@ def load_for_one_thread(path: Path) -> "Ensemble":
 def predict(signal: ArrayLike, sampling_rate: float, leads: Sequence[str], *, model: Path = RELEASED) -> dict:
     """Score one recording (samples x leads, mV, NaN is missing, at `sampling_rate` Hz); leads are found by name.
 
-    Returns the keys of --json but `record`: probability of ischemia against normal, ischemia (the decision), n_used
-    beats, heart_rate (beats/min), flags, reason (None where scored), trained_on. Arguments may be what NumPy, pandas,
+    Returns the keys of --json but `record`: probability (that of ischemia), ischemia (the decision: probability >=
+    threshold), threshold, p_CLASS for each class, n_used beats, heart_rate (beats/min), flags, reason (None where
+    scored), trained_on. Arguments may be what NumPy, pandas,
     h5py and torch give; ValueError where they are of no use, or signal and leads do not fit.
     """
     network, description = current_model(Path(model))
@@ -126,7 +126,7 @@ def predict(signal: ArrayLike, sampling_rate: float, leads: Sequence[str], *, mo
 def write_rows(path: Path, rows: list[dict], *, first: bool) -> None:
     """Write the first rows of a table, or append more."""
     with path.open("w" if first else "a", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS)
+        table = csv.DictWriter(file, list(rows[0]))
         if first:
             table.writeheader()
         table.writerows(row | {"flags": "; ".join(row["flags"])} for row in rows)
@@ -165,13 +165,14 @@ def main() -> None:
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1
                 if not options.csv:
-                    words = "; ".join(in_words(row, description.threshold))
+                    words = "; ".join(in_words(row, description))
                     tqdm.write(json.dumps(row) if options.json else f"{row['record']}: {words}")
             if options.plot:
                 from ecg.reporting.scored import draw
 
                 lost += draw(options.plot, readings, rows, loading.result(), description)
             progress.update(len(batch))
+    print(f"predict: ischemia means {names_of(description.labels.ischemia)}", file=sys.stderr)
     if len(recordings) > 1:
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
         print(f"predict: {len(recordings)} recordings: {outcomes}", file=sys.stderr)

@@ -2,77 +2,112 @@
 
     python stages/release.py NAME ARCHIVE... [--seeds N]
 
-An archive is a folder as for `download.directory`; all else is as in params.yaml. It is cross-validated over five
-folds by patient and over the archives, each once left out, with the training seeds 1 … N. Then it is trained on nine
-folds of ten; the tenth sets temperature and threshold. Finished runs of the cross-validation are not run again.
+An archive is a folder as for `download.directory`; all else is as in params.yaml. The weights are trained on all
+patients. Calibration and threshold rest on out-of-fold predictions: the patients are dealt to five folds, and each fold
+is scored by models of the other four, one for each training seed 1 … N. The same predictions show how good the recipe
+is; there, each fold is calibrated by the other four. With several archives each is also left out once.
 
 Writes  models/NAME.safetensors  the model
-        models/NAME.md           its card: data, numbers, limits, and what makes it again
+        models/NAME.md           its card: data, numbers, limits, and how to make it again
 """
 
 import argparse
 import hashlib
-import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
+from cross_validate import score_simple, score_test
+from split import check_classes, split_patients
+from tqdm import tqdm
 
-from ecg.evaluation.names import QUESTION_TITLES
-from ecg.network.model_file import load_model, save_model
-from ecg.params import Params, read_params
+from ecg.evaluation.archive import read_archives
+from ecg.evaluation.calibration import calibration_line
+from ecg.evaluation.names import QUESTION_TITLES, names_of
+from ecg.evaluation.pooling import pool, summarise_runs
+from ecg.evaluation.questions import scored_table
+from ecg.evaluation.reference import counts_and_aucs, reference_numbers
+from ecg.network.decision import Calibration, calibrated, fit_calibration, threshold_for
+from ecg.network.description import TREES_SHARE
+from ecg.network.ensemble import uncalibrated_logits
+from ecg.network.model_file import save_model
+from ecg.network.recipe import calibrate, classes_of, describe, fit_model, remember
+from ecg.params import Params, labels_of, read_params
 from ecg.reporting.citations import cite_sources
 from ecg.reporting.page import render
 from ecg.stage import paths
-from ecg.stage.files import output_folder, remove, replacing
-from ecg.stage.runs import run_stages
+from ecg.stage.files import output_folder, replacing
 from ecg.stage.script import UsageError, run
-from ecg.stage.tables import read_table
 
-FOLDS = {"folds": 5, "val_fold": 4, "test_fold": 5, "holdout_source": ""}
-ALL = {"folds": 10, "val_fold": 10, "test_fold": 0, "holdout_source": ""}
-INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
+FOLDS = 5
 
 
-def with_split(params: Params, archives: list[str], split: dict) -> dict:
-    """Return the params of a run on the archives with another split."""
-    values = params.model_dump()
-    values["download"] |= {"source": "directory", "directory": archives}
-    return values | {"split": values["split"] | split}
+def out_of_fold(beats: np.ndarray, rows: pd.DataFrame, classes: list[str], params: Params, seeds: int) -> np.ndarray:
+    """Return seeds x n x classes logits of beats, each by a model of the other folds (column fold of `rows`)."""
+    found = np.empty((seeds, len(rows), len(classes)))
+    runs = [(seed, fold) for seed in range(seeds) for fold in np.unique(rows.fold)]
+    for seed, fold in tqdm(runs, desc="out-of-fold models", disable=None):
+        left_out = (rows.fold == fold).to_numpy()
+        train = params.train.model_copy(update={"seed": seed + 1})
+        model, _ = fit_model(beats[~left_out], rows[~left_out], classes, params.extract, train)
+        found[seed, left_out] = uncalibrated_logits(model, beats[left_out])
+    return found
 
 
-def cross_validate(root: Path, over: str, seeds: int) -> tuple[dict, pd.DataFrame]:
-    """Cross-validate what was extracted in `root`; return numbers and table."""
-    out = Path(f"metrics/{over}.json")
-    command = [sys.executable, "stages/cross_validate.py", "--over", over, "--seeds", str(seeds), "--out", str(out)]
-    main_folder = {"DVC_ROOT": os.environ.get("DVC_ROOT", str(Path.cwd()))}
-    done = subprocess.run(command, cwd=root, env=os.environ | main_folder, stdout=subprocess.DEVNULL, check=False)
-    if done.returncode:
-        raise UsageError(f"the cross-validation over {over} failed")
-    table = pd.read_csv(root / out.with_suffix(".csv"))
-    return json.loads((root / out).read_text(encoding="utf-8")), table
+def calibrate_on(
+    logits: np.ndarray, rows: pd.DataFrame, classes: list[str], specificity: float
+) -> tuple[Calibration, float]:
+    """Return calibration and threshold of out-of-fold logits (seeds x n x classes) of rows."""
+    target, ischemia = np.tile(rows.label.map(classes.index), len(logits)), classes.index("ischemia")
+    flat = logits.reshape(-1, len(classes))
+    calibration = fit_calibration(flat, target, np.bincount(target) / len(target), ischemia)
+    p = calibrated(flat, calibration, ischemia)[:, ischemia]
+    return calibration, threshold_for(specificity, p[target != ischemia])
 
 
-def count_classes(split: pd.DataFrame) -> pd.DataFrame:
+def cross_fit(logits: np.ndarray, rows: pd.DataFrame, classes: list[str], specificity: float) -> list[pd.DataFrame]:
+    """Return a table a seed: rows with a column p_CLASS each and `called`, each fold calibrated by the others."""
+    p, called = np.empty(logits.shape), np.empty(logits.shape[:2], dtype=bool)
+    ischemia = classes.index("ischemia")
+    for fold in np.unique(rows.fold):
+        left_out = (rows.fold == fold).to_numpy()
+        calibration, threshold = calibrate_on(logits[:, ~left_out], rows[~left_out], classes, specificity)
+        for seed, values in enumerate(logits):
+            p[seed, left_out] = calibrated(values[left_out], calibration, ischemia)
+            called[seed, left_out] = p[seed, left_out, ischemia] >= threshold
+    return [
+        pool([scored_table(rows, classes, values).assign(called=yes)]) for values, yes in zip(p, called, strict=True)
+    ]
+
+
+def simple_out_of_fold(beats: np.ndarray, rows: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return the rows once for each simple model, each fold scored by models of the others."""
+    folds = tqdm(np.unique(rows.fold), desc="simple models", disable=None)
+    masks = ((rows.fold == fold).to_numpy() for fold in folds)
+    return pd.concat([score_simple(beats, rows, ~left_out, left_out, params) for left_out in masks])
+
+
+def left_out_archives(beats: np.ndarray, rows: pd.DataFrame, params: Params, seeds: int) -> pd.DataFrame | None:
+    """Return the ROC AUCs on each archive of a model of the others, mean over the seeds; None for one archive."""
+    found = []
+    for source in sorted(set(rows.source)) if rows.source.nunique() > 1 else []:
+        dealt = split_patients(rows, params.split.model_copy(update={"holdout_source": source}))
+        try:
+            check_classes(dealt, without_test=False)
+        except UsageError:
+            continue
+        aucs = [counts_and_aucs(score_test(beats, dealt, params, seed)[0]) for seed in range(1, seeds + 1)]
+        means = pd.DataFrame(aucs)[list(QUESTION_TITLES)].astype(float).mean()
+        found.append({"left out": source} | dict(zip(QUESTION_TITLES.values(), means, strict=True)))
+    return pd.DataFrame(found) if found else None
+
+
+def count_classes(rows: pd.DataFrame) -> pd.DataFrame:
     """Return recordings by source and class, and patients by source."""
-    counts = pd.crosstab(split.source, split.label)
-    return counts.assign(patients=split.groupby("source").patient.nunique()).reset_index()
-
-
-def left_out(table: pd.DataFrame, sources: list[str]) -> pd.DataFrame:
-    """Return how a model that was trained on the other archives answers on each, mean over the seeds."""
-    rows = table[table.test.isin(sources)].groupby("test")[list(QUESTION_TITLES)].mean()
-    return rows.set_axis(list(QUESTION_TITLES.values()), axis=1).rename_axis("left out").reset_index()
-
-
-def hash_of_samples(root: Path) -> str:
-    """Return a hash over those of the samples of all recordings that have a beat."""
-    split, index = read_table(root / paths.SPLIT), read_table(root / paths.RECORDINGS_TABLE)
-    hashes = index.set_index("record").sha256[split.record]
-    return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+    counts = pd.crosstab(rows.source, rows.label)
+    return counts.assign(patients=rows.groupby("source").patient.nunique()).reset_index()
 
 
 def version_of_code() -> str:
@@ -89,61 +124,70 @@ def version_of_code() -> str:
 def parse_arguments() -> tuple[str, list[str], int]:
     """Return the model's name, the archives and the number of seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "name", type=lambda n: output_folder(paths.MODELS, f"{n}.safetensors", f"{n}.md") and n, metavar="NAME"
-    )
+    parser.add_argument("name", metavar="NAME")
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     options = parser.parse_args()
-    if options.seeds < 1 or Path(options.name).name != options.name or options.name in ("", ".."):
-        parser.error(f"--seeds is {options.seeds}, NAME {options.name!r}; allowed: a whole number from 1, no folder")
-    return options.name, [str(Path(archive).absolute()) for archive in options.archives], options.seeds
+    if options.seeds < 1 or Path(options.name).name != options.name:
+        parser.error("--seeds takes a whole number from 1, NAME no folder")
+    output_folder(paths.MODELS, f"{options.name}.safetensors", f"{options.name}.md")
+    return options.name, options.archives, options.seeds
 
 
 def main() -> None:
     name, archives, seeds = parse_arguments()
     params = read_params()
-    root = Path(".cache/release") / name
-    remove(root)
-    run_stages(root, with_split(params, archives, FOLDS), ["download", "extract"])
-    # Before what takes long: it may be too little for a split.
-    final = root / "final"
-    run_stages(final, with_split(params, archives, ALL), ["split", "train"], INPUTS, root)
-    if (final / "reason").exists():
-        raise UsageError((final / "reason").read_text(encoding="utf-8"))
-    folds, _ = cross_validate(root, "folds", seeds)
-    sources = sorted(set(read_table(root / paths.RECORDINGS_TABLE).source))
-    others = left_out(cross_validate(root, "sources", seeds)[1], sources) if len(sources) > 1 else None
-    network, description = load_model(final / paths.MODEL)
-    # How good its recipe is on patients that it has not seen; val is a tenth of the patients.
-    home = {key: folds[key] for key in description.home if folds.get(key) is not None}
-    description = description.model_copy(update={"home": home})
-    save_model(final / paths.MODEL, network, description)
-    weights = (final / paths.MODEL).read_bytes()
-    split = read_table(final / paths.SPLIT)
+    table, beats = read_archives(archives, params.extract, params.download)
+    table = table[table.reason == ""].reset_index(drop=True)
+    rows = split_patients(table, params.split.model_copy(update={"folds": FOLDS, "val_fold": 1, "test_fold": 2}))
+    check_classes(rows, without_test=False)
+    classes, specificity = classes_of(rows.label), params.train.specificity
+    logits = out_of_fold(beats, rows, classes, params, seeds)
+    scored = cross_fit(logits, rows, classes, specificity)
+    folds, _, _ = summarise_runs(scored, simple_out_of_fold(beats, rows, params), params.evaluate)
+    everything = pd.concat(scored)
+    line = calibration_line((everything.label == "ischemia").to_numpy(), everything.p_ischemia.to_numpy())
+    folds |= dict(zip(("calibration_slope", "calibration_intercept"), line, strict=True))
+    folds |= {
+        "prevalence": (rows.label == "ischemia").mean(),
+        "ppv": (everything.label[everything.called] == "ischemia").mean(),
+    }
+
+    calibration, threshold = calibrate_on(logits, rows, classes, specificity)
+    model, _ = fit_model(beats, rows, classes, params.extract, params.train)
+    calibrate(model, calibration)
+    remember(model, rows.sha256)
+    # How good the recipe is on patients that it has not seen: the model itself has seen all of them.
+    reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
+    meaning = labels_of(params.download), params.extract, params.train
+    description = describe(model, rows.source, classes, *meaning, threshold, reference)
+    files = [paths.MODELS / f"{name}{suffix}" for suffix in (".safetensors", ".md")]
+    paths.MODELS.mkdir(exist_ok=True)
+    with replacing(files[0]) as temporary:
+        save_model(temporary, model, description)
+    weights = files[0].read_bytes()
     values = {
         "name": name,
+        "trees_share": TREES_SHARE,
+        "definition": names_of(description.labels.ischemia),
         "archives": [Path(archive).name for archive in archives],
         "description": description,
         "seeds": seeds,
         "folds": folds,
         "questions": QUESTION_TITLES,
-        "others": others,
-        "counts": count_classes(split),
-        "patients": split.patient.nunique(),
-        "recordings": len(split),
-        "citations": cite_sources(sources, kaggle=False),
+        "others": left_out_archives(beats, table, params, seeds),
+        "counts": count_classes(rows),
+        "patients": rows.patient.nunique(),
+        "recordings": len(rows),
+        "citations": cite_sources(sorted(set(rows.source)), kaggle=False),
         "version": version_of_code(),
-        "samples": hash_of_samples(final),
+        "samples": hashlib.sha256("\n".join(sorted(rows.sha256)).encode()).hexdigest(),
         "sha256": hashlib.sha256(weights).hexdigest(),
-        "params": yaml.safe_dump(params.model_dump(include={"extract", "train"}) | {"split": ALL}, sort_keys=False),
+        "params": yaml.safe_dump(params.model_dump(include={"extract", "train"}), sort_keys=False),
     }
-    paths.MODELS.mkdir(exist_ok=True)
-    model, card = (paths.MODELS / f"{name}{suffix}" for suffix in (".safetensors", ".md"))
-    for path, content in ((model, weights), (card, render("released.md", values).encode())):
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-    print(f"{model}: {len(weights) / 1e6:.1f} MB, trained on {len(split)} recordings")
+    with replacing(files[1]) as temporary:
+        temporary.write_text(render("released.md", values), encoding="utf-8")
+    print(f"{files[0]}: {len(weights) / 1e6:.1f} MB, trained on {len(rows)} recordings")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,14 @@ def assign_splits(table: pd.DataFrame, split: Split) -> np.ndarray:
     return np.select([held_out, table.fold == split.val_fold], ["test", "val"], "train")
 
 
+def split_patients(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Return rows of recordings.csv, those with a beat, with the columns fold and split."""
+    strata, given = (rows.label + " " + rows.source).to_numpy(), rows.fold.to_numpy(dtype=float)
+    fold = assign_folds(rows.patient.to_numpy(), strata, given, folds=split.folds, seed=split.seed)
+    rows = rows.assign(fold=fold)
+    return rows.assign(split=assign_splits(rows, split))
+
+
 def check_classes(table: pd.DataFrame, *, without_test: bool) -> None:
     """UsageError unless each split holds ischemia and normal, and train and val hold other where there is any."""
     splits = ["train", "val"] if without_test else ["train", "val", "test"]
@@ -71,9 +79,7 @@ def main() -> None:
     split = read_params().split
     index, quality = read_table(RECORDINGS_TABLE), read_table(BEATS_TABLE)
     index = index[index.record.isin(quality.record[quality.row.notna()])].reset_index(drop=True)
-    strata, given = (index.label + " " + index.source).to_numpy(), index.fold.to_numpy(dtype=float)
-    index["fold"] = assign_folds(index.patient.to_numpy(), strata, given, folds=split.folds, seed=split.seed)
-    index["split"] = assign_splits(index, split)
+    index = split_patients(index, split)
     check_classes(index, without_test=not (split.test_fold or split.holdout_source))
     counts = pd.crosstab(index.label, index.split)
     print(counts.reindex(columns=["train", "val", "test"], fill_value=0).to_string())

@@ -1,10 +1,8 @@
 import numpy as np
-import pandas as pd
 import pytest
-from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
-from ecg.evaluation.calibration import calibration_line, expected_calibration_error, reliability, wilson
+from ecg.evaluation.calibration import calibration_line, calibration_rows, expected_calibration_error, reliability
 
 
 def test_calibration_line_finds_slope_and_intercept():
@@ -34,19 +32,34 @@ def test_no_slope_where_the_classes_do_not_overlap():
     assert np.isfinite(intercept)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("positive", [np.ones(3, bool), np.zeros(3, bool)])
+def test_no_line_without_both_classes(positive):
+    slope, intercept, error = calibration_rows(positive, np.array([0.1, 0.3, 0.35]))
+    assert np.isnan([slope["value"], intercept["value"]]).all()
+    assert slope["reason"] == intercept["reason"] == "no such recording"
+    assert error["value"] == pytest.approx(abs(positive[0] - 0.25))
+
+
 def test_calibration_error_by_hand():
-    # Bins .1-.2: mean .15, none of two; .9-1: mean .95, three of four. (2 * .15 + 4 * .2) / 6.
+    # Bins .1-.2: mean .15, none of two; .8-1: mean .95, three of four. (2 * .15 + 4 * .2) / 6.
     positive = np.array([False, False, True, True, True, False])
     table = reliability(positive, np.array([0.12, 0.18, 0.95, 0.95, 0.9, 1.0]))
-    assert list(table.n) == [2, 4]
+    assert table[["bin_low", "bin_high", "n"]].to_numpy().tolist() == [[0.1, 0.2, 2], [0.8, 1, 4]]
     assert expected_calibration_error(table) == pytest.approx((2 * 0.15 + 4 * 0.2) / 6)
 
 
-def test_intervals_of_shares_are_wilsons():
-    bins = pd.DataFrame({"n": [2, 4, 30, 7], "observed": [0, 0.75, 0.5, 1.0]})
-    expected = [
-        binomtest(round(p * n), n).proportion_ci(method="wilson") for n, p in zip(bins.n, bins.observed, strict=True)
+def test_low_probabilities_are_told_apart_and_a_bin_holds_its_lower_edge():
+    table = reliability(np.zeros(6, bool), np.array([0.0, 0.0099, 0.01, 0.02, 0.05, 0.0999]))
+    assert table[["bin_low", "bin_high", "n"]].to_numpy().tolist() == [
+        *([0, 0.01, 2], [0.01, 0.02, 1], [0.02, 0.05, 1], [0.05, 0.1, 2])
     ]
-    found = wilson(bins)
-    np.testing.assert_allclose(found[["low", "high"]], expected, atol=1e-12)
-    assert ((found.low <= found.observed) & (found.observed <= found.high)).all()
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]
+)
+def test_intervals_of_shares_are_wilsons(k, n, low, high):
+    # The examples of Newcombe 1998, Statistics in Medicine 17:857, table I.
+    bins = reliability(np.arange(n) < k, np.full(n, 0.15))
+    assert (bins.low.item(), bins.high.item()) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))

@@ -4,33 +4,32 @@ import pytest
 import torch
 from conftest import ROOT
 
-from ecg.evaluation.home import home_numbers
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.recalibration import halves, recalibrate
+from ecg.evaluation.reference import reference_numbers
 from ecg.leads import LEADS
 from ecg.network.description import FORMAT, Description
-from ecg.network.ensemble import Ensemble, logits, probabilities
+from ecg.network.ensemble import Ensemble, probabilities, uncalibrated_logits
 from ecg.network.fcn import FCN
 from ecg.network.novelty import Novelty
 from ecg.params import Architecture, read_params
 from ecg.stage.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
-ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], pool=2, parts=1, random_convolutions=0, trees=0)
+ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], parts=1, trees=0)
 ABOUT = Description(
     format=FORMAT,
     architecture=ARCHITECTURE,
     members=1,
     trees={"nodes": 1, "depth": 0},
-    novelty={"nodes": 1, "depth": 0},
     classes=CLASSES,
     leads=list(LEADS),
-    samples=163,
+    samples=82,
     unit="mV",
     extract=read_params(ROOT / "params.yaml").extract,
-    sources=["home"],
+    sources=["here"],
     recordings=3,
-    home={"roc_auc": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},
+    reference={"roc_auc_vs_rest": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},
     recalibrated={},
     specificity=0.9,
     threshold=0.5,
@@ -39,42 +38,58 @@ ABOUT = Description(
 
 @pytest.fixture(scope="module")
 def site():
-    """A model, and beats of a hospital where its log odds are right but for the temperature and the class shares."""
+    """A model, and beats of a hospital where its log odds of ischemia are right but for slope and intercept."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     network = FCN(ARCHITECTURE, leads=12, classes=3)
-    model = Ensemble([network], None, None, Novelty(pool=2, samples=163), torch.arange(3)).eval()
-    beats = rng.normal(size=(600, 12, 163)).astype(np.float32)
+    model = Ensemble([network], None, Novelty(82), torch.arange(3), CLASSES.index("ischemia")).eval()
+    beats = rng.normal(size=(1200, 12, 82)).astype(np.float32)
     torch.nn.init.normal_(network.classifier.weight, std=100)
-    model.log_shares.copy_(torch.tensor([0.89, 0.01, 0.1]).log())
-    equal = (logits(model, beats).double() - model.log_shares).numpy()
-    equal -= equal.mean(axis=0)
-    noisy = 0.5 * equal + np.log([0.2, 0.7, 0.1]) + rng.gumbel(size=equal.shape)
-    labels = np.array(CLASSES)[noisy.argmax(axis=1)]
-    sha256 = [f"{i:016x}{0:048x}" for i in range(10, 610)]
-    patient = [f"p{i // 2}" for i in range(600)]
+    network.classifier.bias.data -= torch.from_numpy(uncalibrated_logits(model, beats).mean(axis=0)).float()
+    # A calibration of its own already, to which the new one is added.
+    model.slope.fill_(2), model.intercept.fill_(-1)
+    p = probabilities(model, beats)
+    odds = 0.4 * np.log(p[:, 1] / (p[:, 0] + p[:, 2])) + 1.5
+    third = np.where(p[:, 0] > p[:, 2], "normal", "other")
+    labels = np.where(rng.random(len(p)) < 1 / (1 + np.exp(-odds)), "ischemia", third)
+    sha256 = [f"{i:016x}{0:048x}" for i in range(10, 1210)]
+    patient = [f"p{i // 2}" for i in range(1200)]
     rows = pd.DataFrame({"label": labels, "patient": patient, "source": "there", "sha256": sha256})
     return model, beats, rows
 
 
-def test_brier_improves_and_auc_stays(site):
+def test_probabilities_are_mended_and_the_order_stays(site):
     model, beats, rows = site
     half = halves(rows.label, rows.patient, seed=1)
     checked = half == "checked"
     new, about = recalibrate(model, ABOUT, beats, rows, half)
-    before = home_numbers(scored_table(rows[checked], CLASSES, probabilities(model, beats[checked])), 0.5)
-    after = home_numbers(scored_table(rows[checked], CLASSES, probabilities(new, beats[checked])), about.threshold)
-    assert about.home == after
-    assert after["roc_auc"] == before["roc_auc"] > 0.55
-    assert after["brier"] < before["brier"] / 2
-    # Weights stay; what tells the recordings of training now knows those that it was fitted to.
+    assert float(new.slope) == pytest.approx(0.4 * 2, rel=0.25)
+    assert float(new.intercept) == pytest.approx(0.4 * -1 + 1.5, abs=0.25)
+    before = reference_numbers(scored_table(rows[checked], CLASSES, probabilities(model, beats[checked])), 0.5)
+    after = reference_numbers(scored_table(rows[checked], CLASSES, probabilities(new, beats[checked])), about.threshold)
+    assert about.reference == after
+    assert after["roc_auc_vs_rest"] == pytest.approx(before["roc_auc_vs_rest"], abs=1e-4)
+    assert after["brier"] < 0.9 * before["brier"]
+    assert after["specificity"] == pytest.approx(ABOUT.specificity, abs=0.07)
+    # Weights stay; what knows the recordings of training now knows those that it was fitted to.
     assert torch.equal(new.members[0].classifier.weight, model.members[0].classifier.weight)
-    assert len(new.hashes) > len(model.hashes)
-    assert about.recordings == len(new.hashes)
+    assert float(model.slope) == 2
+    assert about.recordings == len(new.hashes) == 3 + (~checked).sum()
     assert {name: part.recordings for name, part in about.recalibrated.items()} == {
         "fitted": int((~checked).sum()),
         "checked": int(checked.sum()),
     }
+
+
+def test_no_normal_recording_is_needed(site):
+    model, beats, rows = site
+    some = (rows.label != "normal").to_numpy()
+    rows, beats = rows[some], beats[some]
+    half = halves(rows.label, rows.patient, seed=1)
+    _, about = recalibrate(model, ABOUT, beats, rows, half)
+    assert "roc_auc" not in about.reference
+    # What a file states of itself is valid without it.
+    assert Description.model_validate(about.model_dump()) == about
 
 
 def test_halves_keep_patients_apart_and_classes_even(site):
@@ -87,8 +102,9 @@ def test_halves_keep_patients_apart_and_classes_even(site):
     assert (half != halves(rows.label, rows.patient, seed=2)).any()
 
 
-def test_too_few_patients_are_told(site):
-    rows = site[2]
-    few = pd.concat([rows[rows.label == "ischemia"][:9], rows[rows.label != "ischemia"]])
-    with pytest.raises(UsageError, match=r"too few patients with ischemia to recalibrate: \d, at least 10"):
-        halves(few.label, few.patient, seed=1)
+@pytest.mark.parametrize(("label", "name"), [("ischemia", "with"), ("other", "without")])
+def test_a_class_has_too_few_patients(label, name):
+    labels = pd.Series([label] * 9 + ["ischemia" if label == "other" else "normal"] * 30)
+    patients = pd.Series([f"p{i}" for i in range(len(labels))])
+    with pytest.raises(UsageError, match=f"too few patients {name} ischemia to recalibrate: 9, at least 10"):
+        halves(labels, patients, seed=1)

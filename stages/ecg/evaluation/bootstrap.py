@@ -6,9 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.questions import select_question
+from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import roc_auc
 from ecg.params import Evaluate
+
+FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is too narrow
 
 
 def resample_patients(strata: np.ndarray, patient: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -84,10 +86,14 @@ def compare_aucs(
 
 
 def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
-    """Return the ROC AUC that answers a question, with interval and counts, or the reason why there is none."""
+    """Return the ROC AUC that answers a question, with interval and counts; the reason where either is not there."""
     positive, score, patient = select_question(test, question)
-    row = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
-    if positive.all():
-        return row | {"reason": "no such recording in the test split"}
+    n_ischemia, n_others = int(positive.sum()), int((~positive).sum())
+    row = {"n_ischemia": n_ischemia, "n_others": n_others}
+    if not n_ischemia or not n_others:
+        return row | {"reason": f"no {' or '.join(QUESTIONS[question]) if n_ischemia else 'ischemic'} recording"}
+    if min(n_ischemia, n_others) < FEW:
+        reason = f"too few: {n_ischemia} ischemic, {n_others} {' or '.join(QUESTIONS[question])}"
+        return row | {"value": float(roc_auc(positive, score)[0]), "reason": reason}
     value, low, high = auc_with_interval(positive, [score], patient, evaluate)
     return row | {"value": value, "low": low, "high": high}

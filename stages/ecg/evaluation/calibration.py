@@ -2,7 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit
+
+# Most recordings have a low probability. Bins of equal width would hold nearly all of them in one.
+EDGES = np.array([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
 
 
 def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
@@ -27,21 +30,21 @@ def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[flo
     return float(minimize(loss, (1, intercept), jac=True, options={"gtol": 1e-9}).x[0]), float(intercept)
 
 
-def reliability(positive: np.ndarray, probability: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Return n, mean probability and share of positives in each of the equally wide bins that hold a record."""
-    number = np.minimum((probability * bins).astype(int), bins - 1)
+def reliability(positive: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
+    """Return bin_low, bin_high, n, mean probability and share of positives (observed) of each bin that holds a record.
+
+    low and high are the 95% interval of the share (Wilson 1927).
+    """
+    from scipy.stats import binomtest
+
+    number = np.digitize(probability, EDGES[1:-1])
     groups = pd.DataFrame({"bin": number, "positive": positive, "probability": probability}).groupby("bin")
     table = groups.agg(n=("positive", "size"), probability=("probability", "mean"), observed=("positive", "mean"))
-    return table.reset_index()
-
-
-def wilson(bins: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `reliability` with the 95% Wilson interval (low, high) of each share (Wilson 1927)."""
-    share, z2_n = bins.observed, ndtri(0.975) ** 2 / bins.n
-    centre = (share + z2_n / 2) / (1 + z2_n)
-    half = np.sqrt(share * (1 - share) * z2_n + z2_n**2 / 4) / (1 + z2_n)
-    # Rounding can put an edge of the interval a hair on the wrong side of the share.
-    return bins.assign(low=np.minimum(centre - half, share), high=np.maximum(centre + half, share))
+    tests = [binomtest(k, n) for k, n in zip(groups.positive.sum(), table.n, strict=True)]
+    table[["low", "high"]] = [test.proportion_ci(method="wilson") for test in tests]
+    table.insert(0, "bin_low", EDGES[table.index])
+    table.insert(1, "bin_high", EDGES[table.index + 1])
+    return table.reset_index(drop=True)
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
@@ -50,12 +53,12 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 
 
 def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
-    """Return calibration slope, intercept and expected calibration error of the score against normal."""
-    slope, intercept = calibration_line(positive, score)
+    """Return calibration slope, intercept and expected calibration error of the probability of being positive."""
+    both = 0 < positive.sum() < len(positive)
+    slope, intercept = calibration_line(positive, score) if both else (np.nan, np.nan)
     error = expected_calibration_error(reliability(positive, score))
     values = {"calibration_slope": slope, "calibration_intercept": intercept, "expected_calibration_error": error}
     n = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
-    rows = [{"measure": measure, "value": value} | n for measure, value in values.items()]
-    if np.isnan(slope):
-        rows[0]["reason"] = "the scores of the two classes do not overlap"
-    return rows
+    rows: list[dict] = [{"measure": measure, "value": value} | n for measure, value in values.items()]
+    reason = "the scores of the two classes do not overlap" if both else "no such recording"
+    return [row | {"reason": reason} if np.isnan(row["value"]) else row for row in rows]

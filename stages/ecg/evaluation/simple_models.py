@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -14,16 +15,20 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from ecg.beats.measurements import measure_beats
+from ecg.beats.windows import beat_times
 from ecg.evaluation.bootstrap import bootstrap_intervals, compare_aucs
 from ecg.evaluation.names import gains
 from ecg.evaluation.questions import QUESTIONS, select_question
+from ecg.evaluation.random_convolutions import convolution_features
 from ecg.evaluation.roc import delong, roc_auc
-from ecg.params import Audit, Evaluate
+from ecg.network.trees import evenly
+from ecg.params import Audit, Evaluate, Extract
 
-POOL = 2  # samples of a beat that are one number for the simple models
 STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
 CHOOSERS = 3000  # records that the choice of the strength needs, at most
-TREES, CONVOLUTIONS = 300, 9996  # of the latter, MiniRocket has so many as it was published
+CONVOLUTIONS, STRENGTH = 9996, 0.001  # features as in the paper; they are as many as the records, or more
+MOST = 30_000  # records that trees and random convolutions are fitted to: 1.2 GB of features
 
 # Sums must not depend on how many threads there are.
 one_thread = threadpool_limits.wrap(limits=1)
@@ -54,13 +59,6 @@ def quadratic() -> Pipeline:
     return make_pipeline(fill, StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler())
 
 
-def flatten(beats: np.ndarray) -> np.ndarray:
-    """Return beats (n x leads x samples) as one row each, at half of the rate."""
-    n, leads, samples = beats.shape
-    steps = samples // POOL
-    return beats[:, :, : steps * POOL].reshape(n, leads * steps, POOL).mean(axis=2)
-
-
 @one_thread
 def principal_components(flat: np.ndarray, train: slice, audit: Audit) -> np.ndarray:
     """Return the standardised principal components, fitted on the train rows, of standardised flat beats."""
@@ -69,11 +67,26 @@ def principal_components(flat: np.ndarray, train: slice, audit: Audit) -> np.nda
     return pipeline.fit(flat[train]).transform(flat)
 
 
-def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit) -> dict[str, tuple]:
-    """Return of each model by name: what it sees of the records (None: nothing), the model, what the data lacks.
+def simple_models(
+    beats: np.ndarray, rows: pd.DataFrame, train: slice, extract: Extract, audit: Audit
+) -> dict[str, tuple[np.ndarray, Any]]:
+    """Return of each simple model by name what it sees of beats (n x 12 x samples, mV), and the model."""
+    flat = beats.reshape(len(beats), -1)
+    trees = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=audit.seed)
+    regression = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
+    return {
+        "logistic": (flat, logistic_of_best_strength(rows[train], audit)),
+        "trees": (flat, trees),
+        "random_convolutions": (
+            convolution_features(CONVOLUTIONS, beats[train], beats, audit.seed),
+            make_pipeline(StandardScaler(), regression),
+        ),
+        "st_t": (np.column_stack(measure_beats(beats, beat_times(extract))), standardised_logistic()),
+    }
 
-    `beats` holds what is made of the records' beats: measurements st_t, and flat.
-    """
+
+def other_models(table: pd.DataFrame) -> dict[str, tuple]:
+    """Return of each model that sees no beat what it sees of the records (None: nothing), the model, and the reason."""
     one_hot = OneHotEncoder(handle_unknown="ignore")
     one_source = "train or test holds one source only" if table.groupby("split").source.nunique().min() == 1 else ""
     lacking = [name for name, empty in (("age", table.age.isna()), ("sex", table.sex == "")) if empty.all()]
@@ -82,10 +95,7 @@ def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit
     no_person = f"no recording has {' or '.join(lacking)}" if lacking else ""
     recorder = table[["device", "site"]]
     no_recorder = "" if (recorder != "").any(axis=None) else "no recording has device or site"
-    strength = logistic_of_best_strength(table[table.split == "train"], audit)
     return {
-        "logistic": (beats["flat"], strength, ""),
-        "st_t": (beats["st_t"], standardised_logistic(), ""),
         "age_sex": (None if len(lacking) == 2 else table[["age", "sex"]], make_pipeline(person, logistic()), no_person),
         "source": (None if one_source else table[["source"]], make_pipeline(one_hot, logistic()), one_source),
         "recorder": (None if no_recorder else recorder, make_pipeline(one_hot, logistic()), no_recorder),
@@ -97,9 +107,10 @@ def build_models(table: pd.DataFrame, beats: dict[str, np.ndarray], audit: Audit
 @one_thread
 def classify(model: Any, features: Any, labels: np.ndarray, train: slice, test: slice) -> dict:
     """Fit on the train rows (`labels` are theirs) of a table or array; return a column p_CLASS of the test rows."""
-    # For the choice of the penalty. Threads change no fit.
+    seen, chosen = features[train], evenly(len(labels), MOST)
+    # For the choice of the penalty, and trees. Threads change no fit.
     with joblib.parallel_config("threading", n_jobs=-1):
-        model.fit(features[train], labels)
+        model.fit(seen.iloc[chosen] if isinstance(seen, pd.DataFrame) else seen[chosen], labels[chosen])
     return {f"p_{name}": p for name, p in zip(model.classes_, model.predict_proba(features[test]).T, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""The headline AUC of groups of patients."""
+"""The ROC AUC against normal of groups of patients."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ MIN_EACH = 5
 
 
 def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> pd.DataFrame:
-    """Return the headline AUC, with interval and counts, of groups of the test records; a reason where there is none.
+    """Return the ROC AUC against normal, with interval and counts, of groups of the test records, or a reason for none.
 
     Noise is cut at `terciles` (uV). In each grouping the counts add up to all ischemic and normal test records.
     """
@@ -32,7 +32,8 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
             positive, score, patient = select_question(members, "roc_auc")
             row = {"grouping": grouping, "group": group, "n_ischemia": positive.sum(), "n_normal": (~positive).sum()}
             patients = {"ischemia": patient[positive], "normal": patient[~positive]}
-            few = [name for name, ids in patients.items() if len(set(ids)) < MIN_EACH]
+            few = [f"{name} (none)" for name, ids in patients.items() if not len(ids)]
+            few = few or [name for name, ids in patients.items() if len(set(ids)) < MIN_EACH]
             if few:
                 row["reason"] = f"fewer than {MIN_EACH} patients with {' and '.join(few)}"
             else:

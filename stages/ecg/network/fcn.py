@@ -31,7 +31,7 @@ class Dropout(nn.Module):
 
 
 class FCN(nn.Module):
-    """Means of `pool` samples; blocks of convolution, batch norm, ReLU, dropout; means over time; a linear layer.
+    """Blocks of convolution, batch norm, ReLU, dropout; means over time; a linear layer.
 
     The means are over each of `parts` parts of the beat: over one, as in the paper, it is lost where in the beat a
     feature was. Takes n x leads x samples in mV, of any length, and returns n x classes logits. Each lead is
@@ -42,8 +42,7 @@ class FCN(nn.Module):
         super().__init__()
         self.mean = nn.Buffer(torch.zeros(leads, 1))
         self.std = nn.Buffer(torch.ones(leads, 1))
-        self.pool, self.parts = nn.AvgPool1d(architecture.pool), architecture.parts
-        self.blocks, channels = nn.Sequential(), leads
+        self.parts, self.blocks, channels = architecture.parts, nn.Sequential(), leads
         for n, kernel, rate in zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True):
             # The length stays, with even kernels too. A bias would be undone by the batch norm.
             if kernel % 2 == 0:
@@ -56,16 +55,17 @@ class FCN(nn.Module):
     def features(self, beats: torch.Tensor) -> torch.Tensor:
         """Return what the classifier sees the means over time of: n x channels x steps."""
         # Channels last, as pictures of height 1: so convolutions run at the speed of matrix multiplication.
-        pictures = self.pool((beats - self.mean) / self.std).unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        pictures = ((beats - self.mean) / self.std).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return self.blocks(pictures).squeeze(2)
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
         parts = self.features(beats).tensor_split(self.parts, dim=2)
         return self.classifier(torch.cat([part.mean(dim=2) for part in parts], dim=1))
 
-    def evidence(self, beats: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """Return n x steps, whose mean over the steps is what the classifier sees times `weight`."""
+    def evidence(self, beats: torch.Tensor) -> torch.Tensor:
+        """Return n x classes x samples, whose mean over the samples is the output but for a constant."""
         features = self.features(beats)
-        parts, weights = features.tensor_split(self.parts, dim=2), weight.view(self.parts, -1)
-        shares = [torch.einsum("nct,c->nt", f, w) / f.shape[2] for f, w in zip(parts, weights, strict=True)]
-        return torch.cat(shares, dim=1) * features.shape[2]
+        parts = features.tensor_split(self.parts, dim=2)
+        weights = self.classifier.weight.tensor_split(self.parts, dim=1)
+        shares = [torch.einsum("nft,cf->nct", f, w) / f.shape[2] for f, w in zip(parts, weights, strict=True)]
+        return torch.cat(shares, dim=2) * features.shape[2]

@@ -12,8 +12,7 @@ from ecg.network.description import Description, no_model, read_description
 from ecg.network.ensemble import Ensemble
 from ecg.network.fcn import FCN
 from ecg.network.novelty import Novelty
-from ecg.network.random_convolutions import RandomConvolutions
-from ecg.network.trees import Trees
+from ecg.network.trees import Trees, first_sample
 
 
 def save_model(path: Path, model: nn.Module, description: Description) -> None:
@@ -42,23 +41,19 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
     with torch.device("meta"):
         shape = {"leads": len(description.leads), "classes": len(description.classes)}
         members = [FCN(description.architecture, **shape) for _ in range(description.members)]
-        pool, features = description.architecture.pool, description.architecture.random_convolutions
-        random = trees = None
-        if features:
-            random = RandomConvolutions(pool=pool, features=features, **shape, samples=description.samples)
+        trees = None
         if n := description.architecture.trees:
-            grown = description.trees.model_dump()
-            trees = Trees(trees=n, **grown, pool=pool, classes=shape["classes"], samples=description.samples)
-        novelty = Novelty(pool=pool, samples=description.samples, **description.novelty.model_dump())
+            grown = description.trees.model_dump() | {"samples": description.samples}
+            trees = Trees(trees=n, classes=shape["classes"], first=first_sample(description.extract), **grown)
         hashes = torch.zeros(description.recordings, dtype=torch.int64)
-        model = Ensemble(members, random, trees, novelty, hashes).eval()
+        ischemia = description.classes.index("ischemia")
+        model = Ensemble(members, trees, Novelty(description.samples), hashes, ischemia).eval()
     expected = model.state_dict()
     for name in sorted(expected.keys() | state.keys()):
         form, given = ((t.dtype, *t.shape) if (t := d.get(name)) is not None else None for d in (expected, state))
         if form != given:
             raise ValueError(f"{name!r} is {given}; its architecture has {form}")
     model.load_state_dict(state, assign=True)
-    novelty.faults.check(1)
     if trees is not None:
         trees.check(shape["leads"])
     with torch.no_grad():

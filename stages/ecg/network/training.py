@@ -10,14 +10,21 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ecg.network.ensemble import logits
+from ecg.network.device import outputs
 from ecg.network.fcn import FCN, Dropout
 from ecg.params import Architecture, Train
 from ecg.stage.script import UsageError
 
 
+class Beats(NamedTuple):
+    """Median beats (n x leads x samples, float32, mV) and their class numbers (n)."""
+
+    beats: np.ndarray
+    target: np.ndarray
+
+
 class Progress(NamedTuple):
-    """What changes while a network trains, and by which a training that was interrupted goes on."""
+    """What changes while a network trains."""
 
     model: FCN
     averaged: AveragedModel
@@ -61,23 +68,6 @@ def begin(model: FCN, steps: int, train: Train) -> Progress:
     return Progress(model, averaged, optimiser, schedule, random)
 
 
-def capture(progress: Progress, history: list[dict]) -> dict:
-    """Return all that `restore` needs for a training to go on as if it had not been interrupted."""
-    parts = progress._asdict()
-    random = parts.pop("random").get_state()
-    states = {name: part.state_dict() for name, part in parts.items()}
-    return states | {"random": random, "history": history}
-
-
-def restore(progress: Progress, state: dict) -> list[dict]:
-    """Set a training to where `capture` found it; return its history."""
-    parts = progress._asdict()
-    parts.pop("random").set_state(state["random"])
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return state["history"]
-
-
 def batches_of(
     beats: torch.Tensor, target: torch.Tensor, size: int, random: torch.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -113,46 +103,41 @@ def train_epoch(
 
 def fit(
     model: FCN,
-    data: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-    roc_auc: Callable[[np.ndarray, np.ndarray], float],
+    data: Beats,
     train: Train,
-    state: dict | None = None,
-    save: Callable[[dict], None] = lambda state: None,
+    val: Beats | None = None,
+    after_epoch: Callable[[dict], None] = lambda epoch: None,
     check: Callable[[], None] = lambda: None,
-) -> tuple[list[dict], dict]:
-    """Train `model` in place; return the history and the averaged weights.
+) -> None:
+    """Train `model` in place and leave the averaged weights in it.
 
-    The data are those of train and of val, each (beats n x leads x samples in mV, class numbers). The cross-entropy
-    weights classes alike. The average of the weights is what is judged, by `roc_auc` of n x classes probabilities and
-    class numbers, and kept after the last epoch: val has too few ischemic patients to choose one by. After each epoch
-    `save` is given all that a later call needs, as `state`, to go on as if it had not been interrupted. `check` is
-    called after each step: what it raises ends the training.
+    The cross-entropy weights classes alike. The averaged weights after the last epoch are kept: val has too few
+    ischemic patients to choose an epoch by. After each epoch `after_epoch` gets its losses, of val where there is one.
+    `check` is called after each step: an exception in it ends the training. UsageError where training diverges.
     """
     device = model.mean.device
-    (beats, target), (val_beats, val_target) = [[torch.from_numpy(values) for values in part] for part in data]
-    beats, target, val_beats = beats.to(device), target.to(device), val_beats.to(device)
-    weights = class_weights(target, model.classifier.out_features).to(device)
+    beats, target = (torch.from_numpy(values).to(device) for values in data)
+    weights = class_weights(target, model.classifier.out_features)
     progress = begin(model, -(-len(beats) // train.batch_size), train)
-    history = restore(progress, state) if state else []
 
     def after_step() -> None:
         progress.schedule.step()
         progress.averaged.update_parameters(model)
         check()
 
-    for epoch in range(len(history) + 1, train.epochs + 1):
+    for epoch in range(1, train.epochs + 1):
         batches = batches_of(beats, target, train.batch_size, progress.random)
         train_loss = train_epoch(
             model, batches, progress.optimiser, weights=weights, precision=train.precision, after_step=after_step
         )
-        out = logits(progress.averaged.module, val_beats).double()
-        if not torch.isfinite(out).all():
+        row = {"epoch": epoch, "train_loss": train_loss}
+        if val is not None:
+            out = outputs(progress.averaged.module, val.beats).double()
+            row["val_loss"] = functional.cross_entropy(out, torch.from_numpy(val.target), weights.cpu().double()).item()
+        if not np.isfinite(list(row.values())).all():
             raise UsageError(f"training diverged in epoch {epoch}; train.lr is {train.lr:g}, try a lower one")
-        val_loss = functional.cross_entropy(out, val_target, weights.cpu().double()).item()
-        val_auc = roc_auc(torch.softmax(out, dim=1).numpy(), data[1][1])
-        history.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "val_roc_auc": val_auc})
-        save(capture(progress, history))
-    return history, progress.averaged.module.state_dict()
+        after_epoch(row)
+    model.load_state_dict(progress.averaged.module.state_dict())
 
 
 def fit_together(fits: list[Callable[[Callable[[], None]], None]], device: torch.device) -> None:

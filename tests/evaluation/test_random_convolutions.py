@@ -5,31 +5,23 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from ecg.network import random_convolutions
-from ecg.network.random_convolutions import (
-    KERNELS,
-    STRENGTH,
-    RandomConvolutions,
-    convolution_features,
-    dilations,
-    draw,
-    fit_linear,
-)
+from ecg.evaluation.random_convolutions import KERNELS, RandomConvolutions, convolution_features, dilations, draw
 
 LEADS, SAMPLES = 3, 61
 BEATS = np.random.default_rng(1).normal(size=(40, LEADS, SAMPLES)).astype(np.float32)
 
 
-def drawn(features: int = 84 * 6, pool: int = 1, seed: int = 0, beats: np.ndarray = BEATS) -> RandomConvolutions:
+def drawn(features: int = 84 * 6, seed: int = 0, beats: np.ndarray = BEATS) -> RandomConvolutions:
     _, leads, samples = beats.shape
-    model = RandomConvolutions(pool=pool, features=features, leads=leads, classes=2, samples=samples)
+    model = RandomConvolutions(features=features, leads=leads, samples=samples)
     draw(model, beats, np.random.default_rng(seed))
     return model
+
+
+def features_of(model: RandomConvolutions) -> np.ndarray:
+    return model(torch.from_numpy(BEATS)).numpy()
 
 
 def columns(model: RandomConvolutions) -> list[tuple[int, int, int]]:
@@ -74,16 +66,15 @@ def test_dilations_as_published():
 
 
 def test_a_feature_is_the_share_of_the_time_above_a_threshold():
-    model = drawn(pool=2)
+    model = drawn()
     assert len(model.dilations) > 1
-    steps, found = SAMPLES // 2, convolution_features(model, BEATS)
-    pooled = (BEATS[:, :, 0 : 2 * steps : 2] + BEATS[:, :, 1 : 2 * steps : 2]).astype(np.float64) / 2
+    steps, found = SAMPLES, features_of(model)
     both = set()
     for column, (i, j, kernel) in enumerate(columns(model)):
         dilation = model.dilations[i]
         reach = 4 * dilation
         seen = model.weight[i, kernel].abs().sum(dim=1).numpy() > 0
-        signal = np.pad(pooled[:, seen].sum(axis=1), ((0, 0), (reach, reach)))
+        signal = np.pad(BEATS[:, seen].astype(np.float64).sum(axis=1), ((0, 0), (reach, reach)))
         values = sum(KERNELS[kernel, k] * signal[:, k * dilation : k * dilation + steps] for k in range(9))
         padded = (i + kernel) % 2 == 0
         both.add(padded)
@@ -93,7 +84,7 @@ def test_a_feature_is_the_share_of_the_time_above_a_threshold():
         near = (np.abs(values - threshold) < 1e-5).sum(axis=1) / values.shape[1]
         assert (np.abs(found[:, column] - (values > threshold).mean(axis=1)) <= near + 1e-6).all()
     assert both == {True, False}
-    assert found.shape == (40, model.classifier.in_features) == (40, column + 1)
+    assert found.shape == (40, model.thresholds.numel()) == (40, column + 1)
     assert found.std() > 0.1
 
 
@@ -118,7 +109,7 @@ def test_thresholds_lie_within_what_the_kernels_give():
         assert (thresholds <= values.max(dim=1).values).all()
     assert len(model.thresholds.unique()) == model.thresholds.numel()
     # Neither all of the time above one, nor never.
-    assert 0.3 < convolution_features(model, BEATS).mean() < 0.7
+    assert 0.3 < features_of(model).mean() < 0.7
 
 
 def test_the_seed_decides_what_is_drawn_and_threads_do_not():
@@ -131,7 +122,7 @@ def test_the_seed_decides_what_is_drawn_and_threads_do_not():
         torch.set_num_threads(before)
         assert torch.equal(again.weight, model.weight)
         assert torch.equal(again.thresholds, model.thresholds)
-        np.testing.assert_array_equal(convolution_features(again, BEATS), convolution_features(model, BEATS))
+        np.testing.assert_array_equal(features_of(again), features_of(model))
     other = drawn(seed=1)
     assert not torch.equal(other.weight, model.weight)
     assert not torch.equal(other.thresholds, model.thresholds)
@@ -150,7 +141,7 @@ def test_the_features_are_those_of_aeon(features):
     expected = np.asarray(theirs.fit_transform(BEATS))
     # Everything that aeon has drawn; its columns go through dilations, kernels and then thresholds.
     channels_of_each, channels, widths, counts, thresholds = theirs.parameters
-    model = RandomConvolutions(pool=1, features=features, leads=LEADS, classes=2, samples=SAMPLES)
+    model = RandomConvolutions(features=features, leads=LEADS, samples=SAMPLES)
     assert (model.dilations, model.counts) == (widths.tolist(), counts.tolist())
     chosen = np.split(channels, np.cumsum(channels_of_each)[:-1])
     for number, leads in enumerate(chosen):
@@ -162,30 +153,18 @@ def test_the_features_are_those_of_aeon(features):
         order.append(starts[i] + kernel * counts[i] + j)
         model.thresholds[sum(model.counts[:i]) + j, kernel] = float(thresholds[order[-1]])
     assert sorted(order) == list(range(expected.shape[1]))
-    difference = np.abs(convolution_features(model, BEATS) - expected[:, order])
+    difference = np.abs(features_of(model) - expected[:, order])
     # A threshold is one of the values it was drawn from, so a step may lie at it; all else is the same.
     print(f"{features} features: {np.mean(difference > 1e-6):.2e} of them differ, by {difference.max():.3f} at most")
     assert np.mean(difference > 1e-6) < 1e-3
     assert difference.max() < 1.5 / (SAMPLES - 8 * max(model.dilations))
 
 
-def test_the_linear_layer_is_a_logistic_regression_of_standardised_features(monkeypatch):
-    monkeypatch.setattr(random_convolutions, "ROWS", 7)  # 40 beats are standardised in blocks
-    model, target = drawn(), np.arange(40) % 3 // 2
-    fit_linear(model, BEATS, target)
-    features = convolution_features(model, BEATS)
-    regression = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, class_weight="balanced"))
-    expected = regression.fit(features.astype(np.float64), target).predict_proba(features)
-    with torch.no_grad():
-        found = torch.softmax(model(torch.from_numpy(BEATS)), dim=1).numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-
-
-def test_the_linear_layer_sees_as_many_beats_as_memory_allows(monkeypatch):
-    monkeypatch.setattr(random_convolutions, "MOST", 20)
-    some, all_of_them = drawn(), drawn()
-    target = np.arange(40) % 2
-    chosen = np.linspace(0, 39, 20).astype(int)
-    fit_linear(some, BEATS, target)
-    fit_linear(all_of_them, BEATS[chosen], target[chosen])
-    assert torch.equal(some.classifier.weight, all_of_them.classifier.weight)
+def test_features_of_many_beats_are_those_of_convolutions_drawn_with_train():
+    train, beats = BEATS[:10], np.concatenate([BEATS, BEATS, BEATS])
+    model = RandomConvolutions(features=84 * 6, leads=LEADS, samples=SAMPLES)
+    draw(model, train, np.random.default_rng([5, 0]))
+    found = convolution_features(84 * 6, train, beats, seed=5)
+    assert (found.shape, found.dtype) == ((120, 84 * 6), np.float32)
+    np.testing.assert_array_equal(found, np.tile(features_of(model), (3, 1)))
+    assert not np.array_equal(convolution_features(84 * 6, train, beats, seed=6), found)

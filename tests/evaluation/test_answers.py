@@ -1,0 +1,107 @@
+"""What is said of a recording: numbers and words agree with the decision, however near the threshold it is."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ecg.beats.median import MedianBeat
+from ecg.evaluation.answers import UNLIKE, answer, answer_columns, in_percent, in_words
+
+CLASSES = ["normal", "ischemia", "other"]
+BEAT = MedianBeat(np.zeros((12, 82), np.float32), n_beats=10, n_used=9, heart_rate=60.04)
+
+
+def model(threshold=0.04, classes=CLASSES):
+    return SimpleNamespace(classes=classes, threshold=threshold, sources=["north"])
+
+
+def answer_of(p, threshold, distance=0.5, normal=0.25):
+    """The answer where p(ischemia) is p, and p(normal) a share of the rest."""
+    probabilities = np.array([normal * (1 - p), p, (1 - normal) * (1 - p)])
+    return answer("a", BEAT, ["derived lead: III"], (probabilities, distance), model(threshold))
+
+
+def test_keys_are_the_columns_and_the_other_classes_do_not_change_the_decision():
+    row = answer_of(0.31, 0.04)
+    assert list(row) == answer_columns(CLASSES)
+    assert row == {
+        "record": "a",
+        "probability": 0.31,
+        "ischemia": True,
+        "threshold": 0.04,
+        "p_ischemia": 0.31,
+        "p_normal": 0.1725,
+        "p_other": 0.5175,
+        "n_used": 9,
+        "heart_rate": 60.0,
+        "flags": ["derived lead: III"],
+        "reason": None,
+        "trained_on": "recordings of north",
+    }
+    assert all(answer_of(0.31, 0.04, normal=share)["ischemia"] is True for share in (0, 0.5, 1))
+    assert answer_of(0.031, 0.04, normal=0)["ischemia"] is False
+    two = answer("a", BEAT, [], (np.array([0.7, 0.3]), 0.5), model(classes=CLASSES[:2]))
+    assert list(two) == answer_columns(CLASSES[:2])
+    assert "p_other" not in two
+
+
+def test_a_refused_recording_has_no_probability():
+    refused = MedianBeat(None, reason="too short: 1 s")
+    row = answer("a", refused, ["a flag"], None, model())
+    assert list(row) == answer_columns(CLASSES)
+    assert [row[key] for key in ("p_ischemia", "p_normal", "p_other", "ischemia")] == [None] * 4
+    assert row["threshold"] == 0.04
+    assert in_words(row, model()) == ["refused: too short: 1 s", "a flag", "model trained on recordings of north"]
+
+
+def test_a_beat_far_from_training_has_a_flag():
+    assert UNLIKE not in answer_of(0.3, 0.04, distance=1)["flags"]
+    assert answer_of(0.3, 0.04, distance=1.01)["flags"] == ["derived lead: III", UNLIKE]
+
+
+@pytest.mark.parametrize(
+    ("p", "threshold", "words"),
+    [
+        (0.31, 0.04, "ischemia: 31% (other 52%, normal 17%); called from 4% on"),
+        (0.021, 0.04, "no ischemia: 2.1% (other 73%, normal 24%); called from 4% on"),
+        (0.04, 0.04, "ischemia: 4% (other 72%, normal 24%); called from 4% on"),
+        (0.0398, 0.04, "no ischemia: 3.98% (other 72%, normal 24%); called from 4.00% on"),
+        (0.1596, 0.16, "no ischemia: 15.96% (other 63%, normal 21%); called from 16.00% on"),
+        (0.0997, 0.104, "no ischemia: 9.97% (other 68%, normal 23%); called from 10.4% on"),
+        (0.000021, 0.04, "no ischemia: < 0.1% (other 75%, normal 25%); called from 4% on"),
+        (0.0003, 0.00042, "no ischemia: 0.03% (other 75%, normal 25%); called from 0.04% on"),
+        (0.9999, 0.04, "ischemia: > 99% (other < 0.1%, normal < 0.1%); called from 4% on"),
+        (0.996, 1.0, "no ischemia: > 99% (other 0.3%, normal 0.1%); called from 100% on"),
+        (0.002, 0.0, "ischemia: 0.2% (other 75%, normal 25%); called from 0% on"),
+    ],
+)
+def test_the_decision_in_words(p, threshold, words):
+    row = answer_of(p, threshold)
+    assert in_words(row, model(threshold)) == [
+        words,
+        "9 beats at 60/min",
+        "derived lead: III",
+        "model trained on recordings of north",
+    ]
+
+
+@pytest.mark.parametrize("threshold", [1e-9, 0.0000421, 0.04, 0.099999999, 0.1, 0.162809925, 0.5, 0.999999999])
+def test_no_rounding_contradicts_the_decision(threshold):
+    def value(text):
+        return float(text.strip("<> %"))
+
+    for p in threshold * (1 + np.array([-1e-12, -1e-8, -1e-5, -0.003, 0, 1e-12, 1e-9])):
+        row = answer_of(min(p, 1), threshold)
+        assert row["ischemia"] == (p >= threshold)
+        assert (row["p_ischemia"] >= threshold) == row["ischemia"]
+        shown, limit = (in_words(row, model(threshold))[0].split(word)[1] for word in ("ischemia: ", "called from "))
+        shown, limit = shown.split("%")[0], limit.split("%")[0]
+        if not row["ischemia"]:
+            assert shown != limit
+        assert (value(shown) < value(limit)) <= (not row["ischemia"])
+
+
+@pytest.mark.parametrize("p", [0, 1e-9, 0.0004, 0.00051, 0.0994, 0.0996, 0.1, 0.994, 0.996, 1 - 1e-9, 1])
+def test_a_percentage_is_never_0_or_100(p):
+    assert in_percent(p) not in ("0%", "100%")
