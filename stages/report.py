@@ -10,15 +10,30 @@ import json
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind, format_number, say_gain, strongest_simple
-from ecg.evaluation.questions import ischemia_score
-from ecg.network.description import Description, read_description
-from ecg.params import MIN_STEPS, read_params
+from ecg.evaluation.names import (
+    QUESTION_TITLES,
+    SOURCE_LIMIT,
+    SYNTHETIC,
+    data_kind,
+    names_of,
+    say_gain,
+    strongest_simple,
+)
+from ecg.network.description import TREES_FROM, TREES_SHARE, Description, read_description
+from ecg.params import read_params
 from ecg.reporting import tables
 from ecg.reporting.citations import cite_sources
-from ecg.reporting.curves import plot_learning_curve, plot_precision_recall, plot_reliability, plot_roc
+from ecg.reporting.curves import (
+    plot_distribution,
+    plot_learning_curve,
+    plot_net_benefit,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc,
+)
 from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
 from ecg.reporting.environment import describe_environment
 from ecg.reporting.figures import data_uri, inline_svg
@@ -33,36 +48,32 @@ ERRORS = 4  # of each kind, in the page
 
 
 def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
-    """Return what activation maps (test records x steps) say, and beats coloured by them as pictures."""
+    """Return what activation maps (test records x samples) show, and beats coloured by them as pictures."""
     architecture, times = description.architecture, beat_times(description.extract)
-    # A step of a map is as many samples as the network saw as one.
-    steps = times[: architecture.pool * activation.shape[1]].reshape(-1, architecture.pool).mean(axis=1)
-    step = 1000 * architecture.pool / description.extract.sampling_rate
-    # Random convolutions are dilated as far as the beat is long.
-    widest = activation.shape[1] - (activation.shape[1] - 1) % (MIN_STEPS - 1)
+    step = 1000 / description.extract.sampling_rate
     members = {name: (test.label == name).to_numpy() for name in CLASSES if (test.label == name).any()}
     maps = {name: activation[rows].mean(axis=0, dtype=np.float64) for name, rows in members.items()}
-    above = maps["ischemia"] - maps["normal"]
+    others = activation[~members["ischemia"]].mean(axis=0, dtype=np.float64)
+    above = maps["ischemia"] - others
 
     # Text of the data stands beside the picture, where it can be read and copied.
-    def draw(beat: np.ndarray, title: str, step_values: np.ndarray) -> str:
-        return data_uri(plot_ecg(beat, times, title, explanation=Explanation(step_values)))
+    def draw(beat: np.ndarray, title: str, values: np.ndarray) -> str:
+        return data_uri(plot_ecg(beat, times, title, explanation=Explanation(values - logit(description.threshold))))
 
     means, errors = [], []
     for name, rows in members.items():
         mean = beats[rows].mean(axis=0, dtype=np.float64)
         means.append((name, rows.sum(), draw(mean, f"Mean beat, {name}", maps[name])))
     for row in tables.confident_errors(test, description.threshold, ERRORS).reset_index(names="i").to_dict("records"):
-        title = f"{row['kind']}, score {format_number(row['score'])}"
+        title = f"{row['kind']}, p(ischemia) {row['p_ischemia']:.0%}"
         errors.append((row, draw(beats[row["i"]], title, activation[row["i"]])))
     return {
         "maps": maps,
-        "steps": steps,
-        "shares": tables.evidence_shares(above, steps),
-        "peak": steps[above.argmax()],
+        "times": times,
+        "shares": tables.evidence_shares(above, times),
+        "peak": times[above.argmax()],
         "reach": step * (1 + sum(kernel - 1 for kernel in architecture.kernels)),
         "step": step,
-        "random_reach": (MIN_STEPS * step, widest * step) if architecture.random_convolutions else None,
         "means": means,
         "errors": errors,
     }
@@ -73,20 +84,28 @@ def main() -> None:
     metrics = json.loads(paths.EVALUATE_METRICS.read_text(encoding="utf-8"))
     evaluated = (paths.EVALUATE_TABLE, paths.ROC, paths.PRECISION_RECALL, paths.CONFUSION, paths.RELIABILITY)
     scores, roc, pr, confusion, bins = map(pd.read_csv, evaluated)
+    benefit, spread = map(pd.read_csv, (paths.NET_BENEFIT, paths.DISTRIBUTION))
     groups, audit, history = map(pd.read_csv, (paths.SUBGROUPS, paths.AUDIT_TABLE, paths.HISTORY))
     (beats, rows), activation = load_split("test"), np.load(paths.ACTIVATION)
     test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
-    test["score"] = ischemia_score({name: test[f"p_{name}"].to_numpy() for name in description.classes}, "roc_auc")
     found = map(read_table, (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.SPLIT))
     counts, refused = tables.count_recordings(*found)
 
     evidence, environment = draw_beats(test, beats, activation, description), describe_environment()
     recordings, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)
-    sources, maps = sorted(set(counts.source[:-1])), (evidence["maps"], evidence["steps"])
+    sources, maps = sorted(set(counts.source[:-1])), (evidence["maps"], evidence["times"])
     charts = {
         "roc": (plot_roc(roc, metrics, recordings), tables.roc_table(roc)),
         "precision_recall": (plot_precision_recall(pr, recordings), tables.precision_recall_table(pr)),
         "reliability": (plot_reliability(bins, scores, recordings), tables.reliability_table(bins)),
+        "net_benefit": (
+            plot_net_benefit(benefit, description.threshold, recordings),
+            tables.net_benefit_table(benefit),
+        ),
+        "distribution": (
+            plot_distribution(spread, confusion, description.threshold, recordings),
+            tables.distribution_table(spread),
+        ),
         "audit": (plot_audit(audit, recordings), tables.audit_table(audit)),
         "subgroups": (plot_subgroups(groups, recordings), tables.subgroups_table(groups)),
         "evidence": (plot_evidence(*maps, recordings), tables.activation_table(*maps)),
@@ -106,8 +125,13 @@ def main() -> None:
         "charts": {name: (inline_svg(figure, name), table) for name, (figure, table) in charts.items()},
         "rates": tables.measure_table(scores, tables.RATES),
         "calibration": tables.measure_table(scores, tables.CALIBRATION),
-        "confusion": tables.confusion_table(confusion, description.classes),
+        "confusion": tables.confusion_table(confusion),
         "evidence": evidence,
+        "source_auc": audit.set_index(["model", "question"]).roc_auc.get(("source", "roc_auc")),
+        "definition": names_of(description.labels.ischemia),
+        "source_limit": SOURCE_LIMIT,
+        "trees_share": TREES_SHARE,
+        "trees_from": TREES_FROM,
         "gains": [say_gain(row) for row in strongest_simple(audit).to_dict("records")],
         "counts": counts,
         "totals": counts.iloc[-1].to_dict(),

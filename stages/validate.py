@@ -2,12 +2,12 @@
 
     python stages/validate.py ARCHIVE... [--model FILE] [--out DIR] [--recalibrate NEW.safetensors]
 
-ARCHIVE is a folder as download.directory names one: PTB-XL's layout, or WFDB headers with Dx comments. --recalibrate
-writes the model with temperature, class shares and threshold fitted to one half of the patients, and says how good it
-is on the other half.
+ARCHIVE is a folder as download.directory names one: PTB-XL's layout, or recordings whose labels stand in their headers
+or in labels.csv. --recalibrate writes the model with calibration and threshold fitted to one half of the patients, and
+says how good it is on the other half.
 
-Reads   the archives, the model file, params.yaml (evaluate), stages/templates/
-Writes  DIR/validate.json  the keys of metrics/evaluate.json; what more there is; home_: the same at home
+Reads   the archives, the model file (also what ischemia and normal mean), params.yaml (evaluate), stages/templates/
+Writes  DIR/validate.json  the keys of metrics/evaluate.json; what more there is; reference_: the same at the reference
         DIR/validate.csv   a row for every recording found: its label, its scores, or why it is refused
         DIR/validate.png   ROC curve and reliability
         DIR/validate.html  all of it, for people
@@ -18,18 +18,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from ecg.evaluation.archive import read_archives
-from ecg.evaluation.home import home_numbers
 from ecg.evaluation.measures import headline, measures
-from ecg.evaluation.names import data_kind, format_number
+from ecg.evaluation.names import QUESTION_TITLES, data_kind, format_interval, format_number
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.recalibration import halves, recalibrate
+from ecg.evaluation.reference import reference_numbers
 from ecg.network.description import Description
 from ecg.network.device import choose_device
-from ecg.network.ensemble import Ensemble, distances, probabilities
+from ecg.network.ensemble import Ensemble, distances, first_bytes, probabilities
 from ecg.network.model_file import load_model, save_model
-from ecg.network.novelty import first_bytes
 from ecg.params import read_params
 from ecg.reporting.validation import write_page
 from ecg.stage import paths
@@ -37,7 +37,9 @@ from ecg.stage.files import output_file, output_folder, replacing, write_json
 from ecg.stage.script import UsageError, refuse_input, run, warn
 
 PARTS = [f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")]
-CALIBRATION = ("brier", "calibration_slope", "calibration_intercept", "expected_calibration_error", "unlike_training")
+MORE = ("called", "calibration_slope", "calibration_intercept", "expected_calibration_error", "unlike_training")
+ENOUGH = 100  # recordings of either class, at least (Vergouwe et al. 2005; Collins et al. 2016)
+FAR = 1.5  # times the odds of being called that are expected
 
 
 def score(model: Ensemble, description: Description, rows: pd.DataFrame, beats: np.ndarray) -> pd.DataFrame:
@@ -47,31 +49,60 @@ def score(model: Ensemble, description: Description, rows: pd.DataFrame, beats: 
     return scored.assign(distance=distances(model, beats), in_training=seen)
 
 
-def check_labels(labels: pd.Series) -> None:
-    """UsageError where a class that the headline needs has no beat."""
-    for label in ("ischemia", "normal"):
-        if not (labels == label).any():
-            raise UsageError(f"no {label} recording with a median beat in ARCHIVE; predict scores those without labels")
+def expected_share(reference: dict[str, float], prevalence: float) -> float:
+    """Return the share called ischemic where a model is as sensitive and as specific as at its reference."""
+    return reference["sensitivity"] * prevalence + (1 - reference["specificity"]) * (1 - prevalence)
+
+
+def is_far(called: int, n: int, expected: float) -> bool:
+    """Return whether so many of n called are no chance: outside the binomial 99% range, and the odds `FAR` away."""
+    from scipy.stats import binom
+
+    low, high = binom.interval(0.99, n, expected)
+    with np.errstate(divide="ignore"):
+        return not low <= called <= high and bool(abs(logit(called / n) - logit(expected)) > np.log(FAR))
 
 
 def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, description: Description) -> dict:
     """Return what validate.json has beside the keys of metrics/evaluate.json."""
-    value = scores.set_index("measure").value
-    numbers = {name: None if pd.isna(value[name]) else float(value[name]) for name in CALIBRATION}
+    measured, ischemic = scores.set_index("measure"), scored.label == "ischemia"
+    numbers = {name: None if pd.isna(measured.value[name]) else float(measured.value[name]) for name in MORE}
+    expected = expected_share(description.reference, ischemic.mean())
+    called = int((scored.p_ischemia >= description.threshold).sum())
+    numbers |= {"called_expected": expected, "called_far": is_far(called, len(scored), expected)}
+    with_ischemia = set(scored.patient[ischemic])
+    numbers |= {"patients_ischemia": len(with_ischemia), "patients_others": len(set(scored.patient) - with_ischemia)}
     numbers |= {"found": len(table), "refused": len(table) - len(scored), "in_training": int(scored.in_training.sum())}
-    return numbers | {f"home_{name}": value for name, value in description.home.items()}
+    numbers |= {f"{name}_reason": reason for name, reason in measured.reason.dropna().items()}
+    return numbers | {f"reference_{name}": value for name, value in description.reference.items()}
 
 
-def print_summary(scored: pd.DataFrame, numbers: dict, description: Description) -> None:
-    """Print the headline here and at home, and what recalibration has changed."""
-    text = {name: "–" if value is None else format_number(value) for name, value in numbers.items()}
-    what, home = data_kind(scored.source), data_kind(description.sources)
-    interval = f"{text['roc_auc_low']} – {text['roc_auc_high']}"
-    print(f"ROC AUC against normal {text['roc_auc']} ({interval}) on {len(scored)} {what}")
-    print(f"at home, {home}: {text['home_roc_auc']}; Brier score {text['brier']}, at home {text['home_brier']}")
-    print(f"{numbers['refused']} refused; unlike the beats it was trained on: {numbers['unlike_training']:.1%}")
-    for name in ("roc_auc", "brier", "sensitivity", "specificity") if "after_brier" in numbers else ():
-        print(f"recalibrated, on the other half: {name} {text[f'before_{name}']}, then {text[f'after_{name}']}")
+def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict, description: Description) -> None:
+    """Print the headline here and at the reference, and what recalibration has changed."""
+
+    def number(name: str) -> str:
+        return format_number(numbers.get(name))
+
+    def beside(name: str) -> str:
+        return f"{number(name)} (reference {number(f'reference_{name}')})"
+
+    print(f"{len(scored)} {data_kind(scored.source)} scored, {numbers['refused']} refused")
+    n, others = numbers["n_ischemia"], len(scored) - numbers["n_ischemia"]
+    patients = f"of {numbers['patients_ischemia']} and {numbers['patients_others']} patients"
+    print(f"{n} ischemic and {others} other recordings, {patients}; rule of thumb: at least {ENOUGH} of each")
+    for row in scores.to_dict("records")[: len(QUESTION_TITLES)]:
+        name, counts = row["measure"], f"{row['n_ischemia']} ischemic, {row['n_others']} others"
+        value = row["reason"] if row["reason"] == row["reason"] else f"{format_interval(row)}, {counts}"
+        print(f"ROC AUC {QUESTION_TITLES[name]}: {value} (reference {number(f'reference_{name}')})")
+    print(f"called ischemic: {numbers['called']:.1%}, expected {numbers['called_expected']:.1%}")
+    print(f"sensitivity {beside('sensitivity')}, specificity {beside('specificity')}, Brier score {beside('brier')}")
+    if numbers["specificity_other"] is not None:
+        reference = description.reference.get("specificity_other")
+        then = "" if reference is None else f" (reference {1 - reference:.1%})"
+        print(f"abnormal recordings called ischemic: {1 - numbers['specificity_other']:.1%}{then}")
+    print(f"unlike the beats that the model was trained on: {numbers['unlike_training']:.1%}")
+    for name in ("roc_auc_vs_rest", "brier", "sensitivity", "specificity") if "after_brier" in numbers else ():
+        print(f"recalibrated, on the other half: {name} {number(f'before_{name}')}, then {number(f'after_{name}')}")
 
 
 def main() -> None:
@@ -93,21 +124,22 @@ def main() -> None:
     evaluate = read_params().evaluate
     model, description = load_model(options.model)
     model.to(choose_device())
-    table, beats = read_archives(options.archives, description.extract)
+    table, beats = read_archives(options.archives, description.extract, description.labels)
     kept = table[table.reason == ""]
-    check_labels(kept.label)
+    if not len(kept):
+        raise UsageError("no recording with a label and a median beat in ARCHIVE; predict scores those without labels")
     scored = score(model, description, kept, beats)
     if known := int(scored.in_training.sum()):
         warn(f"{known} of {len(scored)} recordings were in the model's training data: numbers on them are too good")
     half = halves(scored.label, scored.patient, evaluate.seed) if options.recalibrate else None
 
     scores = measures(scored, description.threshold, evaluate)
-    numbers = headline(scores, scored.label, description.threshold, description.home["roc_auc"])
+    numbers = headline(scores, scored.label, description.threshold)
     numbers |= more_numbers(table, scored, scores, description)
     if half is not None:
         new, about = recalibrate(model, description, beats, scored, half)
-        before = home_numbers(scored[half == "checked"], description.threshold)
-        for when, found in (("before", before), ("after", about.home)):
+        before = reference_numbers(scored[half == "checked"], description.threshold)
+        for when, found in (("before", before), ("after", about.reference)):
             numbers |= {f"{when}_{name}": value for name, value in found.items()}
         scored["half"] = half
         with replacing(options.recalibrate) as temporary:
@@ -119,7 +151,10 @@ def main() -> None:
     with replacing(options.out / "validate.csv") as temporary:
         table.join(scored[columns]).drop(columns="sha256").round(9).to_csv(temporary, index=False)
     write_page(options.out, table, scored, scores, numbers, description, evaluate)
-    print_summary(scored, numbers, description)
+    print_summary(scored, scores, numbers, description)
+    if numbers["called_far"]:
+        shares = f"{numbers['called']:.1%} are called ischemic, {numbers['called_expected']:.1%} are expected"
+        warn(f"{shares}: the threshold does not fit these recordings; --recalibrate fits it to them")
 
 
 if __name__ == "__main__":

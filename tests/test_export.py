@@ -6,19 +6,20 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
+from export import onnx_model
+from test_fcn import small_model
+from test_model_file import DESCRIPTION, description_of
 
-from ecg.beats.median import median_beat
+from ecg.network.description import Description
 from ecg.network.ensemble import probabilities
-from ecg.network.model_file import load_model
-from ecg.params import read_params
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
-
-EXTRACT = read_params(ROOT / "params.yaml").extract
+from ecg.network.model_file import save_model
+from ecg.network.training import Beats
+from ecg.network.trees import fit_trees
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
-pytest.importorskip("onnxscript", reason="the ONNX tests need requirements-onnx.txt")
+CLASSES = ["normal", "ischemia", "other"]
 
 
 def export(*arguments):
@@ -26,54 +27,60 @@ def export(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-@pytest.fixture(scope="module")
-def written(finished, tmp_path_factory):
-    """The model file and what was written from it."""
-    model, path = finished / "data/model.safetensors", tmp_path_factory.mktemp("onnx") / "model.onnx"
-    done = export("--model", model, "--out", path)
-    assert (done.returncode, done.stderr) == (0, "")
-    return model, path
+def described(model, classes=CLASSES, **architecture) -> Description:
+    return Description(**description_of(model, **architecture) | {"classes": classes})
 
 
-def score_alike(written, beats):
-    model, description = load_model(written[0])
+def assert_same_probabilities(model, description, beats):
+    session = onnxruntime.InferenceSession(onnx_model(model, description).SerializeToString())
     expected = probabilities(model, beats)
-    session = onnxruntime.InferenceSession(written[1])
-    found, score = session.run(None, {"beats": beats})
-    # Last bits set a step that lies at a threshold of a random convolution now above, now below it.
-    step = np.abs(found - expected) > 1e-5
-    assert step.any(axis=1).sum() <= 1 + 0.05 * len(beats)
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-    by_class = dict(zip(description.classes, found.T, strict=True))
-    np.testing.assert_allclose(score, by_class["ischemia"] / (by_class["ischemia"] + by_class["normal"]), atol=1e-5)
-
-
-def test_the_same_probabilities_as_torch_whatever_the_batch(finished, written):
-    beats = np.load(finished / "data/beats.npy")
     for n in (1, 7, len(beats)):
-        score_alike(written, beats[:n])
+        found, score = session.run(None, {"beats": beats[:n]})
+        np.testing.assert_allclose(found, expected[:n], atol=1e-6)
+        np.testing.assert_allclose(score, expected[:n, model.ischemia], atol=1e-6)
+    assert expected[:, model.ischemia].std() > 1e-3
 
 
-def test_the_same_probabilities_as_torch_on_real_beats(written, real_data):
-    found = []
-    for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea"))[:100]:
-        header = read_header(path)
-        found.append(median_beat(read_samples(header)[0], header.sampling_rate, EXTRACT).beat)
-    beats = [beat for beat in found if beat is not None]
-    assert len(beats) > 90
-    score_alike(written, np.stack(beats))
+@pytest.mark.parametrize("classes", [CLASSES[:2], CLASSES[1::-1], CLASSES, [*CLASSES[::2], "ischemia"]])
+@pytest.mark.parametrize("trees", [0, 20])
+def test_the_same_probabilities_as_torch_whatever_the_batch(classes, trees):
+    model = small_model(12, len(classes), classes.index("ischemia"), trees=trees, parts=10)
+    for member in model.members:
+        member.std.uniform_(0.2, 2)
+        member.classifier.weight.data *= 3
+        for norm in (layer for layer in member.blocks if isinstance(layer, torch.nn.BatchNorm2d)):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 2)
+            norm.weight.data.uniform_(0.5, 2)
+            norm.bias.data.normal_()
+    beats = np.random.default_rng(1).normal(size=(50, 12, 94)).astype(np.float32)
+    assert_same_probabilities(model, described(model, classes, trees=trees, parts=10), beats)
 
 
-def test_the_file_describes_itself_and_names_no_folder(written):
-    session = onnxruntime.InferenceSession(written[1])
+def test_the_same_probabilities_of_many_trees():
+    model, target = small_model(12, 3), np.arange(600) % 3
+    beats = np.random.default_rng(2).normal(size=(600, 12, 94)).astype(np.float32)
+    beats[:, 3:9, 50:70] += 0.2 * target[:, None, None]
+    beats = beats.round(1)  # so that they lie at thresholds
+    model.trees = fit_trees(300, Beats(beats[::2], target[::2]), 3, 33, seed=1)
+    assert_same_probabilities(model, described(model, trees=300), beats)
+
+
+def test_the_file_describes_itself_and_is_the_same_each_time(tmp_path):
+    model, path = small_model(12, trees=5), tmp_path / "model.safetensors"
+    save_model(path, model, Description(**description_of(model, trees=5)))
+    for name in ("one.onnx", "two.onnx"):
+        done = export("--model", path, "--out", tmp_path / name)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(tmp_path / "one.onnx")
     about = session.get_modelmeta().custom_metadata_map
-    description = load_model(written[0])[1]
-    assert json.loads(about["description"]) == description.model_dump()
-    assert about["trained_on"] == "synthetic recordings"
+    assert json.loads(about["description"]) == description_of(model, trees=5)
+    assert about["trained_on"] == "recordings of Zürich"
     (beats,) = session.get_inputs()
-    assert (beats.name, beats.shape[1:]) == ("beats", [12, description.samples])
-    assert [output.name for output in session.get_outputs()] == ["probabilities", "score"]
-    assert b".py" not in written[1].read_bytes()
+    assert (beats.name, beats.shape) == ("beats", ["records", 12, DESCRIPTION["samples"]])
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    assert outputs == {"probabilities": ["records", 2], "score": ["records"]}
 
 
 def test_what_is_missing_is_said(tmp_path):

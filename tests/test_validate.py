@@ -1,6 +1,7 @@
 """The command that says how good a model is on labelled recordings, on synthetic archives."""
 
 import json
+import shutil
 import sys
 from collections import Counter
 from typing import NamedTuple
@@ -8,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, ecg_signal, write_challenge
-from validate import main
+from conftest import ROOT, ecg_signal, noisy_signal, write_challenge
+from ecg_files import muse
+from validate import expected_share, is_far, main
 
 from ecg.network.description import read_description
+from ecg.network.model_file import load_model, save_model
 from ecg.recordings.synthetic import write_recordings
 from ecg.stage.script import run as run_script
 
@@ -45,7 +48,7 @@ def run(finished, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """An archive in which most recordings are ischemic, unlike at home, and a few cannot be used."""
+    """An archive in which most recordings are ischemic, unlike at the reference, and a few cannot be used."""
     folder = tmp_path_factory.mktemp("site") / "Elsewhere"
     write_recordings(folder, patients=110, seed=7)
     normal = [path for path in sorted(folder.rglob("*.hea")) if "Dx: 426783006\n" in path.read_text()]
@@ -65,7 +68,9 @@ def test_numbers_table_picture_and_page(run, site, finished, tmp_path):
     table = pd.read_csv(tmp_path / "out/validate.csv").fillna({"reason": ""})
     evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
     assert list(numbers)[: len(evaluated)] == list(evaluated)
-    assert f"ROC AUC against normal {numbers['roc_auc']:.3f}" in done.stdout
+    n = f"{numbers['n_ischemia']} ischemic"
+    value, interval = numbers["roc_auc_vs_rest"], (numbers["roc_auc_vs_rest_low"], numbers["roc_auc_vs_rest_high"])
+    assert f"ROC AUC against all others: {value:.3f} ({interval[0]:.3f} – {interval[1]:.3f}), {n}" in done.stdout
     # Every recording found is a row: scored, or with a reason.
     assert len(table) == numbers["found"] == len(list(site.rglob("*.hea")))
     assert ((table.reason == "") == table.p_normal.notna()).all()
@@ -74,22 +79,102 @@ def test_numbers_table_picture_and_page(run, site, finished, tmp_path):
     scored = table[table.reason == ""]
     assert {f"n_{label}": n for label, n in Counter(scored.label).items()}.items() <= numbers.items()
     # By hand, from the table.
-    positive, others = scored[scored.label == "ischemia"], scored[scored.label == "normal"]
-    score = {
-        name: rows.p_ischemia / (rows.p_ischemia + rows.p_normal) for name, rows in (("i", positive), ("n", others))
-    }
-    above = np.subtract.outer(score["i"].to_numpy(), score["n"].to_numpy())
-    assert numbers["roc_auc"] == pytest.approx(((above > 0) + (above == 0) / 2).mean(), abs=1e-6)
-    assert numbers["sensitivity"] == pytest.approx((score["i"] >= numbers["threshold"]).mean())
+    positive, others = (scored.p_ischemia[(scored.label == "ischemia") == truth] for truth in (True, False))
+    above = np.subtract.outer(positive.to_numpy(), others.to_numpy())
+    assert value == pytest.approx(((above > 0) + (above == 0) / 2).mean(), abs=1e-6)
+    assert numbers["sensitivity"] == pytest.approx((positive >= numbers["threshold"]).mean())
+    assert numbers["specificity"] == pytest.approx((others < numbers["threshold"]).mean())
+    called = (scored.p_ischemia >= numbers["threshold"]).mean()
+    reference = read_description(finished / "data/model.safetensors").reference
+    false = (1 - reference["specificity"]) * len(others)
+    expected = (reference["sensitivity"] * len(positive) + false) / len(scored)
+    assert (numbers["called"], numbers["called_expected"]) == pytest.approx((called, expected))
+    assert f"called ischemic: {called:.1%}, expected {expected:.1%}" in done.stdout
+    assert ("the threshold does not fit" in done.stderr) == numbers["called_far"]
+    abnormal = scored.p_ischemia[scored.label == "other"] >= numbers["threshold"]
+    assert f"abnormal recordings called ischemic: {abnormal.mean():.1%}" in done.stdout
     assert numbers["unlike_training"] == pytest.approx((scored.distance > 1).mean(), abs=1e-6)
-    home = read_description(finished / "data/model.safetensors").home
-    assert numbers["home_roc_auc"] == pytest.approx(home["roc_auc"])
+    assert numbers["patients_ischemia"] == scored.patient[scored.label == "ischemia"].nunique()
+    assert numbers["reference_brier"] == pytest.approx(reference["brier"])
     page = (tmp_path / "out/validate.html").read_text()
     assert "<script" not in page and "http-equiv" not in page
-    assert "too short" in page and f"{numbers['roc_auc']:.3f}" in page
+    assert "too short" in page and f"{value:.3f}" in page and f"{called:.1%} of the recordings are called" in page
 
 
-def test_recordings_of_training_are_told(run, tmp_path):
+@pytest.fixture(scope="module")
+def only(site, tmp_path_factory):
+    """Return a folder with the recordings of an archive whose code of diagnosis is one of these."""
+
+    def folder(*codes, most=None):
+        new = tmp_path_factory.mktemp("only") / "Elsewhere"
+        new.mkdir()
+        for code in codes:
+            found = [path for path in sorted(site.rglob("*.hea")) if f"Dx: {code}\n" in path.read_text()]
+            for path in found[:most]:
+                for file in path.parent.glob(f"{path.stem}.*"):
+                    shutil.copy(file, new)
+        return new
+
+    return folder
+
+
+def test_what_cannot_be_asked_is_null_with_its_reason(run, only, tmp_path):
+    normal, ischemia, other = "426783006", "426783006,164861001", "55827005"
+    for codes, absent, measured in [
+        ((ischemia, other), {"roc_auc": "no normal recording"}, ("roc_auc_vs_rest", "specificity")),
+        ((normal, ischemia), {"roc_auc_vs_other": "no other recording"}, ("roc_auc", "specificity_normal")),
+        ((normal, other), {"roc_auc_vs_rest": "no ischemic recording"}, ("specificity", "called", "brier")),
+        ((normal,), {"sensitivity": "no such recording"}, ("specificity",)),
+        ((ischemia,), {"roc_auc_vs_rest": "no normal or other recording"}, ("sensitivity",)),
+    ]:
+        done = run(only(*codes), "--out", "out")
+        assert done.returncode == 0, done.stderr
+        numbers = json.loads((tmp_path / "out/validate.json").read_text())
+        page = (tmp_path / "out/validate.html").read_text()
+        for name, reason in absent.items():
+            assert numbers[name] is None and numbers[f"{name}_reason"] == reason
+            assert reason in page
+        assert all(numbers[name] is not None for name in measured)
+        assert "No answer" in page
+        assert {path.name for path in (tmp_path / "out").iterdir()} == PARTS
+
+
+def test_few_recordings_have_counts_and_no_interval(run, only, tmp_path):
+    done = run(only("426783006,164861001", "55827005", most=7), "--out", "out")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "out/validate.json").read_text())
+    assert 0 <= numbers["roc_auc_vs_other"] <= 1 and numbers["roc_auc_vs_other_low"] is None
+    few = f"too few: {numbers['n_ischemia']} ischemic, {numbers['n_other']} other"
+    assert f"ROC AUC against other: {few}" in done.stdout
+    page = (tmp_path / "out/validate.html").read_text()
+    assert few in page and "no headline" in page
+
+
+def test_expected_share():
+    reference = {"sensitivity": 0.8, "specificity": 0.9}
+    assert expected_share(reference, 0.25) == pytest.approx(0.25 * 0.8 + 0.75 * 0.1)
+    assert expected_share(reference, 0) == pytest.approx(0.1)
+    # Too many, too few, none; what chance does; what many recordings tell but is near.
+    assert is_far(200, 1000, 0.1) and is_far(50, 1000, 0.1) and is_far(0, 1000, 0.1)
+    assert not is_far(3, 15, 0.1) and not is_far(0, 10, 0.1)
+    assert not is_far(1300, 10000, 0.1)
+    # Of many that are expected, those that are not called count.
+    assert is_far(1000, 1000, 0.9) and is_far(970, 1000, 0.9)
+
+
+def test_recordings_are_flagged_as_by_predict(run, tmp_path):
+    folder = tmp_path / "carts"
+    folder.mkdir()
+    content = muse(noisy_signal(10), 500)
+    (folder / "a.xml").write_bytes(content.replace(b"<VentricularRate>60", b"<VentricularRate>88"))
+    (folder / "labels.csv").write_text("file,label\na.xml,normal\n")
+    done = run(folder, "--out", "out")
+    assert done.returncode == 0, done.stderr
+    (row,) = pd.read_csv(tmp_path / "out/validate.csv", keep_default_na=False).to_dict("records")
+    assert "heart rate: 60/min, 88/min in the file" in row["flags"].split("; ")
+
+
+def test_recordings_of_training_are_named(run, tmp_path):
     # The recordings that the finished project was made of, written anew.
     write_recordings(tmp_path / "archive", patients=60, seed=1)
     done = run("archive", "--out", "out")
@@ -103,16 +188,21 @@ def test_recordings_of_training_are_told(run, tmp_path):
     assert "were in the model’s training data" in (tmp_path / "out/validate.html").read_text()
 
 
-def test_recalibration_mends_probabilities_and_leaves_the_order(run, site, tmp_path):
-    done = run(site, "--out", "out", "--recalibrate", "new.safetensors")
+def test_recalibration_mends_probabilities_and_leaves_the_order(run, site, finished, tmp_path):
+    model, description = load_model(finished / "data/model.safetensors")
+    model.intercept.sub_(4)
+    save_model(tmp_path / "low.safetensors", model, description)
+    done = run(site, "--out", "out", "--recalibrate", "new.safetensors", model=tmp_path / "low.safetensors")
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "out/validate.json").read_text())
-    assert numbers["after_roc_auc"] == numbers["before_roc_auc"]
-    assert numbers["after_brier"] < numbers["before_brier"]
+    assert numbers["after_roc_auc_vs_rest"] == pytest.approx(numbers["before_roc_auc_vs_rest"], abs=0.01)
+    assert numbers["after_brier"] < numbers["before_brier"] / 2
+    assert numbers["before_sensitivity"] < numbers["after_sensitivity"]
+    assert numbers["called_far"] and "are expected: the threshold does not fit these recordings" in done.stderr
     about = read_description(tmp_path / "new.safetensors")
     assert set(about.recalibrated) == {"fitted", "checked"}
     assert sum(part.recordings for part in about.recalibrated.values()) == numbers["found"] - numbers["refused"]
-    assert about.home["brier"] == pytest.approx(numbers["after_brier"])
+    assert about.reference["brier"] == pytest.approx(numbers["after_brier"])
     # The new model is one like any other, and knows what it was fitted to.
     again = run(site, "--out", "again", model=tmp_path / "new.safetensors")
     assert again.returncode == 0, again.stderr
@@ -123,12 +213,12 @@ def test_recalibration_mends_probabilities_and_leaves_the_order(run, site, tmp_p
 
 def test_usage(run, tmp_path):
     (tmp_path / "empty").mkdir()
-    write_challenge(tmp_path / "normal", "a", ecg_signal(10))
+    write_challenge(tmp_path / "unlabelled", "a", ecg_signal(10), dx=None)
     write_recordings(tmp_path / "few", patients=20, seed=3)
     for arguments, said in [
         (["absent"], "no such folder"),
         (["empty"], "no recordings found"),
-        (["normal"], "no ischemia recording with a median beat in ARCHIVE"),
+        (["unlabelled"], "no recording with a label and a median beat in ARCHIVE"),
         (["few", "--recalibrate", "new.safetensors"], "too few patients with ischemia to recalibrate: "),
     ]:
         done = run(*arguments)

@@ -15,7 +15,7 @@ SMALL = {
     "download": {"synthetic_patients": 60},
     "split": {"folds": 3, "val_fold": 2, "test_fold": 3},
     "train": {
-        **{"filters": [8, 8], "kernels": [8, 3], "dropout": [0.1, 0.1], "random_convolutions": 840, "trees": 20},
+        **{"filters": [8, 8], "kernels": [8, 3], "dropout": [0.1, 0.1], "trees": 20},
         **{"members": 2, "epochs": 1},
     },
     "evaluate": {"bootstrap": 100},

@@ -7,9 +7,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
+from ecg.evaluation.calibration import reliability
+from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
+from ecg.evaluation.measures import headline, measures
 from ecg.evaluation.names import MODEL_TITLES, format_interval
+from ecg.evaluation.subgroups import subgroups
 from ecg.leads import LEADS
+from ecg.params import Evaluate
+from ecg.reporting.curves import (
+    draw_roc,
+    plot_confusion,
+    plot_distribution,
+    plot_net_benefit,
+    plot_precision_recall,
+    plot_reliability,
+    plot_roc_and_reliability,
+)
 from ecg.reporting.ecg_paper import Explanation, plot_ecg
 from ecg.reporting.figures import create_figure, data_uri, inline_svg, save_figure
 from ecg.reporting.forest import plot_audit, plot_subgroups
@@ -64,6 +79,59 @@ def test_a_long_title_is_wrapped():
     plt.close(figure)
 
 
+def scored(labels):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"label": np.repeat(labels, 20)})
+    p = np.where(table.label == "ischemia", 0.6, 0.2) * rng.random(len(table))
+    table = table.assign(p_ischemia=p, p_normal=(1 - p) / 3, p_other=(1 - p) * 2 / 3, patient=table.index, source="a")
+    return table.assign(sex="", age=60.0, heart_rate=70.0, noise_uv=20.0, distance=0.5)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "labels", [("ischemia", "normal", "other"), ("ischemia", "other"), ("ischemia", "normal"), ("normal", "other")]
+)
+def test_recordings_of_fewer_classes_have_every_figure(labels):
+    test, evaluate, what = scored(labels), Evaluate(bootstrap=100, seed=1), "40 recordings"
+    scores = measures(test, 0.1, evaluate)
+    metrics, (roc, precision_recall) = headline(scores, test.label, 0.1), curves(test)
+    positive, p, decisions = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy(), confusion(test, 0.1)
+    bins = reliability(positive, p)
+    figures = [
+        plot_roc_and_reliability(roc, metrics, bins, what),
+        plot_precision_recall(precision_recall, what),
+        plot_confusion(decisions, what),
+        plot_reliability(bins, scores, what),
+        plot_net_benefit(net_benefit(positive, p), 0.1, what),
+        plot_distribution(distribution(test), decisions, 0.1, what),
+        plot_subgroups(subgroups(test, np.array([10.0, 30.0]), evaluate), what),
+    ]
+    for figure in figures:
+        figure.draw_without_rendering()
+        plt.close(figure)
+
+
+def test_the_operating_point_lies_on_the_curve_against_all_others():
+    test = scored(["ischemia", "normal", "other"])
+    metrics = headline(measures(test, 0.1, Evaluate(bootstrap=100, seed=1)), test.label, 0.1)
+    figure, axes = create_figure("", 4)
+    draw_roc(axes, curves(test)[0], metrics)
+    lines = {line.get_label().split(":")[0]: line for line in axes.lines}
+    point, curve = lines["called from 10% on, set on val"], lines["against all others"]
+    before = curve.get_xdata() <= point.get_xdata()
+    assert curve.get_ydata()[before].max() == pytest.approx(point.get_ydata()[0])
+    assert point.get_color() == curve.get_color()
+    plt.close(figure)
+
+
+def test_a_panel_a_class_says_how_many_are_called():
+    test = scored(["ischemia", "other"]).assign(p_ischemia=np.repeat([0.01, 0.5, 0.01, 0.5], [5, 15, 12, 8]))
+    figure = plot_distribution(distribution(test), confusion(test, 0.04), 0.04, "40 recordings")
+    titles = [axes.get_title("left") for axes in figure.axes]
+    assert titles == ["ischemia: 15 of 20 called (75.0%)", "other: 8 of 20 called (40.0%)"]
+    plt.close(figure)
+
+
 def test_every_subgroup_shows_its_number_or_the_reason():
     groups = pd.DataFrame(
         {"grouping": ["all", "source", "source", "age"], "group": ["test", "north", "o" * 99, "< 50"]}
@@ -90,33 +158,121 @@ def test_every_model_of_the_audit_is_shown():
     assert "one source only" in found
 
 
-@pytest.mark.parametrize("lead", LEADS)
-def test_the_paper_runs_at_25_mm_a_second_and_10_mm_a_millivolt(lead):
-    figure = plot_ecg(BEAT, TIMES, "a beat")
+def drawn(figure, lead):
+    """The trace of a lead: x and y in mm."""
     axes = figure.axes[0]
-    trace = axes.lines[[text.get_text() for text in axes.texts].index(lead)]
-    np.testing.assert_allclose(np.diff(trace.get_xdata()), 4 / 40)
-    np.testing.assert_allclose(np.diff(trace.get_ydata()), 10 * np.diff(BEAT[LEADS.index(lead)]), atol=1e-9)
-    # A mm is as long down as along.
+    names = [text.get_text() for text in axes.texts if text.get_text() in LEADS]
+    traces = [line for line in axes.lines if line.get_marker() == "None" and len(line.get_xdata()) != 6]
+    return traces[names.index(lead)].get_data()
+
+
+def inside(figure):
+    """Whether all text lies in the picture."""
+    figure.set_dpi(150)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    return all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1 for box in boxes)
+
+
+@pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("peak_to_peak", [0.1, 1.0, 5.0])
+def test_the_paper_runs_at_25_mm_a_second_and_10_mm_a_millivolt(lead, peak_to_peak):
+    beat = BEAT / np.ptp(BEAT) * peak_to_peak
+    figure = plot_ecg(beat, TIMES, "a beat")
+    x, y = drawn(figure, lead)
+    np.testing.assert_allclose(np.diff(x), 4 / 40)
+    np.testing.assert_allclose(np.diff(y), 10 * np.diff(beat[LEADS.index(lead)]), atol=1e-9)
+    axes = figure.axes[0]
+    # A mm is as long down as along; the trace lies on the paper, and the picture on a screen.
     width, height = figure.get_size_inches() * axes.get_position().size
     assert width / np.ptp(axes.get_xlim()) == pytest.approx(height / np.ptp(axes.get_ylim()))
+    assert x.max() < axes.get_xlim()[1]
+    assert axes.get_ylim()[0] < y.min() and y.max() < 0
+    assert (figure.get_size_inches() * 150 <= (640.01, 1000)).all()
+    marks = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) == 6]
+    assert [np.ptp(mark) for mark in marks] == [10] * 3
+    assert any("25 mm/s" in text.get_text() and "10 mm/mV" in text.get_text() for text in figure.texts)
     plt.close(figure)
 
 
-def test_what_speaks_for_ischemia_is_red():
-    activation = np.repeat([-2.0, 0.0, 3.0], [30, 34, 30])
-    figure = plot_ecg(BEAT, TIMES, "a beat", ["a note"], Explanation(activation, np.arange(12.0) - 5))
-    colours = [c for c in figure.axes[0].collections if len(c.get_segments()) == 187]
-    assert len(colours) == 12
-    for lead in colours:
-        red, _, blue, _ = lead.get_colors().T
-        assert (red[128:] > blue[128:]).all()
-        assert (red[:60] < blue[:60]).all()
-    assert {"−5.0", "+6.0"} < {text.get_text() for text in figure.axes[0].texts}
+def test_colours_are_those_of_the_decision_on_one_scale():
+    bars = []
+    for high in (3.0, 300.0):
+        activation = np.repeat([-high, 0.0, 2 * high], [60, 68, 60])
+        figure = plot_ecg(BEAT, TIMES, "a beat", ["a note"], Explanation(activation, np.arange(12.0) - 5))
+        colours = [c.get_colors() for c in figure.axes[0].collections if len(c.get_segments()) == 187]
+        assert len(colours) == 12
+        red, _, blue, _ = colours[0].T
+        assert (red[132:] > blue[132:]).all()
+        assert (red[:56] < blue[:56]).all()
+        assert {"−5.0", "+6.0"} < {text.get_text() for text in figure.axes[0].texts}
+        bar = figure.axes[1]
+        (mean,) = bar.lines[-1].get_xdata()
+        bars.append((colours[0][0].tolist(), bar.get_xlim(), [text.get_text() for text in bar.get_xticklabels()], mean))
+        assert inside(figure)
+        plt.close(figure)
+    (weak, *scale, mean), (strong, *other_scale, far) = bars
+    assert weak != strong
+    assert scale == other_scale
+    assert scale[1][0].startswith("≤") and scale[1][-1].startswith("≥")
+    assert mean == pytest.approx(3 * (120 - 60) / 188)
+    assert far == scale[0][1]
+
+
+def test_st_stands_beside_each_lead():
+    beat = np.zeros((12, 188), np.float32)
+    beat[:, 55:70] = np.hanning(15)
+    levels = np.linspace(-0.3, 0.25, 12).round(2)
+    beat[:, 70:] = levels[:, None]
+    figure = plot_ecg(beat, TIMES, "a beat", explanation=Explanation(np.zeros(188)))
+    found = [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("ST ")]
+    assert sorted(found) == sorted(f"ST {level:+.2f}".replace("-", "−") for level in levels)
+    plt.close(figure)
+
+
+def test_what_lies_beyond_the_row_is_cut_and_marked():
+    beat = BEAT.copy()
+    beat[3, 50], beat[4, 60] = 40, -40
+    figure = plot_ecg(beat, TIMES, "a beat", explanation=Explanation(np.zeros(188)))
+    axes = figure.axes[0]
+    assert {line.get_marker() for line in axes.lines} == {"None", "^", "v"}
+    assert any("beyond" in text.get_text() for text in figure.texts)
+    assert all(axes.get_ylim()[0] < line.get_ydata().min() <= line.get_ydata().max() < 0 for line in axes.lines)
+    plt.close(figure)
+
+
+def test_long_names_and_all_flags_are_in_the_picture():
+    title, notes = "archive/" + "WM_" * 80 + ": ischemia: 31%", ["a flag that says much; " * 30, "last"]
+    figure = plot_ecg(BEAT, TIMES, title, notes, Explanation(np.zeros(188), np.zeros(12)))
+    assert inside(figure)
+    shown = "".join(text.get_text() for text in figure.texts).replace(" ", "")
+    assert all(text.replace(" ", "") in shown for text in (title, *notes))
+    plt.close(figure)
+
+
+def test_a_refused_recording_is_drawn_in_six_rows():
+    times = np.arange(1250) * 2.0
+    strip = np.random.default_rng(0).normal(0, 0.3, (12, 1250))
+    strip[3] = np.nan
+    strip[7, 100:200] = np.nan
+    figure = plot_ecg(strip, times, "a: refused: noise", reach=2)
+    x, y = drawn(figure, "V2")
+    np.testing.assert_allclose(np.diff(x), 2 / 40)
+    assert np.isnan(y[100:200]).all() and np.isfinite(y[:100]).all()
+    assert figure.get_size_inches()[1] * 150 < 1000
+    assert len({round(text.get_position()[1], 3) for text in figure.axes[0].texts if text.get_text() in LEADS}) == 6
+    assert inside(figure)
     plt.close(figure)
 
 
 def test_a_recording_without_samples_has_empty_paper():
     figure = plot_ecg(np.zeros((12, 0)), np.zeros(0), "refused")
-    assert len(figure.axes[0].lines) == 12
+    assert set(LEADS) <= {text.get_text() for text in figure.axes[0].texts}
     plt.close(figure)
+
+
+def test_the_same_beat_has_the_same_bytes(tmp_path):
+    for name in ("a.png", "b.png"):
+        explanation = Explanation(np.linspace(-9, 30, 188), np.arange(12.0))
+        save_figure(plot_ecg(BEAT, TIMES, "a beat", ["a note"], explanation), tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

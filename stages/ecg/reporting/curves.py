@@ -1,4 +1,4 @@
-"""Figures of the scores of all recordings: ROC, precision and recall, confusion, reliability, learning curves.
+"""Figures of the scores of all recordings: ROC, decisions, net benefit, distribution, reliability, learning curves.
 
 `recordings` says in each title which recordings they are: "58 test synthetic recordings".
 """
@@ -6,14 +6,26 @@
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.scale import FuncScale
 from matplotlib.ticker import MaxNLocator
 
-from ecg.evaluation.calibration import wilson
-from ecg.evaluation.names import QUESTION_TITLES, format_interval, format_number
+from ecg.evaluation.names import QUESTION_TITLES, format_interval, format_number, is_missing
 from ecg.reporting.figures import CLASS_COLORS, GREY, QUESTION_STYLES, WIDTH, create_figure
 
 UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
+TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of probabilities, most of which are low
 VAL = "#c76a00"
+
+
+def called_from(threshold: float) -> str:
+    return f"called from {100 * threshold:.3g}% on, set on val"
+
+
+def use_root_scale(axes: plt.Axes, which: str) -> None:
+    """Make "x", "y" or both of "xy" a square root axis of probabilities."""
+    for axis in which:
+        scale, labels = FuncScale(None, (np.sqrt, np.square)), [f"{tick:g}" for tick in TICKS]
+        axes.set(**{f"{axis}scale": scale, f"{axis}lim": (0, 1), f"{axis}ticks": TICKS, f"{axis}ticklabels": labels})
 
 
 def plot_roc(roc: pd.DataFrame, metrics: dict, recordings: str) -> plt.Figure:
@@ -24,16 +36,19 @@ def plot_roc(roc: pd.DataFrame, metrics: dict, recordings: str) -> plt.Figure:
 
 
 def draw_roc(axes: plt.Axes, roc: pd.DataFrame, metrics: dict) -> None:
-    axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
+    """Draw a curve a question, and the rates at the threshold on that of ischemia against all others."""
+    axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
     for question, (color, dash, _) in QUESTION_STYLES.items():
         points = roc[roc.question == QUESTION_TITLES[question]]
         if len(points):
             auc = {"value": metrics[question], "low": metrics[f"{question}_low"], "high": metrics[f"{question}_high"]}
             label = f"{QUESTION_TITLES[question]}: {format_interval(auc)}"
             axes.plot(points.fpr, points.tpr, dash, color=color, lw=2, label=label)
-    label = f"threshold {format_number(metrics['threshold'])}, set on val"
-    style: dict = {"color": QUESTION_STYLES["roc_auc"][0], "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
-    axes.plot(1 - metrics["specificity"], metrics["sensitivity"], "o", **style, label=label)
+    if not is_missing(metrics["sensitivity"]) and not is_missing(metrics["specificity"]):
+        color, _, marker = QUESTION_STYLES["roc_auc_vs_rest"]
+        style: dict = {"color": color, "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
+        label = called_from(metrics["threshold"])
+        axes.plot(1 - metrics["specificity"], metrics["sensitivity"], marker, **style, label=label)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
     axes.legend(loc="lower right")
 
@@ -49,45 +64,84 @@ def plot_precision_recall(curves: pd.DataFrame, recordings: str) -> plt.Figure:
             axes.step(points.recall, points.precision, dash, color=color, lw=2, where="post", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)
-    axes.legend(loc="lower left")
+    if len(curves):
+        axes.legend(loc="lower left")
     return figure
 
 
-def plot_confusion(pairs: pd.DataFrame, classes: list[str], recordings: str) -> plt.Figure:
+def plot_confusion(counts: pd.DataFrame, recordings: str) -> plt.Figure:
     """Draw metrics/confusion.csv."""
-    counts = pd.crosstab(pairs.actual, pairs.predicted).reindex(index=classes, columns=classes, fill_value=0)
-    share = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    figure, axes = create_figure(f"Most probable class, {recordings}", 4.4)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(counts.shape):
-        color = "white" if share.iloc[i, j] > 0.5 else "black"
-        axes.text(j, i, f"{counts.iloc[i, j]}\n{share.iloc[i, j]:.0%}", ha="center", va="center", color=color)
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set(xlabel="most probable class", ylabel="actual class")
+    decisions = counts[["called", "not_called"]].to_numpy()
+    share = decisions / decisions.sum(axis=1, keepdims=True)
+    figure, axes = create_figure(f"Decision by class, {recordings}", 4.4)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (i, j), n in np.ndenumerate(decisions):
+        color = "white" if share[i, j] > 0.5 else "black"
+        axes.text(j, i, f"{n}\n{share[i, j]:.1%}", ha="center", va="center", color=color)
+    axes.set_xticks(range(2), ["ischemia", "no ischemia"])
+    axes.set_yticks(range(len(counts)), counts.label)
+    axes.set(xlabel="decision", ylabel="actual class")
     axes.grid(False)
     return figure
 
 
+def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -> plt.Figure:
+    """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006).
+
+    With ROC AUC, reliability and distribution what is essential to show of a model (Van Calster et al. 2025, Lancet
+    Digital Health 7:100916).
+    """
+    figure, axes = create_figure(f"Net benefit, {recordings}", WIDTH)
+    lines = {"all": ("calling all", "--", GREY), "none": ("calling none", "-", GREY)}
+    for column, (label, dash, color) in (lines | {"model": ("this model", "-", CLASS_COLORS["ischemia"])}).items():
+        axes.plot(benefit.threshold, benefit[column], dash, color=color, lw=2, label=label)
+    axes.axvline(threshold, ls=":", color="black", label=called_from(threshold))
+    top = 1.1 * max(0.01, benefit[["model", "all"]].to_numpy().max())
+    axes.set(xlabel="threshold of p(ischemia)", ylabel="net benefit", xlim=(0, 0.5), ylim=(-top / 5, top))
+    axes.legend(loc="upper right")
+    return figure
+
+
+def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float, recordings: str) -> plt.Figure:
+    """Draw metrics/distribution.csv, a panel a class, with the share called of each from metrics/confusion.csv.
+
+    With ROC AUC, reliability and net benefit what is essential to show of a model (Van Calster et al. 2025, Lancet
+    Digital Health 7:100916).
+    """
+    title = f"p(ischemia) by class, {recordings}; {called_from(threshold)}"
+    figure, panels = create_figure(title, 1.2 + 1.4 * len(counts), len(counts), 1, sharex=True, squeeze=False)
+    for axes, row in zip(panels.flat, counts.itertuples(), strict=True):
+        members, n = bins[bins.label == row.label], row.called + row.not_called
+        edges, color = [*members.bin_low, members.bin_high.iloc[-1]], CLASS_COLORS[row.label]
+        axes.stairs(members.n, edges, fill=True, color=color, alpha=0.6)
+        axes.axvline(threshold, ls=":", color="black")
+        title = f"{row.label}: {row.called} of {n} called ({row.called / n:.1%})"
+        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_ylabel("recordings")
+        use_root_scale(axes, "x")
+    axes.set_xlabel("probability of ischemia")
+    return figure
+
+
 def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) -> plt.Figure:
-    """Draw metrics/reliability.csv: the share of ischemia among scores alike, with its 95% Wilson interval."""
+    """Draw metrics/reliability.csv: the share of ischemia among probabilities alike, with its 95% Wilson interval."""
     names = {"calibration_slope": "slope", "calibration_intercept": "intercept", "brier": "Brier score"}
     names |= {"expected_calibration_error": "calibration error"}
     value = scores.set_index("measure").value.map(format_number)
     title = f"Reliability, {recordings}: " + ", ".join(f"{name} {value[key]}" for key, name in names.items())
     figure, (axes, counts) = create_figure(title, 5.6, 2, 1, height_ratios=[4, 1], sharex=True)
     draw_reliability(axes, bins)
-    counts.bar(bins.bin / 10 + 0.05, bins.n, width=0.09, color=GREY)
-    counts.set(xlabel="probability of ischemia, against normal", ylabel="recordings")
+    counts.bar(bins.bin_low, bins.n, bins.bin_high - bins.bin_low, align="edge", color=GREY, edgecolor="white")
+    counts.set(xlabel="probability of ischemia", ylabel="recordings")
     return figure
 
 
 def draw_reliability(axes: plt.Axes, bins: pd.DataFrame) -> None:
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
-    bins = wilson(bins)
-    spread = np.array([bins.observed - bins.low, bins.high - bins.observed])
+    spread = np.array([bins.observed - bins.low, bins.high - bins.observed]).clip(min=0)
     axes.errorbar(bins.probability, bins.observed, spread, fmt="o", color=CLASS_COLORS["ischemia"], clip_on=False)
-    axes.set(ylabel="share that is ischemic", **UNIT)
+    use_root_scale(axes, "xy")
+    axes.set_ylabel("share that is ischemic")
 
 
 def plot_roc_and_reliability(roc: pd.DataFrame, metrics: dict, bins: pd.DataFrame, recordings: str) -> plt.Figure:
@@ -96,21 +150,19 @@ def plot_roc_and_reliability(roc: pd.DataFrame, metrics: dict, bins: pd.DataFram
     figure, (left, right) = create_figure(title, WIDTH + 0.4, 1, 2, width=2 * WIDTH)
     draw_roc(left, roc, metrics)
     draw_reliability(right, bins)
-    right.set(xlabel="probability of ischemia, against normal", aspect="equal")
+    right.set(xlabel="probability of ischemia", aspect="equal")
     return figure
 
 
 def plot_learning_curve(history: pd.DataFrame, recordings: str) -> plt.Figure:
-    """Draw data/history.csv, a line for each network."""
+    """Draw data/history.csv, a line for each network; without val where the weights were fitted to it too."""
     title = f"Learning curves of {history.member.nunique()} networks, {recordings}"
-    figure, (loss, auc) = create_figure(title, 5, 2, 1, sharex=True)
+    figure, axes = create_figure(title, 3.4)
     for member, epochs in history.groupby("member"):
-        train, val = ("train", "val") if member == 1 else (None, None)
-        loss.plot(epochs.epoch, epochs.train_loss, "--", color=GREY, label=train)
-        loss.plot(epochs.epoch, epochs.val_loss, color=VAL, label=val)
-        auc.plot(epochs.epoch, epochs.val_roc_auc, color=VAL)
-    loss.set_ylabel("cross-entropy")
-    auc.set(xlabel="epoch", ylabel="ROC AUC on val")
-    auc.xaxis.set_major_locator(MaxNLocator(integer=True))
-    loss.legend()
+        for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": VAL})):
+            if f"{name}_loss" in epochs:
+                axes.plot(epochs.epoch, epochs[f"{name}_loss"], label=name if member == 1 else None, **style)
+    axes.set(xlabel="epoch", ylabel="cross-entropy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
     return figure

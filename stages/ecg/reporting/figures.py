@@ -80,6 +80,6 @@ def inline_svg(figure: plt.Figure, name: str) -> Markup:
 def data_uri(figure: plt.Figure) -> str:
     """Return the figure as a small picture that an HTML page can hold: the data URI of a WebP."""
     image = io.BytesIO()
-    figure.savefig(image, format="webp", dpi=80, pil_kwargs={"quality": 70, "method": 6})
+    figure.savefig(image, format="webp", dpi=150, pil_kwargs={"quality": 70, "method": 6})
     plt.close(figure)
     return f"data:image/webp;base64,{base64.b64encode(image.getvalue()).decode()}"

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from scipy.special import logit
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation.answers import Reading, in_words
@@ -46,7 +47,7 @@ def draw(
             if len(row["record"]) > TITLE:
                 row = row | {"record": f"…{row['record'][1 - TITLE :]}"}
             if reading.beat.beat is None:
-                draw_refused(path, row, reading.samples, reading.sampling_rate)
+                draw_refused(path, row, reading.samples, reading.sampling_rate, description)
             else:
                 draw_scored(path, row, reading.beat.beat, model, description)
         except (OSError, UsageError) as error:
@@ -54,19 +55,28 @@ def draw(
     return lost
 
 
+def title_and_note(row: dict, description: Description) -> tuple[str, str]:
+    decision, *more = in_words(row, description)
+    return f"{row['record']}: {decision}", "; ".join(more)
+
+
 def draw_scored(path: Path, row: dict, beat: np.ndarray, model: Ensemble, description: Description) -> None:
-    """Draw a median beat (12 x samples, mV), what speaks for the score, and the answer in words."""
-    scored = model, description.classes, beat[None]
-    explanation = Explanation(activation_maps(*scored)[0], lead_contributions(*scored)[0])
-    times, notes = beat_times(description.extract), in_words(row, description.threshold)
-    save_figure(plot_ecg(beat, times, row["record"], notes, explanation), path)
+    """Draw a median beat (12 x samples, mV), what speaks for ischemia, and the answer in words."""
+    activation = activation_maps(model, beat[None])[0] - logit(description.threshold)
+    explanation = Explanation(activation, lead_contributions(model, beat[None])[0])
+    title, note = title_and_note(row, description)
+    save_figure(plot_ecg(beat, beat_times(description.extract), title, [note], explanation), path)
 
 
-def draw_refused(path: Path, row: dict, samples: np.ndarray | None, sampling_rate: float) -> None:
+def draw_refused(
+    path: Path, row: dict, samples: np.ndarray | None, sampling_rate: float, description: Description
+) -> None:
     """Draw the first seconds of a recording (samples x 12, int16, uV, or None where none were read) and the reason."""
     shown = np.zeros((len(LEADS), 0)) if samples is None else samples[: int(SHOWN * sampling_rate)].T
-    millivolts = np.where(shown == MISSING, np.nan, shown / 1000)
+    millivolts = np.ma.masked_equal(shown, MISSING) / 1000
     if shown.size:
-        millivolts = np.clip(millivolts - np.nanmedian(millivolts, axis=1, keepdims=True), -2, 3)
+        millivolts -= np.ma.median(millivolts, axis=1, keepdims=True)
     times = np.arange(shown.shape[1]) * 1000 / max(sampling_rate, 1)
-    save_figure(plot_ecg(millivolts, times, row["record"], in_words(row, 0), scale=1.2), path)
+    title, note = title_and_note(row, description)
+    drawn = f"The first {SHOWN:g} s, each lead less its median." if shown.size else "No samples were read."
+    save_figure(plot_ecg(millivolts.filled(np.nan), times, title, [note, drawn], reach=2), path)

@@ -1,18 +1,20 @@
 """What the page and the model card say in tables: tables of the other stages in, tables of text out."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.calibration import wilson
 from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_gain, format_interval, format_number, group_name
 from ecg.reporting.ecg_paper import QRS_END
 
 RATES = {
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "specificity_other": "abnormal, not ischemic recordings below the threshold",
+    "sensitivity": "sensitivity: ischemic recordings called ischemic",
+    "specificity": "specificity against all others",
+    "specificity_normal": "specificity against normal",
+    "specificity_other": "specificity against abnormal, not ischemic",
+    "called": "all recordings called ischemic",
     "ppv": "positive predictive value, ischemia as frequent as here",
     "npv": "negative predictive value, ischemia as frequent as here",
     "ppv_at_10": "positive predictive value, where 10% are ischemic",
@@ -54,17 +56,18 @@ def measure_table(scores: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame({"measure": titles.values(), "value (95% interval)": intervals(rows, "value")})
 
 
-def beside_home(scores: pd.DataFrame, titles: dict[str, str], home: Mapping[str, float]) -> pd.DataFrame:
-    """Return rows of measures, by measure, under other names, each beside the number that the model had at home."""
+def beside_reference(scores: pd.DataFrame, titles: dict[str, str], reference: Mapping[str, float]) -> pd.DataFrame:
+    """Return rows of measures, by measure, under other names, each beside the number at the model's reference."""
     table = measure_table(scores, titles)
-    return table.assign(**{"at home": [format_number(home[name]) if name in home else "" for name in titles]})
+    return table.assign(reference=[format_number(reference[name]) if name in reference else "" for name in titles])
 
 
 def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
-    """Return the rates called before_ and after_ in two columns, not the counts; empty where there are none."""
-    names = [name.removeprefix("after_") for name in numbers if name.startswith("after_") and "_n_" not in name]
+    """Return the numbers called before_ and after_ in two columns, not the counts; empty where there are none."""
+    titles = {key: f"ROC AUC {title}" for key, title in QUESTION_TITLES.items()} | RATES | CALIBRATION
+    names = [name for name in titles if f"after_{name}" in numbers]
     columns = {when: [numbers[f"{when}_{name}"] for name in names] for when in ("before", "after")}
-    return pd.DataFrame({"measure": names} | columns)
+    return pd.DataFrame({"measure": [titles[name] for name in names]} | columns)
 
 
 def count_scored(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -79,15 +82,15 @@ def count_scored(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return counts.astype(int).reset_index().rename(columns={"label": "class"}), refused.rename(columns=names)
 
 
-def confusion_table(pairs: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Return how many recordings of each class (rows) were taken for which (columns)."""
-    counts = pd.crosstab(pairs.actual, pairs.predicted).reindex(index=classes, columns=classes, fill_value=0)
-    return counts.rename_axis("label \\ most probable class").reset_index()
+def confusion_table(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics/confusion.csv with the share of each class that is called ischemic."""
+    share = counts.called / (counts.called + counts.not_called)
+    return counts.assign(share=share).set_axis(["class", "called ischemic", "not called", "share called"], axis=1)
 
 
 def reliability_table(bins: pd.DataFrame) -> pd.DataFrame:
-    ranges, shares = [f"{low / 10:.1f} – {(low + 1) / 10:.1f}" for low in bins.bin], intervals(wilson(bins), "observed")
-    table = bins.assign(range=ranges, share=shares)[["range", "n", "probability", "share"]]
+    ranges = [f"{low:g} – {high:g}" for low, high in zip(bins.bin_low, bins.bin_high, strict=True)]
+    table = bins.assign(range=ranges, share=intervals(bins, "observed"))[["range", "n", "probability", "share"]]
     return table.set_axis(["probability", "recordings", "mean probability", "share ischemic (95% interval)"], axis=1)
 
 
@@ -110,8 +113,26 @@ def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def learning_table(history: pd.DataFrame) -> pd.DataFrame:
-    table = history.groupby("member").tail(1)[["member", "epoch", "val_roc_auc", "val_loss", "train_loss"]]
-    return table.set_axis(["network", "epochs", "ROC AUC on val", "loss on val", "loss on train"], axis=1)
+    table = history.groupby("member").tail(1)
+    names = {"member": "network", "epoch": "epochs", "val_loss": "loss on val", "train_loss": "loss on train"}
+    return table[[name for name in names if name in table]].rename(columns=names)
+
+
+def net_benefit_table(benefit: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics/net_benefit.csv at some thresholds, a row each way to decide."""
+    chosen = benefit[benefit.threshold.isin([0.02, 0.05, 0.1, 0.2, 0.3, 0.5])].set_index("threshold")
+    return chosen.T.rename(columns="{:.0%}".format).rename_axis("net benefit at a threshold of").reset_index()
+
+
+def distribution_table(spread: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics/distribution.csv in fewer bins: recordings by class and p(ischemia)."""
+    edges = np.array([0, 0.01, 0.0225, 0.0625, 0.1225, 0.25, 0.49, 1.0001])
+    number = np.searchsorted(edges, spread.bin_low + 1e-9, side="right") - 1
+    names = [f"{low:.0%} – {min(high, 1):.0%}" for low, high in pairwise(edges)]
+    table = spread.assign(p=pd.Categorical.from_codes(number, names)).pivot_table(
+        "n", "label", "p", aggfunc="sum", observed=False
+    )
+    return table.rename_axis("p(ischemia)", axis=0).rename_axis(None, axis=1).reset_index()
 
 
 def beat_segments(times: np.ndarray) -> dict[str, np.ndarray]:
@@ -140,10 +161,10 @@ def evidence_shares(above: np.ndarray, times: np.ndarray) -> dict[str, tuple[flo
 
 
 def confident_errors(test: pd.DataFrame, threshold: float, most: int) -> pd.DataFrame:
-    """Return the `most` false alarms and misses whose score against normal lies furthest from the threshold."""
-    ordered = test.sort_values("score", kind="stable")
-    misses = ordered[(ordered.label == "ischemia") & (ordered.score < threshold)].assign(kind="miss")
-    alarms = ordered[(ordered.label == "normal") & (ordered.score >= threshold)].assign(kind="false alarm")
+    """Return the `most` false alarms and misses whose p(ischemia) lies furthest from the threshold."""
+    ordered = test.sort_values("p_ischemia", kind="stable")
+    misses = ordered[(ordered.label == "ischemia") & (ordered.p_ischemia < threshold)].assign(kind="miss")
+    alarms = ordered[(ordered.label != "ischemia") & (ordered.p_ischemia >= threshold)].assign(kind="false alarm")
     return pd.concat([alarms[::-1][:most], misses[:most]])
 
 

@@ -6,14 +6,19 @@ import numpy as np
 import pandas as pd
 
 from ecg.evaluation.calibration import reliability
-from ecg.evaluation.curves import curves
+from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind
-from ecg.evaluation.questions import select_question
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
 from ecg.params import Evaluate
 from ecg.reporting import tables
-from ecg.reporting.curves import plot_reliability, plot_roc, plot_roc_and_reliability
+from ecg.reporting.curves import (
+    plot_distribution,
+    plot_net_benefit,
+    plot_reliability,
+    plot_roc,
+    plot_roc_and_reliability,
+)
 from ecg.reporting.figures import inline_svg, save_figure
 from ecg.reporting.forest import plot_subgroups
 from ecg.reporting.page import render
@@ -30,16 +35,27 @@ def write_page(
     evaluate: Evaluate,
 ) -> None:
     """Write validate.html and validate.png of all recordings found, those scored, and the numbers of these."""
-    what, home = f"{len(scored)} {data_kind(scored.source)}", description.home
-    roc, bins = curves(scored)[0], reliability(*select_question(scored, "roc_auc")[:2])
+    what, threshold = f"{len(scored)} {data_kind(scored.source)}", description.threshold
+    positive, p = (scored.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy()
+    bins, decisions = reliability(positive, p), confusion(scored, threshold)
     groups = subgroups(scored, np.quantile(scored.noise_uv, [1 / 3, 2 / 3]), evaluate)
-    save_figure(plot_roc_and_reliability(roc, numbers, bins, what), folder / "validate.png")
     charts = {
-        "roc": (plot_roc(roc, numbers, what), tables.roc_table(roc)),
         "reliability": (plot_reliability(bins, scores, what), tables.reliability_table(bins)),
+        "distribution": (
+            plot_distribution(distribution(scored), decisions, threshold, what),
+            tables.confusion_table(decisions),
+        ),
         "subgroups": (plot_subgroups(groups, what), tables.subgroups_table(groups)),
     }
+    if 0 < positive.sum() < len(positive):
+        roc, benefit = curves(scored)[0], net_benefit(positive, p)
+        save_figure(plot_roc_and_reliability(roc, numbers, bins, what), folder / "validate.png")
+        charts["roc"] = plot_roc(roc, numbers, what), tables.roc_table(roc)
+        charts["net_benefit"] = plot_net_benefit(benefit, threshold, what), benefit
+    else:
+        save_figure(plot_reliability(bins, scores, what), folder / "validate.png")
     counts, refused = tables.count_scored(table)
+    reference = description.reference | {"called": numbers["called_expected"]}
     values = {
         "synthetic": SYNTHETIC in (data_kind(scored.source), data_kind(description.sources)),
         "recordings": what,
@@ -47,11 +63,10 @@ def write_page(
         "questions": QUESTION_TITLES,
         "description": description,
         "numbers": numbers,
-        "metrics": numbers,
         "scores": scores.set_index("measure").to_dict("index"),
         "charts": {name: (inline_svg(figure, name), rows) for name, (figure, rows) in charts.items()},
-        "rates": tables.beside_home(scores, tables.RATES, home),
-        "calibration": tables.beside_home(scores, tables.CALIBRATION, home),
+        "rates": tables.beside_reference(scores, tables.RATES, reference),
+        "calibration": tables.beside_reference(scores, tables.CALIBRATION, reference),
         "counts": counts,
         "refused": refused,
         "recalibrated": tables.before_and_after(numbers),
