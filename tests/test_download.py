@@ -466,6 +466,21 @@ def test_files_of_every_format_with_labels(project):
     assert not any(secret in text for secret in (*SECRETS, "sha256-"))
 
 
+def test_an_id_in_a_header_and_in_labels_is_one_patient(project):
+    archive = project / "archive"
+    for i, patient in enumerate(("7", "7", None, None, None)):
+        with write_challenge(archive, f"r{i}", SAMPLES + np.int16(50 * i)).open("a") as header:
+            header.write(f"# Patient: {patient}\n" if patient else "")
+    # A record is called like a patient: that is no id.
+    write_challenge(archive, "8", SAMPLES + np.int16(300))
+    labels(project, "r2,7,,,,,,\nr3,7.0,,,,,,\nr4,8,,,,clinic,,\nr1,,,,,,,")
+    index = from_directory(project).set_index("record")
+    assert index.patient.to_dict() == dict.fromkeys(("r0", "r1", "r2", "r3"), "archive:7") | {
+        "r4": "clinic:#1",
+        "8": "8",
+    }
+
+
 def test_patients_are_numbered_and_labels_count_more_than_files(project):
     archive = project / "archive"
     (archive / "deep").mkdir(parents=True)

@@ -151,10 +151,20 @@ def test_made_up_recordings_go_into_a_new_or_an_empty_folder(refused, monkeypatc
 
 
 def test_no_input_is_an_output(refused):
-    for arguments in (["ecgs", "--csv", "ecgs/r0.hea"], ["ecgs/r0.mat", "--csv", "ecgs/../ecgs/r0.hea"]):
-        assert "r0.hea is read" in refused(predict, *arguments)
+    table = Path("ecgs/r1.csv")
+    table.write_text("I,II,V1,V2,V3,V4,V5,V6\n" + "0,0,0,0,0,0,0,0\n" * 9)
+    for arguments in (["ecgs", "--csv", table], [table, "--csv", "ecgs/../ecgs/r1.csv"]):
+        assert "r1.csv is read" in refused(predict, *arguments)
     Path("m.safetensors").touch()
     for module, *arguments in ((export, "--out"), (validate, "ecgs", "--recalibrate"), (predict, "ecgs", "--csv")):
         same = [*arguments, "./m.safetensors", "--model", "m.safetensors"]
         assert "m.safetensors is read" in refused(module, *same)
     assert "data/beats.csv is read" in refused(cross_validate, "--out", "data/beats.json")
+
+
+def test_no_output_takes_the_place_of_a_recording_or_of_labels(refused):
+    Path("ecgs/other.DAT").touch()
+    Path("labels.csv").touch()
+    for name in ("ecgs/r0.hea", "ecgs/r0.mat", "ecgs/other.DAT", "labels.csv"):
+        for module, *arguments in ((export, "--out"), (validate, "ecgs", "--recalibrate"), (predict, "ecgs", "--csv")):
+            assert f"{name} is there and may be of a recording" in refused(module, *arguments, name)

@@ -149,10 +149,21 @@ def test_units_in_latin_1(tmp_path):
         np.testing.assert_array_equal(twelve_leads(ecg)[0], SAMPLES)
 
 
-@pytest.mark.parametrize("word", ["-", "NA", "NaN", "nan", "null", "", "      -"])
+@pytest.mark.parametrize("word", ["-", "NA", "NaN", "nan", "null", "", "      -", "missing", "-32768"])
 def test_missing_samples(tmp_path, word):
     cells = [[*row[:8], word if 10 <= i < 20 else row[8], *row[9:]] for i, row in enumerate(CELLS)]
     samples, _ = twelve_leads(read(tmp_path, table(f"time,{NAMES}", cells=cells, first=lambda i: f"{i / 500:.3f}")))
+    expected = SAMPLES.copy()
+    expected[10:20, 8] = MISSING
+    np.testing.assert_array_equal(samples, expected)
+
+
+@pytest.mark.parametrize("kind, marker", [("i2", MISSING), ("i4", -(2**31)), ("i8", MISSING), ("f4", MISSING)])
+def test_the_least_integer_is_missing(tmp_path, kind, marker):
+    stored = SAMPLES.astype(kind)
+    stored[10:20, 8] = marker
+    np.save(tmp_path / "a.npy", stored)
+    samples, _ = twelve_leads(read_ecg(tmp_path / "a.npy", told=TOLD | {"units": "uV"}))
     expected = SAMPLES.copy()
     expected[10:20, 8] = MISSING
     np.testing.assert_array_equal(samples, expected)

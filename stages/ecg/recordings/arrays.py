@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import UNITS, Ecg, content_of, file_size, millivolts, number, person, with_a_reason
+from ecg.recordings.ecg_file import UNITS, Ecg, content_of, file_size, masked, millivolts, number, person, with_a_reason
 from ecg.recordings.header import MAX_SIGNALS
 from ecg.recordings.signals import MAX_VALUES
 
@@ -28,7 +28,7 @@ WAYS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 FRONT = re.compile(r"\s*(?:[#%]|sep=.$)")  # a comment, and the line that tells Excel the separator
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-MISSING = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a")
+MISSING = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")
 SWAP = str.maketrans(".,", ",.")
 SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "minutes": 60, "hours": 3600}
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
@@ -66,7 +66,8 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
         raise BadRecording(f"units: {unit} given, {table.unit} in the table")
     if table.rate and abs(rate - table.rate) > 0.01 * table.rate:
         raise BadRecording(f"sampling rate: {rate:g} Hz given, {table.rate:g} Hz by the times in the table")
-    named, values = any(map(lead_of, table.names)), table.values
+    # What has read WFDB's int16 may have any type.
+    named, values = any(map(lead_of, table.names)), masked(table.values, table.values)
     leads = [name for name in re.split(r"[,;\s]+", told.get("leads", "")) if name]
     flags = [] if leads or table.names else [ORDER]
     leads = table.names if named else leads or table.names or list(LEADS)
@@ -92,7 +93,10 @@ def read_npy(path: Path, root: Path | None) -> np.ndarray:
     if stored.size > MAX_VALUES:
         raise BadRecording(f"too long: {stored.size} values; allowed: {MAX_VALUES}")
     with np.errstate(invalid="ignore"):
-        return np.array(stored, np.float64)
+        values = np.array(stored, np.float64)
+    if stored.dtype.kind == "i":
+        values[stored == np.iinfo(stored.dtype).min] = np.nan
+    return values
 
 
 def lines_of(content: bytes) -> list[str]:
@@ -190,7 +194,7 @@ def read_table(content: bytes) -> Table:
     try:
         table = pd.read_csv(
             io.StringIO("\n".join(lines[first:])), sep=separator or r"\s+", header=None, decimal=decimal,
-            na_values=["-", "NONE"], skipinitialspace=True, skip_blank_lines=False,
+            na_values=["-", "NONE", "missing"], skipinitialspace=True, skip_blank_lines=False,
             quoting=csv.QUOTE_NONE, low_memory=False,
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, OverflowError) as error:

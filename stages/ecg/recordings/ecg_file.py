@@ -106,7 +106,8 @@ def person(*, age: object = "", unit: object = "y", sex: object = "", patient: o
 
 def digest_of(patient: str) -> str:
     """Return what tells a patient's id from others and does not show it; '' where it is unknown."""
-    known = patient.strip()
+    # A spreadsheet makes 7.0 of 7 where other cells are empty.
+    known = re.sub(r"^(\d+)\.0+$", r"\1", patient.strip())
     digest = hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()
     return "" if known.lower() in UNKNOWN else DIGEST + digest
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ecg.leads import BadRecording
 from ecg.params import Labels
 from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_label, parse_sex, shown
-from ecg.recordings.ecg_file import DIGEST
+from ecg.recordings.ecg_file import DIGEST, digest_of
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.read import read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile
@@ -84,11 +84,19 @@ def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
     return [first[group[i]] for i in patient]
 
 
-def number_patients(patients: list[str]) -> list[str]:
-    """Put a running number, from 1 in each source, where a patient is known by the digest of an id."""
+def number_patients(patients: list[str], sources: list[str]) -> list[str]:
+    """Put a running number, from 1 in each source, where a patient is known by the digest of an id alone.
+
+    Where another file of the source has that id as text, the text stands for both: they are one patient.
+    """
+    texts = {
+        f"{source}:{digest_of(patient.removeprefix(f'{source}:'))}": patient
+        for patient, source in zip(patients, sources, strict=True)
+        if patient.startswith(f"{source}:") and f":{DIGEST}" not in patient
+    }
     numbers: dict[str, dict[str, int]] = {}
     numbered = []
-    for patient in patients:
+    for patient in [texts.get(patient, patient) for patient in patients]:
         source, digest, _ = patient.partition(f":{DIGEST}")
         known = numbers.setdefault(source, {})
         numbered.append(f"{source}:#{known.setdefault(patient, len(known) + 1)}" if digest else patient)
@@ -98,7 +106,7 @@ def number_patients(patients: list[str]) -> list[str]:
 def index_of(rows: list[dict]) -> pd.DataFrame:
     """Make the index of all rows; flag duplicated waveforms and let them share a patient."""
     index = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
-    index["patient"] = merge_patients(number_patients(list(index.patient)), list(index.sha256))
+    index["patient"] = merge_patients(number_patients(list(index.patient), list(index.source)), list(index.sha256))
     kept = index[index.reason == ""]
     first = kept.groupby("sha256").record.transform("first")
     for i in kept.index[kept.record != first]:

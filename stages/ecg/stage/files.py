@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from ecg.stage.script import UsageError
 
 PARENT = os.getppid()  # of a stage, dvc: its command in dvc.yaml begins with exec
 CODE = Path(__file__).parents[2]
+SOURCES = re.compile(r".*\.(hea|dat|mat)|labels\.csv|ptbxl_database\.csv", re.IGNORECASE)  # no script writes over them
 
 
 @contextmanager
@@ -63,6 +65,8 @@ def output_file(text: str, *beside: str) -> Path:
             raise UsageError(f"{text or repr(text)} is a folder; allowed: a file")
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UsageError(f"{text} is a symbolic link, a pipe or a device; allowed: a regular file")
+        if path.exists() and SOURCES.fullmatch(path.name):
+            raise UsageError(f"{text} is there and may be of a recording, or a table of labels; allowed: another file")
         if not path.parent.is_dir():
             raise UsageError(f"{text}: there is no folder {path.parent}")
         with suppress(FileNotFoundError):

@@ -15,7 +15,8 @@ AUDIT_PREDICTIONS = Path("data/audit.csv")
 ONNX = Path("data/model.onnx")
 # In git: trained on real recordings, each with its card.
 MODELS = Path("models")
-RELEASED = Path("models/ptb-xl.safetensors")
+# Wherever predict is called from.
+RELEASED = Path(__file__).parents[3] / "models/ptb-xl.safetensors"
 VALIDATION = Path("data/validation")
 
 TRAIN_METRICS = Path("metrics/train.json")
