@@ -26,7 +26,7 @@ from ecg.beats.windows import beat_times
 from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import headline, measures
-from ecg.evaluation.names import data_kind
+from ecg.evaluation.names import data_kind, format_interval
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
@@ -123,8 +123,7 @@ def main() -> None:
         (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),
     ):
         save_figure(figure, path)
-    interval = f"{numbers['roc_auc_low']:.3f} – {numbers['roc_auc_high']:.3f}"
-    print(f"ROC AUC against normal {numbers['roc_auc']:.3f} ({interval}) on {what}")
+    print(f"ROC AUC against normal {format_interval(scores.set_index('measure').loc['roc_auc'])} on {what}")
     if test.label.isin(["other"]).any():
         print(
             f"against all others {numbers['roc_auc_vs_rest']:.3f}, against other {numbers['roc_auc_vs_other']:.3f}; "

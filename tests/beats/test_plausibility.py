@@ -108,11 +108,6 @@ def test_limb_leads_that_are_missing_are_derived(stretches, pair, value):
     assert flag.endswith(f"derived from {pair}")
 
 
-def test_the_limit_is_a_param():
-    loose = EXTRACT.model_copy(update={"max_disagreement": 1e5})
-    assert median_beat(scaled("aVR", -1), 500, loose).beat is not None
-
-
 def test_limb_leads_agree_but_for_constants_and_rounding():
     samples = RIGHT + np.array([300, -200, 70, 10, 0, 5] + [0] * 6, np.int16)
     samples += np.random.default_rng(0).integers(-3, 4, samples.shape).astype(np.int16)

@@ -12,11 +12,12 @@ from ecg.network.description import FORMAT, Description
 from ecg.network.ensemble import Ensemble, probabilities, uncalibrated_logits
 from ecg.network.fcn import FCN
 from ecg.network.novelty import Novelty
-from ecg.params import Architecture, read_params
+from ecg.params import Architecture, labels_of, read_params
 from ecg.stage.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
 ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], parts=1, trees=0)
+PARAMS = read_params(ROOT / "params.yaml")
 ABOUT = Description(
     format=FORMAT,
     architecture=ARCHITECTURE,
@@ -26,7 +27,8 @@ ABOUT = Description(
     leads=list(LEADS),
     samples=82,
     unit="mV",
-    extract=read_params(ROOT / "params.yaml").extract,
+    extract=PARAMS.extract,
+    labels=labels_of(PARAMS.download),
     sources=["here"],
     recordings=3,
     reference={"roc_auc_vs_rest": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecg.evaluation.curves import distribution, net_benefit
 from ecg.evaluation.names import MODEL_TITLES, format_interval, format_number
 from ecg.reporting import tables
 
@@ -36,15 +37,35 @@ def test_precision_at_given_recalls():
     assert row[["0.50", "0.70", "0.90", "0.95", "1.00"]].tolist() == [0.6, 0.6, 0.6, 0.3, 0.3]
 
 
+def test_net_benefit_at_some_thresholds():
+    steps = np.arange(1, 51) / 100
+    table = tables.net_benefit_table(pd.DataFrame({"threshold": steps, "model": steps / 10, "all": -steps, "none": 0.0}))
+    assert list(table) == ["net benefit at a threshold of", "2%", "5%", "10%", "20%", "30%", "50%"]
+    assert table["net benefit at a threshold of"].tolist() == ["model", "all", "none"]
+    np.testing.assert_allclose(table[["2%", "30%", "50%"]], [[0.002, 0.03, 0.05], [-0.02, -0.3, -0.5], [0, 0, 0]])
+    # That of a model is in the table, whatever rounding the thresholds went through.
+    assert len(tables.net_benefit_table(net_benefit(np.array([True, False]), np.array([0.9, 0.1]))).columns) == 7
+
+
+def test_recordings_by_class_and_probability_in_few_bins():
+    p = {"ischemia": [1.0, 0.5, 0.48], "normal": [0.0, 0.009, 0.011, 0.24], "other": [0.25, 0.13]}
+    test = pd.DataFrame([(label, value) for label, values in p.items() for value in values])
+    table = tables.distribution_table(distribution(test.set_axis(["label", "p_ischemia"], axis=1))).set_index("p(ischemia)")
+    assert list(table) == ["0% – 1%", "1% – 2%", "2% – 6%", "6% – 12%", "12% – 25%", "25% – 49%", "49% – 100%"]
+    assert table.loc["ischemia"].tolist() == [0, 0, 0, 0, 0, 1, 2]
+    assert table.loc["normal"].tolist() == [2, 1, 0, 0, 1, 0, 0]
+    assert table.loc["other"].tolist() == [0, 0, 0, 0, 1, 1, 0]
+
+
 def test_the_audit_comes_in_the_order_of_its_figure():
     audit = pd.DataFrame({"model": list(reversed(MODEL_TITLES)), "question": "roc_auc", "reason": "none"})
     n = len(audit) - 1
     gain = {"network_minus_model": [0.1] * n + [np.nan], "difference_low": -0.05, "difference_high": 0.2}
     audit = audit.assign(roc_auc=np.nan, low=np.nan, high=np.nan, p_delong=[1e-9] * n + [0.25], **gain)
     table = tables.audit_table(audit)
-    assert table.who.tolist() == list(MODEL_TITLES.values())
+    assert table.model.tolist() == list(MODEL_TITLES.values())
     assert table.p.tolist() == ["0.250"] + ["< 0.001"] * n
-    assert table["network minus this"].tolist() == [""] + ["+0.100 (−0.050 – +0.200)"] * n
+    assert table["the model minus this"].tolist() == [""] + ["+0.100 (−0.050 – +0.200)"] * n
 
 
 def test_evidence_in_each_part_of_the_beat():
@@ -57,10 +78,10 @@ def test_evidence_in_each_part_of_the_beat():
 
 def test_the_most_confident_errors():
     test = pd.DataFrame({"label": ["normal", "normal", "ischemia", "ischemia", "other", "normal"]})
-    test["score"] = [0.6, 0.9, 0.1, 0.4, 0.99, 0.2]
+    test["p_ischemia"] = [0.6, 0.9, 0.1, 0.4, 0.99, 0.2]
     errors = tables.confident_errors(test, 0.5, 1)
-    assert list(zip(errors.index, errors.kind, strict=True)) == [(1, "false alarm"), (2, "miss")]
-    assert tables.confident_errors(test, 0.5, 4).index.tolist() == [1, 0, 2, 3]
+    assert list(zip(errors.index, errors.kind, strict=True)) == [(4, "false alarm"), (2, "miss")]
+    assert tables.confident_errors(test, 0.5, 4).index.tolist() == [4, 1, 0, 2, 3]
 
 
 def test_every_recording_is_counted_once():

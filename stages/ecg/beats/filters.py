@@ -29,11 +29,12 @@ def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int)
 
     They are leads x stretches x frequencies (Hz).
     """
-    stretches = leads[:, : leads.shape[1] // n * n].reshape(-1, n).astype(np.float32)
+    count = leads.shape[1] // n
+    stretches = leads[:, : count * n].reshape(-1, n).astype(np.float32)
     phases = np.outer(np.arange(n), np.array(frequencies) / rate * 2 * np.pi).astype(np.float32)
     parts = stretches @ np.concatenate([np.cos(phases), -np.sin(phases)], axis=1)
     parts[stretches.min(axis=1) == MISSING] = 0
-    real, imaginary = np.split(2 / n * parts.reshape(len(leads), -1, 2 * len(frequencies)), 2, axis=2)
+    real, imaginary = np.split(2 / n * parts.reshape(len(leads), count, 2 * len(frequencies)), 2, axis=2)
     return real + 1j * imaginary
 
 

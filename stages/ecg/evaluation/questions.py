@@ -30,13 +30,3 @@ def select_question(table: "pd.DataFrame", question: str) -> tuple[np.ndarray, n
     chosen = table[table.label.isin(["ischemia", *QUESTIONS[question]])]
     by_class = {column[2:]: chosen[column].to_numpy() for column in chosen if column.startswith("p_")}
     return (chosen.label == "ischemia").to_numpy(), ischemia_score(by_class, question), chosen.patient.to_numpy()
-
-
-def scores_against_normal(
-    probabilities: np.ndarray, target: np.ndarray, classes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether ischemic and the score against normal of those that are either, from n x classes probabilities."""
-    labels = np.array(classes)[target]
-    either = np.isin(labels, ["ischemia", *QUESTIONS["roc_auc"]])
-    by_class = dict(zip(classes, probabilities[either].T, strict=True))
-    return labels[either] == "ischemia", ischemia_score(by_class, "roc_auc")

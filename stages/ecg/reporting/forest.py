@@ -60,7 +60,7 @@ def plot_subgroups(groups: pd.DataFrame, recordings: str) -> plt.Figure:
 
 def plot_audit(audit: pd.DataFrame, recordings: str) -> plt.Figure:
     """Draw metrics/audit.csv, a model's questions below one another."""
-    figure, axes = create_figure(f"Who else could know? {recordings}", 8)
+    figure, axes = create_figure(f"Simple models on the same patients, {recordings}", 8)
     lines = 4 * len(MODEL_TITLES)
     for first, model in zip(range(0, lines, 4), MODEL_TITLES, strict=True):
         rows = audit[audit.model == model].to_dict("records")
