@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 SMALL = {
-    "download": {"synthetic_patients": 60},
+    "download": {"synthetic_patients": 90},
     "split": {"folds": 3, "val_fold": 2, "test_fold": 3},
     "train": {
         **{"filters": [8, 8], "kernels": [8, 3], "dropout": [0.1, 0.1], "trees": 20},
