@@ -28,8 +28,10 @@ from ecg.network.recipe import train_model
 from ecg.params import Params, Split, read_params
 from ecg.stage import paths
 from ecg.stage.files import output_file, replacing, write_json
-from ecg.stage.script import UsageError, run
+from ecg.stage.script import UsageError, refuse_input, run
 from ecg.stage.tables import read_table
+
+INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
 
 
 def read_beats() -> tuple[np.ndarray, pd.DataFrame]:
@@ -80,17 +82,20 @@ def parse_arguments() -> tuple[str, range, Path]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds")
     parser.add_argument("--seeds", type=int, default=None, metavar="N", help="default 1; 5 with --over seeds")
-    parser.add_argument("--out", default=str(paths.CROSS_VALIDATION), metavar="FILE.json")
+    parser.add_argument(
+        "--out", type=lambda text: output_file(text, ".csv"), default=str(paths.CROSS_VALIDATION), metavar="FILE.json"
+    )
     options = parser.parse_args()
     seeds = range(1, (options.seeds if options.seeds is not None else 5 if options.over == "seeds" else 1) + 1)
-    if not seeds or not options.out.endswith(".json"):
+    if not seeds or options.out.suffix != ".json":
         parser.error("--seeds takes a whole number from 1, --out a file that ends in .json")
-    return options.over, seeds, output_file(options.out, ".csv")
+    refuse_input(parser, options.out.with_suffix(".csv"), INPUTS)
+    return options.over, seeds, options.out
 
 
 def main() -> None:
     over, seeds, out = parse_arguments()
-    for path in (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS):
+    for path in INPUTS:
         if not path.exists():
             raise UsageError(f"{path} is not there; run `dvc repro extract` first")
     params = read_params()

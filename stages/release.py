@@ -34,7 +34,7 @@ from ecg.network.description import TREES_SHARE
 from ecg.network.ensemble import uncalibrated_logits
 from ecg.network.model_file import save_model
 from ecg.network.recipe import calibrate, classes_of, describe, fit_model, remember
-from ecg.params import Params, labels_of, read_params
+from ecg.params import Params, read_params
 from ecg.reporting.citations import cite_sources
 from ecg.reporting.page import render
 from ecg.stage import paths
@@ -124,13 +124,14 @@ def version_of_code() -> str:
 def parse_arguments() -> tuple[str, list[str], int]:
     """Return the model's name, the archives and the number of seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "name", type=lambda n: output_folder(paths.MODELS, f"{n}.safetensors", f"{n}.md") and n, metavar="NAME"
+    )
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     options = parser.parse_args()
-    if options.seeds < 1 or Path(options.name).name != options.name:
-        parser.error("--seeds takes a whole number from 1, NAME no folder")
-    output_folder(paths.MODELS, f"{options.name}.safetensors", f"{options.name}.md")
+    if options.seeds < 1 or Path(options.name).name != options.name or options.name in ("", ".."):
+        parser.error(f"--seeds is {options.seeds}, NAME {options.name!r}; allowed: a whole number from 1, no folder")
     return options.name, options.archives, options.seeds
 
 
@@ -159,8 +160,7 @@ def main() -> None:
     remember(model, rows.sha256)
     # How good the recipe is on patients that it has not seen: the model itself has seen all of them.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    meaning = labels_of(params.download), params.extract, params.train
-    description = describe(model, rows.source, classes, *meaning, threshold, reference)
+    description = describe(model, rows.source, classes, params, threshold, reference)
     files = [paths.MODELS / f"{name}{suffix}" for suffix in (".safetensors", ".md")]
     paths.MODELS.mkdir(exist_ok=True)
     with replacing(files[0]) as temporary:

@@ -10,7 +10,9 @@ import pytest
 from projects import ROOT, STAGES, run_stage, shrink
 
 from ecg.leads import LEADS
+from ecg.params import read_params
 from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
+from ecg.recordings.synthetic import write_recordings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -96,6 +98,14 @@ def finished(tmp_path_factory):
         if not made.exists():
             run_all_stages(tmp_path_factory.mktemp("project")).rename(made)
     return shutil.copytree(made, tmp_path_factory.mktemp("copy") / "project")
+
+
+@pytest.fixture(scope="session")
+def archive(finished, tmp_path_factory):
+    """The recordings that the finished project was made of, written anew."""
+    download, folder = read_params(finished / "params.yaml").download, tmp_path_factory.mktemp("written") / "archive"
+    write_recordings(folder, patients=download.synthetic_patients, seed=download.synthetic_seed)
+    return folder
 
 
 def run_all_stages(folder: Path) -> Path:

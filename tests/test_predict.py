@@ -16,12 +16,12 @@ from conftest import noisy_signal, write_challenge
 from ecg_files import SECRETS, WRITERS, muse
 from predict import main, predict, score
 
+from ecg.evaluation.answers import UNLIKE, answer_columns, in_percent
 from ecg.leads import LEADS
 from ecg.recordings.hearts import twelve_leads
-from ecg.recordings.synthetic import write_recordings
 from ecg.stage.script import run as run_script
 
-KEYS = ["record", "probability", "ischemia", "n_used", "heart_rate", "flags", "reason", "trained_on"]
+KEYS = answer_columns(["normal", "ischemia", "other"])
 SAMPLES = noisy_signal(10)
 
 
@@ -63,23 +63,24 @@ def rows(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_the_same_numbers_as_evaluate(finished, run, tmp_path):
-    # The recordings that the finished project was made of, written anew.
-    write_recordings(tmp_path / "archive", patients=60, seed=1)
-    done = run(tmp_path / "archive", "--json")
+def test_the_same_numbers_as_evaluate(finished, archive, run):
+    done = run(archive, "--json")
     found = {row["record"]: row for row in rows(done)}
     table = pd.read_csv(finished / "data/predictions.csv")
     test = table[table.split == "test"]
     threshold = json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
     assert len(test) > 10
-    for record, p in zip(test.record, test.p_ischemia / (test.p_ischemia + test.p_normal), strict=True):
-        assert found[record]["probability"] == pytest.approx(p, abs=2e-6)
-        assert found[record]["ischemia"] == (p >= threshold)
+    for row in test.to_dict("records"):
+        answer = found[row["record"]]
+        assert answer["probability"] == answer["p_ischemia"]
+        assert all(answer[name] == pytest.approx(row[name], abs=2e-6) for name in ("p_ischemia", "p_normal", "p_other"))
+        assert answer["ischemia"] == (row["p_ischemia"] >= threshold) == (answer["probability"] >= answer["threshold"])
+        assert (UNLIKE in answer["flags"]) == (row["distance"] > 1)
     quality = pd.read_csv(finished / "data/beats.csv", keep_default_na=False).set_index("record")
     assert set(found) == set(quality.index)
     assert all((row["probability"] is None) == bool(quality.reason[record]) for record, row in found.items())
     assert all(row["n_used"] == quality.n_used[record] for record, row in found.items())
-    assert run(tmp_path / "archive", "--json", workers="2").stdout == done.stdout
+    assert run(archive, "--json", workers="2").stdout == done.stdout
 
 
 def test_each_is_scored_or_refused_with_the_reason(run, tmp_path):
@@ -140,7 +141,13 @@ def test_a_record_with_or_without_suffix_and_all_forms_of_output(run, tmp_path):
     assert table.probability[0] == row["probability"]
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["a.b.png"]
     told = run("a.b")
-    assert f"probability {row['probability']:.3f}" in told.stdout
+    number, decision = r"[<>]? ?[\d.]+%", "ischemia" if row["ischemia"] else "no ischemia"
+    others = rf"\((normal|other) {number}, (normal|other) {number}\)"
+    beats = f"{row['n_used']} beats at 60/min"
+    said = re.match(rf"a\.b: {decision}: ({number}) {others}; called from ({number}) on; {beats}; ", told.stdout)
+    assert said[1] == in_percent(row["probability"]) and said[4] == in_percent(row["threshold"])
+    assert said[2] != said[3]
+    assert "predict: ischemia means SNOMED CT 164861001 (myocardial ischemia), " in told.stderr
     # Each output says what the model knows.
     assert "trained on synthetic recordings: not for any use" in told.stderr
     assert "trained on synthetic recordings" in told.stdout
@@ -165,12 +172,12 @@ def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
     (tmp_path / "in" / "ecg.csv").write_text("0.1,0.2\n")
     done = run("in/upper.HEA", "in/ecg.csv")
     assert done.returncode == 3
-    assert re.match("upper: (no )?ischemia: probability", done.stdout)
+    assert re.match(r"upper: (no )?ischemia: [\d<>]", done.stdout)
     assert done.stdout.splitlines()[1].startswith("ecg.csv: refused: no ECG file: ")
     done = run("in")
-    assert done.returncode == 0 and re.match("upper: (no )?ischemia: probability", done.stdout)
+    assert done.returncode == 0 and re.match(r"upper: (no )?ischemia: [\d<>]", done.stdout)
     assert "predict: warning: 1 files in in are no recordings: .csv 1\n" in done.stderr
-    assert re.match("upper: (no )?ischemia: probability", run(".").stdout)
+    assert re.match(r"upper: (no )?ischemia: [\d<>]", run(".").stdout)
 
 
 def test_all_formats_mixed_in_a_folder_give_one_score(run, tmp_path):
@@ -400,9 +407,13 @@ def test_a_function_that_takes_a_signal(model):
     fewer = predict(SAMPLES[:, order] / 1000, 500, [LEADS[i].lower() for i in order], model=model)
     assert fewer["probability"] == pytest.approx(whole["probability"], abs=0.005)
     assert fewer["flags"] == ["derived lead: III, aVR, aVL, aVF"]
-    gap = SAMPLES / 1000
-    gap[1200:2220, 3] = np.nan
-    assert predict(gap, 500, LEADS, model=model)["n_used"] < whole["n_used"]
+    # A limb lead is derived where it is missing; of another the beats there are lost.
+    for lead, fewer_beats in ((3, False), (9, True)):
+        gap = SAMPLES / 1000
+        gap[1200:2220, lead] = np.nan
+        found = predict(gap, 500, LEADS, model=model)
+        assert (found["n_used"] < whole["n_used"]) == fewer_beats
+        assert any(flag.startswith("limb leads missing: aVR from ") for flag in found["flags"]) != fewer_beats
     assert predict(SAMPLES / 1000, 500, ["I"] * 12, model=model)["reason"] == "duplicate lead: I"
     assert predict(SAMPLES / 1000, float("nan"), LEADS, model=model)["reason"].startswith("sampling rate: nan Hz")
     with pytest.raises(ValueError, match="allowed: samples x 12 leads"):

@@ -19,7 +19,7 @@ from ecg.network.ensemble import Ensemble, first_bytes, uncalibrated_logits
 from ecg.network.novelty import fit_novelty
 from ecg.network.training import Beats, create, fit, fit_together
 from ecg.network.trees import first_sample, fit_trees
-from ecg.params import Architecture, Extract, Labels, Train
+from ecg.params import Architecture, Extract, Params, Train, labels_of
 from ecg.stage.tables import CLASSES
 
 
@@ -118,13 +118,12 @@ def describe(
     model: Ensemble,
     sources: pd.Series,
     classes: list[str],
-    labels: Labels,
-    extract: Extract,
-    train: Train,
+    params: Params,
     threshold: float,
     reference: dict[str, float],
 ) -> Description:
     """Return what the file of a calibrated model, fitted to recordings of these sources, states about itself."""
+    train = params.train
     return Description(
         format=FORMAT,
         architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
@@ -132,10 +131,10 @@ def describe(
         trees=model.trees.grown() if model.trees else {"nodes": 1, "depth": 0},
         classes=classes,
         leads=list(LEADS),
-        samples=len(beat_times(extract)),
+        samples=len(beat_times(params.extract)),
         unit="mV",
-        extract=extract,
-        labels=labels,
+        extract=params.extract,
+        labels=labels_of(params.download),
         sources=sorted(set(sources)),
         recordings=len(model.hashes),
         reference=reference,

@@ -310,9 +310,10 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | by
         rate = None
     if rate is None:
         raise ValueError(f"sampling rate is {short(sampling_rate)}; allowed: a number, in Hz")
+    given = leads.tolist() if hasattr(leads, "tolist") else leads  # an array may have no dimension
     # A set has no order.
-    ordered = isinstance(leads, Iterable) and not isinstance(leads, str | bytes | set | frozenset)
-    names: list[Any] = list(leads) if ordered else []
+    ordered = isinstance(given, Iterable) and not isinstance(given, str | bytes | set | frozenset)
+    names: list[Any] = list(given) if ordered else []
     decoded = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
     if not names or not all(isinstance(name, str) for name in decoded):
         raise ValueError(f"leads is {short(leads)}; allowed: a name for each column of the signal, as ['I', 'II']")
