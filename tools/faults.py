@@ -188,12 +188,14 @@ def check_kills(folder: Path, wanted: dict, kills: int, seed: int) -> list[dict]
 
 
 @contextmanager
-def halted(folder: Path, dvc: subprocess.Popen, ready: Callable[[], bool]):
-    """Halt the training that a running `dvc repro` has started, for a while, once it is `ready`; give its process."""
+def halted(folder: Path, dvc: subprocess.Popen, ready: Callable[[], bool], after: float = 0):
+    """Halt the training that a running `dvc repro` has started, `after` so many seconds from when it is `ready`, for a
+    while; give its process."""
     while not ready():
         if dvc.poll() is not None:
             raise SystemExit("faults: train was done before it could be halted")
         time.sleep(0.01)
+    time.sleep(after)
     training = processes(dvc)["stage"][-1]
     training.suspend()
     try:
@@ -205,7 +207,11 @@ def halted(folder: Path, dvc: subprocess.Popen, ready: Callable[[], bool]):
 def check_orphans(folder: Path, wanted: dict) -> list[dict]:
     rows = []
     first = start(folder, *FRESH, "--force", "--single-item", "train")
-    with halted(folder, first, lambda: (folder / "data/.lock").read_text().startswith("train")):
+
+    def training() -> bool:
+        return (folder / "data/.lock").read_text().startswith("train")
+
+    with halted(folder, first, training):
         second = run_stage(folder, "audit")
         refused = second.returncode == 1 and "train (process" in second.stderr
         rows.append(row("a second stage is refused", "train", "" if refused else second.stderr))
@@ -218,11 +224,10 @@ def check_orphans(folder: Path, wanted: dict) -> list[dict]:
 
     params = folder / "params.yaml"
     text = params.read_text()
-    params.write_text(text.replace("epochs: 1\n", "epochs: 50\n"))
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
+    params.write_text(text.replace("epochs: 1\n", "epochs: 200\n"))
     first = start(folder, *FRESH)
-    # A checkpoint: it has read these params.
-    with halted(folder, first, lambda: bool(list(folder.glob(".cache/train/*/member-1")))) as orphan:
+    # To read its params is the first that it does.
+    with halted(folder, first, training, after=0.5) as orphan:
         first.kill()
         first.wait()
         params.write_text(text)

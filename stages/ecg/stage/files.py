@@ -1,20 +1,18 @@
-"""Outputs that appear whole or not at all, and folders for what must outlive a killed run."""
+"""Outputs that appear whole or not at all."""
 
 import glob
-import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ecg.stage.script import UsageError
 
 PARENT = os.getppid()  # of a stage, dvc: its command in dvc.yaml begins with exec
-CODE = Path(__file__).parents[2]
 SOURCES = re.compile(r".*\.(hea|dat|mat)|labels\.csv|ptbxl_database\.csv", re.IGNORECASE)  # no script writes over them
 
 
@@ -109,14 +107,3 @@ def write_json(path: Path, values: dict) -> None:
     rounded = {key: round(value, 9) if isinstance(value, float) else value for key, value in values.items()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def cache_folder(what: str, inputs: dict, files: Iterable[Path]) -> Path:
-    """Return the folder of $DVC_ROOT/.cache/ whose content is good for these inputs (JSON values), files and code."""
-    named = [(str(path), path) for path in files]
-    named += [(str(path.relative_to(CODE)), path) for path in sorted(CODE.rglob("*.py"))]
-    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
-    for name, path in named:
-        with path.open("rb") as file:
-            digest.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return Path(os.environ.get("DVC_ROOT", ".")).absolute() / ".cache" / what / digest.hexdigest()[:16]
