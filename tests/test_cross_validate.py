@@ -1,61 +1,76 @@
 """Cross-validation run as a command on a handful of recordings."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import pandas as pd
 import pytest
 from conftest import ROOT
+from cross_validate import test_sets as sets_of
+from projects import environment, outputs
 
 from ecg.evaluation.names import SIMPLE_MODELS
+from ecg.params import Split
 
 
 @pytest.fixture(scope="module")
-def finished(finished, tmp_path_factory):
-    """A copy, since runs are kept below .cache/."""
-    copy = shutil.copytree(finished, tmp_path_factory.mktemp("apart") / "project")
-    (copy / "metrics/cv").mkdir()
-    return copy
+def results(finished, tmp_path_factory):
+    """A folder for what is written."""
+    return tmp_path_factory.mktemp("cv")
 
 
 def cross_validate(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "stages/cross_validate.py", *arguments],
-        cwd=folder,
-        env={key: value for key, value in os.environ.items() if key != "DVC_ROOT"},
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "stages/cross_validate.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("folds", "val", "test"), [(10, 9, 10), (3, 2, 3), (5, 1, 4)])
+def test_each_fold_is_the_test_set_once_and_val_once(folds, val, test):
+    split = Split(folds=folds, val_fold=val, test_fold=test, holdout_source="north", seed=3)
+    sets = sets_of("folds", split, ["north", "east"])
+    assert list(sets) == [f"fold-{fold}" for fold in range(1, folds + 1)]
+    assert [each.test_fold for each in sets.values()] == list(range(1, folds + 1))
+    assert sorted(each.val_fold for each in sets.values()) == list(range(1, folds + 1))
+    assert all(each.val_fold != each.test_fold and each.holdout_source == "" for each in sets.values())
+    held_out = sets_of("sources", split, ["north", "east"])
+    assert {name: each.holdout_source for name, each in held_out.items()} == {"north": "north", "east": "east"}
+    assert list(sets_of("seeds", split, ["north", "east"]).values()) == [split]
 
 
 @pytest.mark.slow
-def test_folds_are_pooled_and_summed_up(finished):
-    done = cross_validate(finished, "--out", "metrics/cv/folds.json")
+def test_folds_are_pooled_and_summed_up(finished, results):
+    before = outputs(finished)
+    done = cross_validate(finished, "--out", results / "folds.json")
     assert done.returncode == 0, done.stderr
-    numbers = json.loads((finished / "metrics/cv/folds.json").read_text())
+    assert outputs(finished) == before and not (finished / ".cache").exists()
+    numbers = json.loads((results / "folds.json").read_text())
     evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
     assert set(evaluated) < set(numbers)
     split = pd.read_csv(finished / "data/split.csv", dtype=str)
     # Each record is once in the test set.
-    assert {name: numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == dict(split.label.value_counts())
-    table = pd.read_csv(finished / "metrics/cv/folds.csv")
+    labels = Counter(split.label)
+    assert {name: numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == labels
+    table = pd.read_csv(results / "folds.csv")
     simple = [f"pooled, {model}" for model in sorted(SIMPLE_MODELS)]
     assert list(table.test) == ["fold-1", "fold-2", "fold-3", "pooled", "pooled, mean", "pooled, std", *simple]
     # The fold that params.yaml tests on gives what dvc repro gave.
     same = table[table.test == "fold-3"].iloc[0]
-    assert same.roc_auc == pytest.approx(evaluated["roc_auc"], abs=1e-6)
+    for name in sorted(set(table) & set(evaluated)):
+        assert same[name] == pytest.approx(evaluated[name], abs=1e-6), name
     assert numbers["roc_auc"] == pytest.approx(table.roc_auc[3], abs=1e-6)
-    assert len(list((finished / ".cache/cross_validate").glob("*/folds-*"))) == 3
+    # Each fold is decided at its own threshold.
+    folds = table[:3]
+    for name, n in (("sensitivity", folds.n_ischemia), ("specificity", folds.n_normal + folds.n_other)):
+        assert numbers[name] == pytest.approx((folds[name] * n).sum() / n.sum(), abs=1e-5)
 
 
 @pytest.mark.slow
-def test_sources(finished):
-    done = cross_validate(finished, "--over", "sources", "--out", "metrics/cv/sources.json")
+def test_sources(finished, results):
+    done = cross_validate(finished, "--over", "sources", "--out", results / "sources.json")
     assert done.returncode == 0, done.stderr
-    table = pd.read_csv(finished / "metrics/cv/sources.csv")
+    table = pd.read_csv(results / "sources.csv")
     sources = set(pd.read_csv(finished / "data/split.csv").source)
     assert set(table.test[: len(sources)]) == sources
     runs = table[: len(sources)].reindex(columns=["n_ischemia", "reason"])
@@ -63,19 +78,16 @@ def test_sources(finished):
 
 
 @pytest.mark.slow
-def test_seeds_also_when_only_some_were_done_before(finished):
+def test_seeds(finished, results):
     def seeds(n):
-        done = cross_validate(finished, "--over", "seeds", "--seeds", str(n), "--out", "metrics/cv/seeds.json")
+        done = cross_validate(finished, "--over", "seeds", "--seeds", n, "--out", results / "seeds.json")
         assert done.returncode == 0, done.stderr
-        runs = sorted((finished / ".cache/cross_validate").glob("*/seeds-*"))
-        assert len(runs) == n
-        return pd.read_csv(finished / "metrics/cv/seeds.csv"), runs[0].stat().st_mtime_ns
+        return pd.read_csv(results / "seeds.csv")
 
-    one, when = seeds(1)
-    table, untouched = seeds(2)
-    assert untouched == when
+    one, table = seeds(1), seeds(2)
     assert table.iloc[0].equals(one.iloc[0])
-    numbers = json.loads((finished / "metrics/cv/seeds.json").read_text())
+    assert table.threshold[0] != table.threshold[1]
+    numbers = json.loads((results / "seeds.json").read_text())
     assert numbers["roc_auc"] == pytest.approx(table.roc_auc[table.test == "pooled"].mean(), abs=1e-6)
     assert numbers["roc_auc_std"] == pytest.approx(table.roc_auc[table.test == "pooled"].std(), abs=1e-6)
 

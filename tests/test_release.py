@@ -1,18 +1,21 @@
 """A model for others, and its card, from a handful of recordings."""
 
 import hashlib
-import json
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import release
 from conftest import ROOT
 from projects import shrink
 
-from ecg.network.description import read_description
+from ecg.network.decision import calibrated
+from ecg.network.ensemble import first_bytes
+from ecg.network.model_file import load_model
+from ecg.params import read_params
 from ecg.recordings.synthetic import write_recordings
 from ecg.stage.script import UsageError
 
@@ -58,7 +61,7 @@ def make(committed, monkeypatch):
         if not (committed / f"archive-{patients}").exists():
             write_recordings(committed / f"archive-{patients}", patients=patients, seed=2)
         monkeypatch.delenv("DVC_ROOT", raising=False)
-        monkeypatch.setattr(release, "FOLDS", release.FOLDS | {"folds": 3, "val_fold": 2, "test_fold": 3})
+        monkeypatch.setattr(release, "FOLDS", 3)
         monkeypatch.setattr("sys.argv", ["release.py", "mine", f"archive-{patients}/synthetic-north", "--seeds", "1"])
         release.main()
         return Path("models/mine.safetensors").read_bytes(), Path("models/mine.md").read_text()
@@ -67,22 +70,103 @@ def make(committed, monkeypatch):
 
 
 def test_too_few_recordings_are_said_before_anything_is_trained(make):
-    with pytest.raises(UsageError, match=r"no .* recording in the val split; .*more recordings"):
+    with pytest.raises(UsageError, match=r"no .* recording in the .* split; .*more recordings"):
         make(8)
     assert not Path("models").exists()
 
 
+CLASSES, PARAMS = ["normal", "ischemia", "other"], read_params(ROOT / "params.yaml")
+
+
+def made_rows(n=300, seed=0):
+    """Rows of n recordings of fewer patients, in five folds, and their numbers as beats."""
+    rng = np.random.default_rng(seed)
+    patient = rng.integers(0, n // 2, n)
+    label = rng.choice(CLASSES, n, p=(0.6, 0.2, 0.2))
+    rows = pd.DataFrame({"record": [f"{i:03d}" for i in range(n)], "patient": patient, "label": label})
+    return rows.assign(fold=1 + patient % 5), np.arange(n)
+
+
+def made_logits(rows, seeds=2):
+    """Logits of seeds x n x classes that tell something of the labels of rows."""
+    rng = np.random.default_rng(1)
+    target = rows.label.map(CLASSES.index).to_numpy()
+    return rng.normal(size=(seeds, len(rows), 3)) + 1.5 * np.eye(3)[target]
+
+
+def test_each_record_is_scored_once_a_seed_by_a_model_that_has_not_seen_its_patient(monkeypatch):
+    rows, beats = made_rows()
+    scored = []
+
+    def fit_some(beats, some, classes, extract, train):
+        assert len(some) == len(beats)
+        return (set(some.patient), train.seed), None
+
+    def score_some(model, beats):
+        patients, seed = model
+        assert patients and not patients & set(rows.patient[beats])
+        scored.extend((seed, i) for i in beats)
+        return np.column_stack([beats, np.full(len(beats), seed), beats])
+
+    monkeypatch.setattr(release, "fit_model", fit_some)
+    monkeypatch.setattr(release, "uncalibrated_logits", score_some)
+    found = release.out_of_fold(beats, rows, CLASSES, PARAMS, 2)
+    assert sorted(scored) == [(seed, i) for seed in (1, 2) for i in beats]
+    assert (found[:, :, 0] == beats).all() and (found[0, :, 1] == 1).all() and (found[1, :, 1] == 2).all()
+
+
+@pytest.mark.parametrize("specificity", [0.5, 0.9, 0.97])
+def test_the_threshold_leaves_so_many_of_the_others_below(specificity):
+    rows, _ = made_rows()
+    logits, target = made_logits(rows), rows.label.map(CLASSES.index).to_numpy()
+    calibration, threshold = release.calibrate_on(logits, rows, CLASSES, specificity)
+    p = np.concatenate([calibrated(each, calibration, 1)[:, 1] for each in logits])
+    others = p[np.tile(target != 1, 2)]
+    assert (others < threshold).mean() >= specificity > (others < threshold - 2e-9).mean()
+    # Of all predictions together, as many are ischemic as are expected.
+    assert p.mean() == pytest.approx((target == 1).mean(), abs=1e-4)
+
+
+def test_for_the_card_each_fold_is_calibrated_by_the_others():
+    rows, _ = made_rows()
+    logits, left_out = made_logits(rows), (rows.fold == 2).to_numpy()
+    tables = release.cross_fit(logits, rows, CLASSES, 0.9)
+    other_labels = rows.copy()
+    other_labels.loc[left_out, "label"] = np.roll(rows.label[left_out], 7)
+    for table, changed in zip(tables, release.cross_fit(logits, other_labels, CLASSES, 0.9), strict=True):
+        assert list(table.record) == list(rows.record)
+        same = (table.p_ischemia == changed.p_ischemia).to_numpy()
+        assert same[left_out].all() and not same[~left_out].any()
+        assert (table.called == changed.called)[left_out].all()
+
+
 @pytest.mark.slow
-def test_a_model_and_its_card_are_the_same_the_second_time(make, committed):
+def test_a_model_and_its_card_are_the_same_the_second_time(make, monkeypatch):
+    kept = {}
+
+    def out_of_fold(beats, rows, classes, *more):
+        kept["rows"], kept["classes"] = rows, classes
+        kept["logits"] = kept["function"](beats, rows, classes, *more)
+        return kept["logits"]
+
+    kept["function"] = release.out_of_fold
+    monkeypatch.setattr(release, "out_of_fold", out_of_fold)
     model, card = make(120)
     assert f"sha256 `{hashlib.sha256(model).hexdigest()}`" in card
     assert f"Code at `{release.version_of_code()}`" in card
-    assert read_description(Path("models/mine.safetensors")).members == 2
-    # Each record is once in the test set of the cross-validation, and once counted in the card.
-    root = committed / ".cache/release/mine"
-    folds, split = json.loads((root / "metrics/folds.json").read_text()), pd.read_csv(root / "final/data/split.csv")
-    labels = split.label.value_counts()
-    assert {name: folds[f"n_{name}"] for name in labels.index} == dict(labels)
-    counts = f"{labels.ischemia} | {labels.normal} | {labels.other} | {split.patient.nunique()}"
+    assert not Path(".cache").exists()
+    # It was trained on every recording, and its calibration and threshold are those of the out-of-fold predictions.
+    fitted, description = load_model(Path("models/mine.safetensors"))
+    rows = kept["rows"]
+    assert description.members == 2 and description.recordings == len(rows)
+    np.testing.assert_array_equal(np.sort(fitted.hashes.numpy()), np.sort(first_bytes(rows.sha256)))
+    calibration, threshold = release.calibrate_on(kept["logits"], rows, kept["classes"], description.specificity)
+    assert description.threshold == threshold
+    for name, value in calibration._asdict().items():
+        np.testing.assert_allclose(getattr(fitted, name), value, rtol=1e-6)
+    # Each record is once in a fold that is left out, and once counted in the card.
+    n = rows.label.value_counts()
+    assert {name: description.reference[f"n_{name}"] for name in n.index} == dict(n)
+    counts = f"{n.ischemia} | {n.normal} | {n.other} | {rows.patient.nunique()}"
     assert f"| synthetic-north | {counts} |" in card
     assert make(120) == (model, card)
