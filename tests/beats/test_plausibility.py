@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
-from test_median import EXTRACT, every, recording
+from test_median import EXTRACT, TIMES, every, recording, truth
 
 from ecg.beats.median import median_beat
+from ecg.beats.plausibility import ARMS_REVERSED, arm_flags
 from ecg.leads import LEADS, MISSING
+from ecg.recordings.header import read_header
+from ecg.recordings.hearts import healthy_heart
+from ecg.recordings.signals import read_samples
 
 RIGHT = recording(every(811), emg=20, wander=100)
 
@@ -143,3 +147,44 @@ def test_an_implausible_scale_is_refused(factor, beat):
     assert (found.beat is not None) == beat
     if factor in (0.1, 4.88):
         assert found.reason.startswith("amplitude: ") and "mV" in found.reason
+
+
+def with_arms_exchanged(samples):
+    """What is recorded where each arm has the other's electrode: samples x 12 (Einthoven; Goldberger)."""
+    exchanged = samples[:, [LEADS.index(lead) for lead in ("I", "III", "II", "aVL", "aVR", "aVF", *LEADS[6:])]]
+    exchanged[:, 0] *= -1
+    return exchanged
+
+
+def test_exchanged_arm_electrodes_are_flagged():
+    hearts = [healthy_heart(np.random.default_rng(seed)) for seed in range(20)]
+    recordings = [recording(every(811), emg=20, wander=100, waves=waves) for waves in hearts]
+    assert not any(ARMS_REVERSED in median_beat(samples, 500, EXTRACT).flags for samples in recordings)
+    exchanged = [median_beat(with_arms_exchanged(samples), 500, EXTRACT) for samples in recordings]
+    # Not where P is too small in lead I.
+    assert sum(ARMS_REVERSED in found.flags for found in exchanged) >= 17
+
+
+def test_the_flag_of_the_arms_needs_both_the_p_wave_and_the_qrs_complex_upside_down():
+    beat = with_arms_exchanged(truth().T).T
+    assert arm_flags(beat, TIMES) == [ARMS_REVERSED]
+    # An axis far to the right, as of the lungs: P is upright. An atrial rhythm: P alone is upside down.
+    p_wave = TIMES < -60
+    for upright in (p_wave, ~p_wave):
+        other = beat.copy()
+        other[0, upright] *= -1
+        assert arm_flags(other, TIMES) == []
+
+
+def test_exchanged_arm_electrodes_of_real_recordings(real_data):
+    flagged = []
+    for path in sorted((real_data / "ptb-xl").rglob("*.hea")):
+        header = read_header(path)
+        samples = read_samples(header)[0]
+        found = [median_beat(each, header.sampling_rate, EXTRACT) for each in (samples, with_arms_exchanged(samples))]
+        if all(each.beat is not None for each in found):
+            flagged.append([ARMS_REVERSED in each.flags for each in found])
+    as_recorded, exchanged = np.mean(flagged, axis=0)
+    assert len(flagged) > 480
+    assert as_recorded <= 0.005
+    assert exchanged >= 0.85
