@@ -39,7 +39,9 @@ def test_precision_at_given_recalls():
 
 def test_net_benefit_at_some_thresholds():
     steps = np.arange(1, 51) / 100
-    table = tables.net_benefit_table(pd.DataFrame({"threshold": steps, "model": steps / 10, "all": -steps, "none": 0.0}))
+    table = tables.net_benefit_table(
+        pd.DataFrame({"threshold": steps, "model": steps / 10, "all": -steps, "none": 0.0})
+    )
     assert list(table) == ["net benefit at a threshold of", "2%", "5%", "10%", "20%", "30%", "50%"]
     assert table["net benefit at a threshold of"].tolist() == ["model", "all", "none"]
     np.testing.assert_allclose(table[["2%", "30%", "50%"]], [[0.002, 0.03, 0.05], [-0.02, -0.3, -0.5], [0, 0, 0]])
@@ -50,7 +52,9 @@ def test_net_benefit_at_some_thresholds():
 def test_recordings_by_class_and_probability_in_few_bins():
     p = {"ischemia": [1.0, 0.5, 0.48], "normal": [0.0, 0.009, 0.011, 0.24], "other": [0.25, 0.13]}
     test = pd.DataFrame([(label, value) for label, values in p.items() for value in values])
-    table = tables.distribution_table(distribution(test.set_axis(["label", "p_ischemia"], axis=1))).set_index("p(ischemia)")
+    table = tables.distribution_table(distribution(test.set_axis(["label", "p_ischemia"], axis=1))).set_index(
+        "p(ischemia)"
+    )
     assert list(table) == ["0% – 1%", "1% – 2%", "2% – 6%", "6% – 12%", "12% – 25%", "25% – 49%", "49% – 100%"]
     assert table.loc["ischemia"].tolist() == [0, 0, 0, 0, 0, 1, 2]
     assert table.loc["normal"].tolist() == [2, 1, 0, 0, 1, 0, 0]
