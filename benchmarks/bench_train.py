@@ -2,7 +2,7 @@
 
     python benchmarks/bench_train.py [--repeats N] [--precision P] [--json]
 
-The step is the stage's own: params.yaml's section train, batches of 12 leads x 188 samples. It is timed in turn with a
+The step is the stage's own: params.yaml's section train, batches of 12 leads x 82 samples. It is timed in turn with a
 multiplication of two square matrices and with a plain loop (DataLoader, Conv1d, nn.Dropout, AdamW, no average of the
 weights); of each the best time counts, for other programs may run beside.
 
@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ecg.beats.windows import beat_offsets
 from ecg.network.device import choose_device
-from ecg.network.training import batches_of, begin, create, fit, train_epoch
+from ecg.network.training import Beats, batches_of, begin, create, fit, train_epoch
 from ecg.params import read_params
 
 LEADS, CLASSES = 12, ["normal", "ischemia", "other"]
@@ -44,15 +44,15 @@ def made(n, samples):
 
 def flops_of_step(train, samples):
     """The useful FLOPs of one step of the FCN."""
-    time_steps, channels, total = samples // train.pool, LEADS, 0
+    channels, total = LEADS, 0
     for i, (n, kernel) in enumerate(zip(train.filters, train.kernels, strict=True)):
-        total += (2 if i == 0 else 3) * 2 * channels * n * kernel * time_steps
+        total += (2 if i == 0 else 3) * 2 * channels * n * kernel * samples
         channels = n
     return train.batch_size * (total + 3 * 2 * channels * train.parts * len(CLASSES))
 
 
 def plain_network(train):
-    layers, channels = [nn.AvgPool1d(train.pool)], LEADS
+    layers, channels = [], LEADS
     for n, kernel, rate in zip(train.filters, train.kernels, train.dropout, strict=True):
         padding = nn.ZeroPad1d(((kernel - 1) // 2, kernel // 2))
         layers += [padding, nn.Conv1d(channels, n, kernel), nn.BatchNorm1d(n), nn.ReLU(), nn.Dropout(rate)]
@@ -140,7 +140,7 @@ def bench(repeats, precision=None):
         beats, target = made(20_000, samples)
         long = train.model_copy(update={"epochs": 20})
         start = time.perf_counter()
-        fit(model, ((beats, target), (beats[:2000], target[:2000])), lambda scores, target: 0.5, long)
+        fit(model, Beats(beats, target), long, Beats(beats[:2000], target[:2000]))
         result["seconds_20000_beats_20_epochs"] = time.perf_counter() - start
     return {key: round(value, 3) if isinstance(value, float) else value for key, value in result.items()}
 

@@ -4,10 +4,10 @@
 
 DIR holds NAME/NAME_TRAIN.tsv and NAME/NAME_TEST.tsv, or both without the folder NAME, as in the archive of 2018: a
 series a row, its label first. Every data set found is used; where none was published, the table has a blank. The series
-of a data set must have one length and no missing value. The recipe is the paper's: no pooling, no dropout, Adam at
-1e-3, batches of a tenth of the train split and at most 16, the rate halved after 50 epochs without a lower train loss
-and never below 1e-4, the epoch with the lowest train loss. It trained for 2000 epochs, the default here. Same seed,
-same numbers; DEVICE and PRECISION as in the stage.
+of a data set must have one length and no missing value. The recipe is the paper's: no dropout, Adam at 1e-3, batches of
+a tenth of the train split and at most 16, the rate halved after 50 epochs without a lower train loss and never below
+1e-4, the epoch with the lowest train loss. It trained for 2000 epochs, the default here. Same seed, same numbers; DEVICE
+as in the stage.
 """
 
 import argparse
@@ -51,9 +51,7 @@ def read_split(path):
     return table[:, None, 1:].astype(np.float32), table[:, 0]
 
 
-PAPER = Architecture(
-    filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, pool=1, parts=1, random_convolutions=0, trees=0
-)
+PAPER = Architecture(filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, parts=1, trees=0)
 
 
 def find_data_sets(folder):

@@ -34,7 +34,7 @@ from ecg.network.description import TREES_SHARE
 from ecg.network.ensemble import uncalibrated_logits
 from ecg.network.model_file import save_model
 from ecg.network.recipe import calibrate, classes_of, describe, fit_model, remember
-from ecg.params import Params, read_params
+from ecg.params import Params, labels_of, read_params
 from ecg.reporting.citations import cite_sources
 from ecg.reporting.page import render
 from ecg.stage import paths
@@ -160,7 +160,8 @@ def main() -> None:
     remember(model, rows.sha256)
     # How good the recipe is on patients that it has not seen: the model itself has seen all of them.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    description = describe(model, rows.source, classes, params, threshold, reference)
+    meaning = labels_of(params.download), params
+    description = describe(model, rows.source, classes, *meaning, threshold, reference)
     files = [paths.MODELS / f"{name}{suffix}" for suffix in (".safetensors", ".md")]
     paths.MODELS.mkdir(exist_ok=True)
     with replacing(files[0]) as temporary:

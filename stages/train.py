@@ -15,7 +15,7 @@ from ecg.evaluation.reference import counts_and_aucs, reference_numbers
 from ecg.network.ensemble import probabilities
 from ecg.network.model_file import save_model
 from ecg.network.recipe import describe, remember, train_model
-from ecg.params import read_params
+from ecg.params import labels_of, read_params
 from ecg.stage.files import replacing, write_json
 from ecg.stage.paths import HISTORY, MODEL, RECORDINGS_TABLE, TRAIN_METRICS
 from ecg.stage.script import run_stage
@@ -31,7 +31,8 @@ def main() -> None:
     seen = pd.concat([rows, val_rows])
     remember(model, read_table(RECORDINGS_TABLE).set_index("record").sha256[seen.record])
     reference = reference_numbers(scored_table(val_rows, classes, p_val), threshold)
-    description = describe(model, seen.source, classes, params, threshold, reference)
+    meaning = labels_of(params.download), params
+    description = describe(model, seen.source, classes, *meaning, threshold, reference)
     with replacing(HISTORY) as temporary:
         history.round(6).to_csv(temporary, index=False)
     with replacing(MODEL) as temporary:

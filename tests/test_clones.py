@@ -30,6 +30,7 @@ def shared(finished, tmp_path_factory):
     # As if `dvc repro` had run them.
     run(first, "commit", "--force")
     run(first, "remote", "add", "--default", "storage", str(folder / "ecg-store"))
+    git(first, "add", "metrics")
     git(first, "commit", "--all", "--message", "Fewer recordings, and a DVC remote")
     run(first, "push", "--run-cache")
     return first

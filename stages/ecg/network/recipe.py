@@ -19,7 +19,7 @@ from ecg.network.ensemble import Ensemble, first_bytes, uncalibrated_logits
 from ecg.network.novelty import fit_novelty
 from ecg.network.training import Beats, create, fit, fit_together
 from ecg.network.trees import first_sample, fit_trees
-from ecg.params import Architecture, Extract, Params, Train, labels_of
+from ecg.params import Architecture, Extract, Labels, Params, Train
 from ecg.stage.tables import CLASSES
 
 
@@ -118,6 +118,7 @@ def describe(
     model: Ensemble,
     sources: pd.Series,
     classes: list[str],
+    labels: Labels,
     params: Params,
     threshold: float,
     reference: dict[str, float],
@@ -134,7 +135,7 @@ def describe(
         samples=len(beat_times(params.extract)),
         unit="mV",
         extract=params.extract,
-        labels=labels_of(params.download),
+        labels=labels,
         sources=sorted(set(sources)),
         recordings=len(model.hashes),
         reference=reference,
