@@ -6,8 +6,7 @@ DIR holds NAME/NAME_TRAIN.tsv and NAME/NAME_TEST.tsv, or both without the folder
 series a row, its label first. Every data set found is used; where none was published, the table has a blank. The series
 of a data set must have one length and no missing value. The recipe is the paper's: no dropout, Adam at 1e-3, batches of
 a tenth of the train split and at most 16, the rate halved after 50 epochs without a lower train loss and never below
-1e-4, the epoch with the lowest train loss. It trained for 2000 epochs, the default here. Same seed, same numbers; DEVICE
-as in the stage.
+1e-4, the epoch with the lowest train loss. It trained for 2000 epochs, the default here. Same seed, same numbers.
 """
 
 import argparse
