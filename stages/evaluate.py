@@ -109,7 +109,6 @@ def main() -> None:
     kind = data_kind(table.source)
     what = f"{len(test)} test {kind}"
     beats, history = np.concatenate([beats for beats, _ in splits]), pd.read_csv(paths.HISTORY)
-    times = beat_times(description.extract)
     for path, figure in (
         (paths.ROC_PNG, figures.plot_roc(roc, numbers, what)),
         (paths.PRECISION_RECALL_PNG, figures.plot_precision_recall(precision_recall, what)),
@@ -119,7 +118,7 @@ def main() -> None:
         (paths.DISTRIBUTION_PNG, figures.plot_distribution(spread, counts, threshold, what)),
         (paths.SUBGROUPS_PNG, plot_subgroups(groups, what)),
         (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, kind)),
-        (paths.BEATS_PNG, plot_beats(beats, table.label.to_numpy(), times, kind)),
+        (paths.BEATS_PNG, plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), kind)),
         (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),
     ):
         save_figure(figure, path)

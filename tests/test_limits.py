@@ -6,18 +6,17 @@ import pytest
 from test_pipeline import CODE, parse
 
 FILES = {path.relative_to(CODE).as_posix(): path for path in sorted(CODE.rglob("*.py"))}
-# Scripts that are longer than 150 lines, and how many they may have: less with time, never more.
-LONGER = {
-    "cross_validate.py": 152,
-    "predict.py": 185,
-}
+# Files of more than 250 lines, scripts of more than 200, and functions of more than 60, and how many they may have:
+# less with time, never more.
+LONGER = {"ecg/beats/median.py": 263, "ecg/recordings/arrays.py": 334}
+LONGER_FUNCTIONS = {"ecg/reporting/ecg_paper.py: plot_ecg": 78, "report.py: main": 68}
 # A NamedTuple's methods have names with an underscore so as not to stand in the way of its fields.
 PUBLIC = {"_asdict", "_fields", "_make", "_replace"}
 
 
 def test_files_are_short():
     lines = {name: len(path.read_text().splitlines()) for name, path in FILES.items()}
-    usual = {name: 250 if "/" in name else 150 for name in FILES}
+    usual = {name: 250 if "/" in name else 200 for name in FILES}
     assert {name: n for name, n in lines.items() if n > LONGER.get(name, usual[name])} == {}
     assert [name for name in LONGER if lines[name] <= usual[name]] == [], "these need no exception any more"
 
@@ -30,7 +29,7 @@ def test_functions_are_short_and_have_few_parameters():
                 lines = node.end_lineno - node.lineno + 1
                 given = node.args
                 parameters = len([*given.posonlyargs, *given.args, *given.kwonlyargs])
-                if lines > 60 or parameters > 7:
+                if lines > LONGER_FUNCTIONS.get(f"{name}: {node.name}", 60) or parameters > 7:
                     wrong.append(f"{name}: {node.name} has {lines} lines, {parameters} parameters")
     assert not wrong, "\n".join(wrong)
 
