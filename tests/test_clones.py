@@ -1,17 +1,28 @@
 """What users of DVC do with clones: share by a remote, fetch a model by its address, run the notebook."""
 
+import os
+import re
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import dvc.api
 import pytest
 import yaml
 from projects import ROOT, STAGES, clone, differences, environment, outputs, run_dvc
 
+IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+# Of docs/experiments.md: how to share, and what another clone does.
+SHARE, FETCH = re.findall(
+    r"^```sh\n(.*?)^```$",
+    (ROOT / "docs/experiments.md").read_text().split("\n## Share data and models")[1].split("\n## ")[0],
+    re.M | re.S,
+)
+
 
 def git(folder, *arguments):
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, env=environment(**IDENTITY))
 
 
 def run(folder, *arguments):
@@ -22,24 +33,41 @@ def run(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def shared(finished, tmp_path_factory):
-    """A clone in which all stages have run: what they wrote is in git and in a remote."""
+    """A clone in which all stages have run, shared as docs/experiments.md says; its origin is beside it."""
     folder = tmp_path_factory.mktemp("remote")
     first = clone(folder / "first")
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", "origin")
+    git(first, "checkout", "--quiet", "-B", "main")
+    git(first, "remote", "set-url", "origin", str(folder / "origin"))
+    git(first, "push", "--quiet", "--set-upstream", "origin", "main")
     for name in ("data", "metrics"):
         shutil.copytree(finished / name, first / name, dirs_exist_ok=True)
     # As if `dvc repro` had run them.
     run(first, "commit", "--force")
-    run(first, "remote", "add", "--default", "storage", str(folder / "ecg-store"))
-    git(first, "add", "metrics")
-    git(first, "commit", "--all", "--message", "Fewer recordings, and a DVC remote")
-    run(first, "push", "--run-cache")
+    recipe = SHARE.replace("/mnt/shared/ecg-store", str(folder / "ecg-store"))
+    assert recipe != SHARE
+    done = subprocess.run(["sh", "-ec", recipe], cwd=first, env=environment(**IDENTITY), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return first
 
 
 @pytest.fixture
 def second(shared, tmp_path):
-    git(tmp_path, "clone", "--quiet", shared, "second")
+    git(tmp_path, "clone", "--quiet", shared.parent / "origin", "second")
     return tmp_path / "second"
+
+
+def test_another_clone_has_the_model_and_uses_it(shared, second):
+    pull = FETCH.splitlines()[0].split("#")[0].split()
+    assert pull[:2] == ["dvc", "pull"]
+    run(second, *pull[1:])
+    assert (second / "data/model.safetensors").read_bytes() == (shared / "data/model.safetensors").read_bytes()
+    for words in ("synthesise.py ecgs --patients 1", "predict.py ecgs --model data/model.safetensors"):
+        script, *arguments = words.split()
+        command = [sys.executable, f"stages/{script}", *arguments]
+        done = subprocess.run(command, cwd=second, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "model trained on synthetic recordings" in done.stdout
 
 
 def test_another_clone_has_all_and_runs_nothing(shared, second):
@@ -83,9 +111,16 @@ def test_the_notebook_runs_in_a_clone(shared, second, place, monkeypatch):
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
     run(second, "pull")
     # Nothing is left to run.
-    monkeypatch.setenv("SETTINGS", "")
-    monkeypatch.setenv("PATH", environment()["PATH"])
+    (cell,) = [cell for cell in notebook.cells if "download.source=" in cell.source and cell.cell_type == "code"]
+    cell.source = cell.source.replace('"kaggle"', '"synthetic"')
+    # As in a kernel that was started elsewhere than in a shell in which the environment is activated.
+    found = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != Path(sys.executable).parent]
+    monkeypatch.setenv("PATH", os.pathsep.join(found))
+    for name, value in IDENTITY.items():
+        monkeypatch.setenv(name, value)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(second / place)}}).execute()
+    assert "".join(out.text for out in cell.outputs).count("didn't change, skipping") == len(STAGES)
     shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert sum("text/html" in data for data in shown) == 2
+    tables = [data["text/html"] for data in shown if "text/html" in data]
+    assert len(tables) == 2 and all(table.count("<th>") < 30 for table in tables)
     assert sum("image/png" in data for data in shown) == 2
