@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from projects import ROOT, STAGES, run_stage, shrink
+from projects import DEFAULTS, ROOT, STAGES, run_stage, shrink
 
 from ecg.leads import LEADS
 from ecg.params import read_params
@@ -36,7 +36,7 @@ def real_data() -> Path:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project folder, to be the working directory: params.yaml, data/ and metrics/."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copy(DEFAULTS, tmp_path)
     (tmp_path / "data").mkdir()
     (tmp_path / "metrics").mkdir()
     monkeypatch.chdir(tmp_path)
@@ -111,8 +111,7 @@ def archive(finished, tmp_path_factory):
 def run_all_stages(folder: Path) -> Path:
     """Run every stage's script in an empty folder, on few recordings with a small network."""
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("requirements.txt", "params.yaml"):
-        shutil.copy(ROOT / name, folder)
+    shutil.copy(ROOT / "requirements.txt", folder)
     shrink(folder / "params.yaml")
     (folder / "data").mkdir()
     (folder / "metrics").mkdir()

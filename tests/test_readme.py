@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -25,6 +26,12 @@ QUESTIONS = ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # What commands write, and what stands for a name.
 NO_FILES = {"data/model.onnx", "data/validation", "metrics/cross_validation.json", "stages/NAME.py"}
+
+# Who commits results of other parameters need not write the README anew.
+ON_OUR_CI = pytest.mark.skipif(
+    "ECG_CHECK_NUMBERS" not in os.environ,
+    reason="ECG_CHECK_NUMBERS is not set: only .ci/run holds the README's synthetic numbers to metrics/",
+)
 
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.M | re.S)
 CODE = re.compile(r"`([^`\n]+)`")
@@ -76,12 +83,27 @@ def signed(*numbers: float) -> str:
     return f"{value} ({low} – {high})"
 
 
-def test_results_are_those_of_the_metrics():
+@ON_OUR_CI
+def test_numbers_of_the_default_are_those_of_the_metrics():
     audit = pd.read_csv(io.StringIO(committed("metrics/audit.csv")))
     network = audit[audit.model == "network"].set_index("question")
     for name, rows in (("model", network), ("strongest simple", strongest_simple(audit).set_index("question"))):
         cells = [cell(*rows.loc[question, ["roc_auc", "low", "high"]]) for question in QUESTIONS]
         assert f"| (a) synthetic | {name} | {' | '.join(cells)} |" in README
+    numbers = json.loads(committed("metrics/evaluate.json"))
+    n = sum(numbers[f"n_{label}"] for label in ("ischemia", "normal", "other"))
+    headline = cell(*(numbers[f"roc_auc{part}"] for part in ("", "_low", "_high")))
+    assert f"ROC AUC against normal {headline} on {n} test synthetic recordings" in README
+    assert f"(a) is the default: {n} test recordings" in README
+    assert f"from p(ischemia) = {numbers['threshold']:.3f} on, set on val" in " ".join(README.split())
+    assert (
+        f"against all others {numbers['roc_auc_vs_rest']:.3f}, against other {numbers['roc_auc_vs_other']:.3f}; "
+        f"called: {numbers['sensitivity']:.0%} of ischemic, {1 - numbers['specificity_normal']:.0%} of normal, "
+        f"{1 - numbers['specificity_other']:.0%} of abnormal, not ischemic recordings\n"
+    ) in README
+
+
+def test_results_on_real_recordings_are_those_of_the_metrics():
     readme, results = " ".join(README.split()), " ".join(RESULTS.split())
     ends, gained = ("", "_low", "_high"), []
     titles = ("against normal", "against everything else", "against abnormal")
@@ -117,20 +139,6 @@ def test_results_are_those_of_the_metrics():
         f"calls {numbers['sensitivity']:.0%} of the ischemic, {1 - numbers['specificity_normal']:.1%} of the normal "
         f"and {1 - numbers['specificity_other']:.0%} of the abnormal recordings ischemic."
     ) in readme
-
-
-def test_numbers_are_those_of_the_metrics():
-    numbers = json.loads(committed("metrics/evaluate.json"))
-    n = sum(numbers[f"n_{label}"] for label in ("ischemia", "normal", "other"))
-    headline = cell(*(numbers[f"roc_auc{part}"] for part in ("", "_low", "_high")))
-    assert f"ROC AUC against normal {headline} on {n} test synthetic recordings" in README
-    assert f"(a) is the default: {n} test recordings" in README
-    assert f"from p(ischemia) = {numbers['threshold']:.3f} on, set on val" in " ".join(README.split())
-    assert (
-        f"against all others {numbers['roc_auc_vs_rest']:.3f}, against other {numbers['roc_auc_vs_other']:.3f}; "
-        f"called: {numbers['sensitivity']:.0%} of ischemic, {1 - numbers['specificity_normal']:.0%} of normal, "
-        f"{1 - numbers['specificity_other']:.0%} of abnormal, not ischemic recordings\n"
-    ) in README
 
 
 def test_licences_of_all_dependencies_are_told():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import release
-from conftest import ROOT
+from conftest import DEFAULTS, ROOT
 from projects import shrink
 
 from ecg.network.decision import calibrated
@@ -29,7 +29,6 @@ def git(*arguments):
 def committed(tmp_path, monkeypatch):
     """A repository that holds code and params, the working directory."""
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "params.yaml", tmp_path)
     shrink(tmp_path / "params.yaml")
     (tmp_path / ".gitignore").write_text("__pycache__\n")
     monkeypatch.chdir(tmp_path)
@@ -75,7 +74,7 @@ def test_too_few_recordings_are_said_before_anything_is_trained(make):
     assert not Path("models").exists()
 
 
-CLASSES, PARAMS = ["normal", "ischemia", "other"], read_params(ROOT / "params.yaml")
+CLASSES, PARAMS = ["normal", "ischemia", "other"], read_params(DEFAULTS)
 
 
 def made_rows(n=300, seed=0):

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parent.parent
+DEFAULTS = ROOT / "tests/params.yaml"  # whatever params.yaml is changed to
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
 SMALL = {
     "download": {"synthetic_patients": 90},
@@ -24,8 +25,8 @@ SMALL = {
 
 
 def shrink(params: Path) -> None:
-    """Change params.yaml to few recordings and a small network."""
-    values = yaml.safe_load(params.read_text())
+    """Make a params.yaml of few recordings and a small network."""
+    values = yaml.safe_load(DEFAULTS.read_text())
     for section, changes in SMALL.items():
         values[section] |= changes
     params.write_text(yaml.safe_dump(values, sort_keys=False))

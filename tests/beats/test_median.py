@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import ROOT, ecg_signal
+from conftest import DEFAULTS, ecg_signal
 
 from ecg.beats.median import median_beat
 from ecg.beats.windows import beat_times
@@ -10,7 +10,7 @@ from ecg.recordings.header import read_header
 from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
 from ecg.recordings.signals import read_samples
 
-EXTRACT = read_params(ROOT / "params.yaml").extract
+EXTRACT = read_params(DEFAULTS).extract
 TIMES = beat_times(EXTRACT)
 HEART = healthy_heart(np.random.default_rng(10))  # with an ordinary T: 0.47 of QRS
 PREMATURE = {"R": (0, 30, -0.9, 0.8, -0.7), "T1": (270, 60, 0.4, -0.3, 0.2)}

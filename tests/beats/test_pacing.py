@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, ecg_signal
+from conftest import DEFAULTS, ecg_signal
 
 from ecg.beats.median import median_beat
 from ecg.beats.pacing import has_pacing_spikes
@@ -9,7 +9,7 @@ from ecg.params import read_params
 from ecg.recordings.header import read_header
 from ecg.recordings.signals import read_samples
 
-EXTRACT = read_params(ROOT / "params.yaml").extract
+EXTRACT = read_params(DEFAULTS).extract
 
 
 @pytest.mark.parametrize(("height", "leads", "found"), [(800, 12, True), (200, 12, False), (800, 1, False)])

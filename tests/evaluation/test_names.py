@@ -1,4 +1,4 @@
-from pathlib import Path
+from conftest import DEFAULTS
 
 from ecg.evaluation.names import CODE_TITLES, names_of
 from ecg.params import read_params
@@ -12,5 +12,5 @@ def test_codes_in_words():
 
 
 def test_all_default_codes_have_a_name():
-    download = read_params(Path(__file__).parents[2] / "params.yaml").download
+    download = read_params(DEFAULTS).download
     assert {*download.ischemia, *download.normal} == set(CODE_TITLES)

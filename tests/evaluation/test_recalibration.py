@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT
+from conftest import DEFAULTS
 
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.recalibration import halves, recalibrate
@@ -17,7 +17,7 @@ from ecg.stage.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
 ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], parts=1, trees=0)
-PARAMS = read_params(ROOT / "params.yaml")
+PARAMS = read_params(DEFAULTS)
 ABOUT = Description(
     format=FORMAT,
     architecture=ARCHITECTURE,

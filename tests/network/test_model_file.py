@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import DEFAULTS
 from safetensors.torch import save_file
 from test_fcn import ARCHITECTURE, small_model
 
@@ -16,7 +16,7 @@ from ecg.network.model_file import load_model, save_model
 from ecg.params import Labels, read_params
 from ecg.stage.script import UsageError
 
-PARAMS = read_params(ROOT / "params.yaml")
+PARAMS = read_params(DEFAULTS)
 DESCRIPTION = {
     "format": FORMAT,
     "architecture": ARCHITECTURE,

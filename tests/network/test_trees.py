@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import DEFAULTS
 from sklearn.ensemble import ExtraTreesClassifier
 from test_fcn import small_model
 from test_model_file import description_of
@@ -40,7 +40,7 @@ def test_each_beat_ends_in_the_leaf_that_scikit_learn_finds():
 
 
 def test_they_see_what_follows_the_r_peak_alone():
-    extract = read_params(ROOT / "params.yaml").extract
+    extract = read_params(DEFAULTS).extract
     # At 125 Hz the window begins 248 ms before R; the first sample from 10 ms on is that at 16 ms.
     assert (TREES_FROM, first_sample(extract)) == (10, 31 + 2)
     # At 500 Hz there is a sample at 10 ms.

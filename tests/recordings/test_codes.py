@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import DEFAULTS
 
 from ecg.leads import BadRecording
 from ecg.params import SCP, read_params
@@ -17,8 +18,8 @@ from ecg.recordings.codes import (
 )
 from ecg.recordings.ptbxl import AXES, about_recording
 
-DEFAULTS = read_params(Path(__file__).parents[2] / "params.yaml").download
-ISCHEMIA, NORMAL = set(DEFAULTS.ischemia), set(DEFAULTS.normal)
+DOWNLOAD = read_params(DEFAULTS).download
+ISCHEMIA, NORMAL = set(DOWNLOAD.ischemia), set(DOWNLOAD.normal)
 
 
 @pytest.mark.parametrize(

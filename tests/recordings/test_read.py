@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import ROOT, noisy_signal, write_challenge
+from conftest import DEFAULTS, noisy_signal, write_challenge
 from ecg_files import PERSON, SECRETS, TOLD, WRITERS, aecg, cardiosoft, csv, dicom, edf, muse, npy, philips
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -12,7 +12,7 @@ from ecg.params import read_params
 from ecg.recordings.read import format_of, read_ecg, twelve_leads
 
 SAMPLES = noisy_signal(10)
-EXTRACT = read_params(ROOT / "params.yaml").extract
+EXTRACT = read_params(DEFAULTS).extract
 BEAT = median_beat(SAMPLES, 500, EXTRACT).beat
 STEPS = {"muse.xml": 4.88, "cardiosoft.xml": 5, "philips.xml": 5, "dicom.dcm": 4.88, "aecg.xml": 2.5}
 
