@@ -1,8 +1,7 @@
 """What a classifier could know without looking for ischemia: simpler models, the same split; a probe of the source.
 
-Reads   data/predictions.csv, data/beats.npy, data/beats.csv, data/recordings.csv, data/split.csv
+Reads   data/predictions.csv, data/beats.npy, data/split.csv
 Writes  data/audit.csv      each model's probabilities on the test split
-        metrics/audit.json  the ROC AUC against normal of each model; the network's gain over the strongest simple one
         metrics/audit.csv   each model and question: ROC AUC, interval, the network's gain with its interval
         metrics/audit.png   the same as a forest plot
 """
@@ -19,7 +18,6 @@ from tqdm import tqdm
 from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gain, strongest_simple
 from ecg.evaluation.simple_models import (
     classify,
-    headline,
     logistic,
     other_models,
     principal_components,
@@ -31,7 +29,7 @@ from ecg.params import read_params
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_audit
 from ecg.stage import paths
-from ecg.stage.files import replacing, write_json
+from ecg.stage.files import replacing
 from ecg.stage.script import run_stage, warn
 from ecg.stage.tables import load_split, read_table
 
@@ -42,8 +40,6 @@ def main() -> None:
     (train_beats, train_table), (test_beats, test_table) = load_split("train"), load_split("test")
     beats = np.concatenate([train_beats, test_beats])
     table = pd.concat([train_table, test_table], ignore_index=True)
-    table = table.merge(read_table(paths.RECORDINGS_TABLE)[["record", "age", "sex", "device", "site"]], on="record")
-    table = table.merge(read_table(paths.BEATS_TABLE), on="record")
     # Views, where masks would copy.
     train, test = slice(len(train_beats)), slice(len(train_beats), None)
     labels = table.label[train].to_numpy()
@@ -65,23 +61,22 @@ def main() -> None:
         permuted.append(records.assign(**classify(logistic(0.1), components, rng.permutation(labels), train, test)))
     probe = probe_source(components, table)
 
-    summary = summarise(scored, lacks, permuted, probe, params.evaluate)
-    numbers = headline(summary)
+    summary = summarise(scored, lacks, permuted, probe, params.evaluate).round(4)
     scored |= {f"permuted-{number}": values for number, values in enumerate(permuted, start=1)}
     everything = pd.concat([values.assign(model=name) for name, values in [*scored.items(), ("source_probe", probe)]])
     with replacing(paths.AUDIT_PREDICTIONS) as temporary:
         everything.drop(columns="source").to_csv(temporary, index=False)
-    write_json(paths.AUDIT_METRICS, numbers)
     with replacing(paths.AUDIT_TABLE) as temporary:
-        summary.to_csv(temporary, index=False, float_format="%.9g")
+        summary.to_csv(temporary, index=False)
     save_figure(plot_audit(summary, f"{len(records)} test {data_kind(table.source)}"), paths.AUDIT_PNG)
     shown = ("network", *SIMPLE_MODELS, "age_sex", "source", "recorder")
-    print(f"ROC AUC against normal: {', '.join(f'{name} {numbers[name]:.3f}' for name in shown if numbers[name])}")
+    aucs = summary[summary.question == "roc_auc"].set_index("model").roc_auc.dropna()
+    print(f"ROC AUC against normal: {', '.join(f'{name} {aucs[name]:.3f}' for name in shown if name in aucs)}")
     for row in strongest_simple(summary).to_dict("records"):
         print(f"model {say_gain(row)}")
-    if (numbers["source"] or 0) > SOURCE_LIMIT:
+    if aucs.get("source", 0) > SOURCE_LIMIT:
         warn(
-            f"the source alone tells ischemia from normal with ROC AUC {numbers['source']:.3f}, above {SOURCE_LIMIT}: "
+            f"the source alone tells ischemia from normal with ROC AUC {aucs['source']:.3f}, above {SOURCE_LIMIT}: "
             "the model may have learnt the recorder; see docs/results.md"
         )
 

@@ -1,16 +1,19 @@
 """Score the test patients once, and say how far the numbers can be believed.
 
-Reads   data/model.safetensors, data/beats.npy, data/beats.csv, data/split.csv, data/recordings.csv, data/history.csv
+Reads   data/model.safetensors, data/beats.npy, data/split.csv, data/history.csv
 Writes  data/predictions.csv      one probability a class for every median beat, and what subgroups are made of
         data/activation.npy       test records x samples, float32: when each beat speaks for ischemia
-        metrics/evaluate.json     the headline numbers
+        metrics/evaluate.json     the numbers that runs are compared by
         metrics/evaluate.csv      every AUC and rate with its interval, and the calibration
         metrics/subgroups.csv     the headline AUC by source, sex, age, heart rate and noise
-        metrics/roc.csv, precision_recall.csv, reliability.csv, net_benefit.csv, distribution.csv      the curves
+        metrics/roc/, precision_recall/                                a curve a question
+        metrics/reliability.csv, net_benefit.csv, distribution.csv     other curves
         metrics/confusion.csv     how many recordings of each class are called ischemic
         metrics/*.png             the same as pictures, and the learning curves
         metrics/beats.png         each class's mean median beat in 12 leads
         metrics/example.png       the ischemic test recording with the highest probability, and what speaks for it
+
+Numbers in metrics/ have four decimals: what is beyond them differs between processors.
 """
 
 import gc
@@ -26,7 +29,7 @@ from ecg.beats.windows import beat_times
 from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import headline, measures
-from ecg.evaluation.names import data_kind, format_interval
+from ecg.evaluation.names import CURVE_FILES, data_kind, format_interval
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
@@ -42,13 +45,14 @@ from ecg.reporting.forest import plot_subgroups
 from ecg.stage import paths
 from ecg.stage.files import replacing, write_json
 from ecg.stage.script import run_stage
-from ecg.stage.tables import load_split, read_table
+from ecg.stage.tables import load_split
+
+ABOUT = ["record", "patient", "source", "split", "label", "age", "sex", "heart_rate", "noise_uv"]
 
 
 def score_records(model: Ensemble, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows of split.csv with a probability column p_CLASS for each class, and the distance from training."""
-    table = scored_table(rows[["record", "patient", "source", "split", "label"]], classes, probabilities(model, beats))
-    return table.assign(distance=distances(model, beats))
+    return scored_table(rows[ABOUT], classes, probabilities(model, beats)).assign(distance=distances(model, beats))
 
 
 def plot_example(
@@ -76,26 +80,29 @@ def main() -> None:
     classes, threshold = description.classes, description.threshold
     splits = [load_split(split) for split in ("train", "val", "test")]
     table = pd.concat([score_records(model, classes, beats, rows) for beats, rows in splits])
-    table = table.merge(read_table(paths.RECORDINGS_TABLE)[["record", "age", "sex"]], on="record")
-    table = table.merge(read_table(paths.BEATS_TABLE)[["record", "heart_rate", "noise_uv"]], on="record")
     test, test_beats = table[table.split == "test"], splits[-1][0]
 
-    scores = measures(test, threshold, evaluate)
-    numbers = headline(scores, test.label, threshold)
+    scores = measures(test, threshold, evaluate).round(4)
+    on_val = description.reference.get("roc_auc_vs_rest")
+    numbers = headline(scores, float(f"{threshold:.4g}")) | {"roc_auc_vs_rest_val": on_val and round(on_val, 4)}
     positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
-    (roc, precision_recall), bins = curves(test), reliability(positive, p)
-    counts, benefit, spread = confusion(test, threshold), net_benefit(positive, p), distribution(test)
+    drawn = [{question: points.round(4) for question, points in lines.items()} for lines in curves(test)]
+    bins, benefit = reliability(positive, p).round(4), net_benefit(positive, p).round(4)
+    counts, spread = confusion(test, threshold), distribution(test).round(6)
     terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
-    groups, activation = subgroups(test, terciles, evaluate), activation_maps(model, test_beats)
+    groups, activation = subgroups(test, terciles, evaluate).round(4), activation_maps(model, test_beats)
 
     with replacing(paths.PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
     with replacing(paths.ACTIVATION) as temporary:
         np.save(temporary, activation.astype(np.float32))
     write_json(paths.EVALUATE_METRICS, numbers)
+    for path, lines in zip((paths.ROC, paths.PRECISION_RECALL), drawn, strict=True):
+        with replacing(path) as temporary:
+            temporary.mkdir()
+            for question, points in lines.items():
+                points.to_csv(temporary / CURVE_FILES[question], index=False)
     for path, values in (
-        (paths.ROC, roc),
-        (paths.PRECISION_RECALL, precision_recall),
         (paths.CONFUSION, counts),
         (paths.RELIABILITY, bins),
         (paths.NET_BENEFIT, benefit),
@@ -104,14 +111,14 @@ def main() -> None:
         (paths.SUBGROUPS, groups),
     ):
         with replacing(path) as temporary:
-            values.round(9).to_csv(temporary, index=False)
+            values.to_csv(temporary, index=False)
 
     kind = data_kind(table.source)
     what = f"{len(test)} test {kind}"
     beats, history = np.concatenate([beats for beats, _ in splits]), pd.read_csv(paths.HISTORY)
     for path, figure in (
-        (paths.ROC_PNG, figures.plot_roc(roc, numbers, what)),
-        (paths.PRECISION_RECALL_PNG, figures.plot_precision_recall(precision_recall, what)),
+        (paths.ROC_PNG, figures.plot_roc(drawn[0], scores, threshold, what)),
+        (paths.PRECISION_RECALL_PNG, figures.plot_precision_recall(drawn[1], what)),
         (paths.CONFUSION_PNG, figures.plot_confusion(counts, what)),
         (paths.RELIABILITY_PNG, figures.plot_reliability(bins, scores, what)),
         (paths.NET_BENEFIT_PNG, figures.plot_net_benefit(benefit, threshold, what)),

@@ -6,14 +6,13 @@ Writes  metrics/report.html       one page that needs no network and no script
         metrics/environment.json  the machine; then each package that requirements.txt names, with its version
 """
 
-import json
-
 import numpy as np
 import pandas as pd
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation.names import (
+    CURVE_FILES,
     QUESTION_TITLES,
     SOURCE_LIMIT,
     SYNTHETIC,
@@ -81,21 +80,22 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
 
 def main() -> None:
     params, description = read_params(), read_description(paths.MODEL)
-    metrics = json.loads(paths.EVALUATE_METRICS.read_text(encoding="utf-8"))
-    evaluated = (paths.EVALUATE_TABLE, paths.ROC, paths.PRECISION_RECALL, paths.CONFUSION, paths.RELIABILITY)
-    scores, roc, pr, confusion, bins = map(pd.read_csv, evaluated)
+    scores, confusion, bins = map(pd.read_csv, (paths.EVALUATE_TABLE, paths.CONFUSION, paths.RELIABILITY))
     benefit, spread = map(pd.read_csv, (paths.NET_BENEFIT, paths.DISTRIBUTION))
+    roc, pr = (
+        {question: pd.read_csv(folder / name) for question, name in CURVE_FILES.items()}
+        for folder in (paths.ROC, paths.PRECISION_RECALL)
+    )
     groups, audit, history = map(pd.read_csv, (paths.SUBGROUPS, paths.AUDIT_TABLE, paths.HISTORY))
     (beats, rows), activation = load_split("test"), np.load(paths.ACTIVATION)
     test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
-    found = map(read_table, (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.SPLIT))
-    counts, refused = tables.count_recordings(*found)
+    counts, refused = tables.count_recordings(read_table(paths.SPLIT))
 
     evidence, environment = draw_beats(test, beats, activation, description), describe_environment()
     recordings, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)
     sources, maps = sorted(set(counts.source[:-1])), (evidence["maps"], evidence["times"])
     charts = {
-        "roc": (plot_roc(roc, metrics, recordings), tables.roc_table(roc)),
+        "roc": (plot_roc(roc, scores, description.threshold, recordings), tables.roc_table(roc)),
         "precision_recall": (plot_precision_recall(pr, recordings), tables.precision_recall_table(pr)),
         "reliability": (plot_reliability(bins, scores, recordings), tables.reliability_table(bins)),
         "net_benefit": (
@@ -120,7 +120,6 @@ def main() -> None:
         "questions": QUESTION_TITLES,
         "description": description,
         "bootstrap": params.evaluate.bootstrap,
-        "metrics": metrics,
         "scores": scores.set_index("measure").to_dict("index"),
         "charts": {name: (inline_svg(figure, name), table) for name, (figure, table) in charts.items()},
         "rates": tables.measure_table(scores, tables.RATES),

@@ -1,7 +1,8 @@
 """Deal patients to folds, and folds to train, val and test.
 
 Reads   data/recordings.csv, data/beats.csv
-Writes  data/split.csv  a row for every median beat: its patient, fold and split
+Writes  data/split.csv  a row for every recording found: fold, split, its row in beats.npy and all that later stages
+                        need to know of it, or the reason why it has no beat
 """
 
 import warnings
@@ -17,6 +18,10 @@ from ecg.stage.script import UsageError, run_stage
 from ecg.stage.tables import read_table
 
 PTBXL_FOLDS = 10
+COLUMNS = [
+    *("record", "patient", "source", "label", "fold", "split", "row", "age", "sex", "device", "site", "sha256"),
+    *("heart_rate", "noise_uv", "n_beats", "n_used", "reason"),
+]
 
 
 def assign_folds(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
@@ -77,14 +82,17 @@ def check_classes(table: pd.DataFrame, *, without_test: bool) -> None:
 
 def main() -> None:
     split = read_params().split
-    index, quality = read_table(RECORDINGS_TABLE), read_table(BEATS_TABLE)
-    index = index[index.record.isin(quality.record[quality.row.notna()])].reset_index(drop=True)
-    index = split_patients(index, split)
-    check_classes(index, without_test=not (split.test_fold or split.holdout_source))
-    counts = pd.crosstab(index.label, index.split)
+    index, quality = read_table(RECORDINGS_TABLE).drop(columns="heart_rate"), read_table(BEATS_TABLE)
+    table = index.merge(quality, "left", on="record", suffixes=("", "_of_extract"))
+    table["reason"] = table.reason.where(table.reason != "", table.reason_of_extract)
+    dealt = split_patients(table[table.row.notna()], split)
+    check_classes(dealt, without_test=not (split.test_fold or split.holdout_source))
+    counts = pd.crosstab(dealt.label, dealt.split)
     print(counts.reindex(columns=["train", "val", "test"], fill_value=0).to_string())
+    table = table.drop(columns="fold").join(dealt[["fold", "split"]])
+    table = table.astype(dict.fromkeys(("fold", "row", "n_beats", "n_used"), "Int64"))
     with replacing(SPLIT) as temporary:
-        index[["record", "patient", "source", "label", "fold", "split"]].to_csv(temporary, index=False)
+        table[COLUMNS].to_csv(temporary, index=False)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Train networks and grow trees on the train split; calibrate and fix the threshold on val.
 
-Reads   data/beats.npy, data/beats.csv, data/split.csv, data/recordings.csv
+Reads   data/beats.npy, data/split.csv
 Writes  data/model.safetensors  weights, with all that is needed to use them: calibration and threshold too; the hashes
                                 of the recordings that it was trained on, and the distance of a beat from theirs
-        data/history.csv        a row for each epoch of each network
-        metrics/train.json      ROC AUCs, Brier score and cross-entropy on val, to choose a recipe by; ROC AUC on train
+        data/history.csv        a row for each epoch: the mean loss of the networks on train and val
+        data/train.json         ROC AUCs, Brier score and cross-entropy on val, to choose a recipe by; ROC AUC on train
 """
 
 import numpy as np
@@ -17,9 +17,9 @@ from ecg.network.model_file import save_model
 from ecg.network.recipe import describe, remember, train_model
 from ecg.params import labels_of, read_params
 from ecg.stage.files import replacing, write_json
-from ecg.stage.paths import HISTORY, MODEL, RECORDINGS_TABLE, TRAIN_METRICS
+from ecg.stage.paths import HISTORY, MODEL, TRAIN_NUMBERS
 from ecg.stage.script import run_stage
-from ecg.stage.tables import load_split, read_table
+from ecg.stage.tables import load_split
 
 
 def main() -> None:
@@ -29,19 +29,19 @@ def main() -> None:
         beats, rows, val_beats, val_rows, params.extract, params.train
     )
     seen = pd.concat([rows, val_rows])
-    remember(model, read_table(RECORDINGS_TABLE).set_index("record").sha256[seen.record])
+    remember(model, seen.sha256)
     reference = reference_numbers(scored_table(val_rows, classes, p_val), threshold)
     meaning = labels_of(params.download), params
     description = describe(model, seen.source, classes, *meaning, threshold, reference)
     with replacing(HISTORY) as temporary:
-        history.round(6).to_csv(temporary, index=False)
+        history.drop(columns="member").groupby("epoch").mean().round(4).to_csv(temporary)
     with replacing(MODEL) as temporary:
         save_model(temporary, model, description)
     numbers = {f"{question}_val": reference.get(question) for question in QUESTIONS}
     of_label = p_val[np.arange(len(p_val)), val_rows.label.map(classes.index)]
     numbers |= {"brier_val": reference["brier"], "cross_entropy_val": float(-np.log(of_label).mean())}
     known = counts_and_aucs(scored_table(rows, classes, probabilities(model, beats)))
-    write_json(TRAIN_METRICS, numbers | {"roc_auc_train": known["roc_auc"], "threshold": threshold})
+    write_json(TRAIN_NUMBERS, numbers | {"roc_auc_train": known["roc_auc"], "threshold": threshold})
     aucs = ", ".join(f"{numbers[f'{key}_val']:.3f}" for key in QUESTIONS if numbers[f"{key}_val"] is not None)
     print(f"ROC AUC on val against normal, all others, other: {aucs}; threshold {threshold:.3f}")
 

@@ -7,7 +7,7 @@ or in labels.csv. --recalibrate writes the model with calibration and threshold 
 says how good it is on the other half.
 
 Reads   the archives, the model file (also what ischemia and normal mean), params.yaml (evaluate), stages/templates/
-Writes  DIR/validate.json  the keys of metrics/evaluate.json; what more there is; reference_: the same at the reference
+Writes  DIR/validate.json  the keys of metrics/evaluate.json but val, and more; reference_: those at the reference
         DIR/validate.csv   a row for every recording found: its label, its scores, or why it is refused
         DIR/validate.png   ROC curve and reliability
         DIR/validate.html  all of it, for people
@@ -23,7 +23,7 @@ from scipy.special import logit
 from ecg.evaluation.archive import read_archives
 from ecg.evaluation.measures import headline, measures
 from ecg.evaluation.names import QUESTION_TITLES, data_kind, format_interval, format_number
-from ecg.evaluation.questions import scored_table
+from ecg.evaluation.questions import QUESTIONS, scored_table
 from ecg.evaluation.recalibration import halves, recalibrate
 from ecg.evaluation.reference import reference_numbers
 from ecg.network.description import Description
@@ -66,7 +66,10 @@ def is_far(called: int, n: int, expected: float) -> bool:
 def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, description: Description) -> dict:
     """Return what validate.json has beside the keys of metrics/evaluate.json."""
     measured, ischemic = scores.set_index("measure"), scored.label == "ischemia"
-    numbers = {name: None if pd.isna(measured.value[name]) else float(measured.value[name]) for name in MORE}
+    found = {name: measured.value[name] for name in MORE}
+    found |= {f"{name}_{end}": measured[end][name] for name in QUESTIONS for end in ("low", "high")}
+    numbers = {name: None if pd.isna(value) else float(value) for name, value in found.items()}
+    numbers |= {f"n_{label}": int((scored.label == label).sum()) for label in ("ischemia", "normal", "other")}
     expected = expected_share(description.reference, ischemic.mean())
     called = int((scored.p_ischemia >= description.threshold).sum())
     numbers |= {"called_expected": expected, "called_far": is_far(called, len(scored), expected)}
@@ -134,7 +137,7 @@ def main() -> None:
     half = halves(scored.label, scored.patient, evaluate.seed) if options.recalibrate else None
 
     scores = measures(scored, description.threshold, evaluate)
-    numbers = headline(scores, scored.label, description.threshold)
+    numbers = headline(scores, description.threshold)
     numbers |= more_numbers(table, scored, scores, description)
     if half is not None:
         new, about = recalibrate(model, description, beats, scored, half)

@@ -16,28 +16,28 @@ def thinned(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[np.linspace(0, len(table) - 1, min(len(table), POINTS)).astype(int)]
 
 
-def curves(test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the points of the ROC and the precision-recall curve of each question that the test records answer.
+def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Return by question the points of the ROC and of the precision-recall curve, from where nobody is called on.
 
-    Without the points that lie on a straight line between others, and those where only precision falls.
+    No points where the test records do not answer it. Without those that lie on a straight line between others, and
+    those where only precision falls.
     """
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    empty = np.array([])
-    roc = [pd.DataFrame({"question": "", "fpr": empty, "tpr": empty, "threshold": empty})]
-    precision_recall = [pd.DataFrame({"question": "", "recall": empty, "precision": empty, "threshold": empty})]
-    for question, title in QUESTION_TITLES.items():
+    roc, precision_recall = {}, {}
+    for question in QUESTION_TITLES:
         positive, score, _ = select_question(test, question)
-        if not 0 < positive.sum() < len(positive):
-            continue
-        fpr, tpr, threshold = roc_curve(positive, score)
+        fpr = tpr = above = recall = precision = threshold = np.array([])
+        if 0 < positive.sum() < len(positive):
+            fpr, tpr, above = roc_curve(positive, score)
+            precision, recall, threshold = precision_recall_curve(positive, score, drop_intermediate=True)
+            threshold = np.append(threshold, 1)
         # The first threshold is infinite: nobody is called.
-        points = {"fpr": fpr, "tpr": tpr, "threshold": threshold.clip(max=1)}
-        roc.append(thinned(pd.DataFrame({"question": title} | points)))
-        precision, recall, threshold = precision_recall_curve(positive, score, drop_intermediate=True)
-        points = {"recall": recall, "precision": precision, "threshold": np.append(threshold, 1)}
-        precision_recall.append(thinned(pd.DataFrame({"question": title} | points)))
-    return pd.concat(roc).round(6), pd.concat(precision_recall).round(6)
+        points = pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": above.clip(max=1)})
+        roc[question] = thinned(points)
+        points = pd.DataFrame({"recall": recall, "precision": precision, "threshold": threshold})
+        precision_recall[question] = thinned(points[::-1])
+    return roc, precision_recall
 
 
 def confusion(test: pd.DataFrame, threshold: float) -> pd.DataFrame:

@@ -20,13 +20,10 @@ def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.Dat
     return pd.DataFrame(rows).reindex(columns=["measure", "value", "low", "high", "n_ischemia", "n_others", "reason"])
 
 
-def headline(scores: pd.DataFrame, labels: pd.Series, threshold: float) -> dict:
-    """Return the numbers of metrics/evaluate.json from those of evaluate.csv and the labels of the test records."""
+def headline(scores: pd.DataFrame, threshold: float) -> dict:
+    """Return the numbers that runs are compared by from those of evaluate.csv; None where there is no answer."""
     measured = scores.set_index("measure").astype(object)
     measured = measured.where(measured.notna(), None)
-    numbers = {}
-    for question in QUESTIONS:
-        numbers[question] = measured.value[question]
-        numbers[f"{question}_low"], numbers[f"{question}_high"] = measured.low[question], measured.high[question]
-    numbers |= {"threshold": threshold} | {name: measured.value[name] for name in RATES}
-    return numbers | {f"n_{label}": int((labels == label).sum()) for label in ("ischemia", "normal", "other")}
+    numbers = {"roc_auc": measured.value.roc_auc, "roc_auc_low": measured.low.roc_auc}
+    numbers |= {"roc_auc_high": measured.high.roc_auc}
+    return numbers | {name: measured.value[name] for name in (*QUESTIONS, *RATES)} | {"threshold": threshold}

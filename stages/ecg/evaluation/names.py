@@ -12,6 +12,8 @@ QUESTION_TITLES = {
     "roc_auc_vs_rest": "against all others",
     "roc_auc_vs_other": "against other",
 }
+# DVC's legends show a file's name.
+CURVE_FILES = {question: f"{title.replace(' ', '_')}.csv" for question, title in QUESTION_TITLES.items()}
 MODEL_TITLES = {
     "network": "the model",
     "not_normal": "the model: anything not normal",

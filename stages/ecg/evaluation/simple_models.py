@@ -18,7 +18,6 @@ from threadpoolctl import threadpool_limits
 from ecg.beats.measurements import measure_beats
 from ecg.beats.windows import beat_times
 from ecg.evaluation.bootstrap import bootstrap_intervals, compare_aucs
-from ecg.evaluation.names import gains
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.random_convolutions import convolution_features
 from ecg.evaluation.roc import delong, roc_auc
@@ -189,10 +188,3 @@ def summarise(
     columns += ["network_minus_model", "difference_low", "difference_high", "p_delong", "reason"]
     table = pd.DataFrame(rows).reindex(columns=columns)
     return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})
-
-
-def headline(summary: pd.DataFrame) -> dict:
-    """Return the numbers of metrics/audit.json: ROC AUCs against normal, and of each question the network's gain."""
-    rows = summary[summary.question.isin(["roc_auc", "source"])].set_index("model")
-    numbers = {**rows.roc_auc, **gains(summary)}
-    return {name: None if pd.isna(value) else value for name, value in numbers.items()}

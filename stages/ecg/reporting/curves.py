@@ -28,43 +28,43 @@ def use_root_scale(axes: plt.Axes, which: str) -> None:
         axes.set(**{f"{axis}scale": scale, f"{axis}lim": (0, 1), f"{axis}ticks": TICKS, f"{axis}ticklabels": labels})
 
 
-def plot_roc(roc: pd.DataFrame, metrics: dict, recordings: str) -> plt.Figure:
-    """Draw metrics/roc.csv, with the AUCs and the threshold of metrics/evaluate.json."""
+def plot_roc(roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, recordings: str) -> plt.Figure:
+    """Draw metrics/roc/, with the AUCs and the rates at the threshold of metrics/evaluate.csv."""
     figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH)
-    draw_roc(axes, roc, metrics)
+    draw_roc(axes, roc, scores, threshold)
     return figure
 
 
-def draw_roc(axes: plt.Axes, roc: pd.DataFrame, metrics: dict) -> None:
+def draw_roc(axes: plt.Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float) -> None:
     """Draw a curve a question, and the rates at the threshold on that of ischemia against all others."""
+    measured = scores.set_index("measure")
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
     for question, (color, dash, _) in QUESTION_STYLES.items():
-        points = roc[roc.question == QUESTION_TITLES[question]]
+        points = roc[question]
         if len(points):
-            auc = {"value": metrics[question], "low": metrics[f"{question}_low"], "high": metrics[f"{question}_high"]}
-            label = f"{QUESTION_TITLES[question]}: {format_interval(auc)}"
+            label = f"{QUESTION_TITLES[question]}: {format_interval(measured.loc[question])}"
             axes.plot(points.fpr, points.tpr, dash, color=color, lw=2, label=label)
-    if not is_missing(metrics["sensitivity"]) and not is_missing(metrics["specificity"]):
+    sensitivity, specificity = measured.value[["sensitivity", "specificity"]]
+    if not is_missing(sensitivity) and not is_missing(specificity):
         color, _, marker = QUESTION_STYLES["roc_auc_vs_rest"]
         style: dict = {"color": color, "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
-        label = called_from(metrics["threshold"])
-        axes.plot(1 - metrics["specificity"], metrics["sensitivity"], marker, **style, label=label)
+        axes.plot(1 - specificity, sensitivity, marker, **style, label=called_from(threshold))
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
     axes.legend(loc="lower right")
 
 
-def plot_precision_recall(curves: pd.DataFrame, recordings: str) -> plt.Figure:
-    """Draw metrics/precision_recall.csv."""
+def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> plt.Figure:
+    """Draw metrics/precision_recall/."""
     figure, axes = create_figure(f"Precision and recall, {recordings}", WIDTH)
     for question, (color, dash, _) in QUESTION_STYLES.items():
-        points = curves[curves.question == QUESTION_TITLES[question]]
+        points = curves[question]
         if len(points):
-            prevalence = points.precision.iloc[0]  # a curve begins where everything is called ischemia
+            prevalence = points.precision.iloc[-1]  # a curve ends where everything is called ischemia
             label = f"{QUESTION_TITLES[question]} ({prevalence:.0%} ischemia)"
-            axes.step(points.recall, points.precision, dash, color=color, lw=2, where="post", label=label)
+            axes.step(points.recall, points.precision, dash, color=color, lw=2, where="pre", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)
-    if len(curves):
+    if axes.lines:
         axes.legend(loc="lower left")
     return figure
 
@@ -144,24 +144,24 @@ def draw_reliability(axes: plt.Axes, bins: pd.DataFrame) -> None:
     axes.set_ylabel("share that is ischemic")
 
 
-def plot_roc_and_reliability(roc: pd.DataFrame, metrics: dict, bins: pd.DataFrame, recordings: str) -> plt.Figure:
-    """Draw a ROC curve and a reliability diagram side by side."""
+def plot_roc_and_reliability(
+    roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, bins: pd.DataFrame, recordings: str
+) -> plt.Figure:
+    """Draw ROC curves and a reliability diagram side by side."""
     title = f"ROC AUC (95% interval) and reliability, {recordings}"
     figure, (left, right) = create_figure(title, WIDTH + 0.4, 1, 2, width=2 * WIDTH)
-    draw_roc(left, roc, metrics)
+    draw_roc(left, roc, scores, threshold)
     draw_reliability(right, bins)
     right.set(xlabel="probability of ischemia", aspect="equal")
     return figure
 
 
 def plot_learning_curve(history: pd.DataFrame, recordings: str) -> plt.Figure:
-    """Draw data/history.csv, a line for each network; without val where the weights were fitted to it too."""
-    title = f"Learning curves of {history.member.nunique()} networks, {recordings}"
-    figure, axes = create_figure(title, 3.4)
-    for member, epochs in history.groupby("member"):
-        for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": VAL})):
-            if f"{name}_loss" in epochs:
-                axes.plot(epochs.epoch, epochs[f"{name}_loss"], label=name if member == 1 else None, **style)
+    """Draw data/history.csv; without val where the weights were fitted to it too."""
+    figure, axes = create_figure(f"Learning curves, mean of the networks, {recordings}", 3.4)
+    for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": VAL})):
+        if f"{name}_loss" in history:
+            axes.plot(history.epoch, history[f"{name}_loss"], label=name, **style)
     axes.set(xlabel="epoch", ylabel="cross-entropy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()

@@ -34,20 +34,26 @@ def intervals(table: pd.DataFrame, value: str) -> list[str]:
     return [format_interval(row, value) for row in table.to_dict("records")]
 
 
-def roc_table(curves: pd.DataFrame) -> pd.DataFrame:
+def roc_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return each question's sensitivity at given specificities."""
     levels = (0.99, 0.95, 0.9, 0.8, 0.7, 0.5)
-    best = {f"{x:.2f}": curves[curves.fpr <= 1 - x + 1e-9].groupby("question", sort=False).tpr.max() for x in levels}
-    return pd.DataFrame(best).rename_axis("sensitivity where specificity is").reset_index()
+    best = {
+        QUESTION_TITLES[question]: {f"{x:.2f}": points.tpr[points.fpr <= 1 - x + 1e-9].max() for x in levels}
+        for question, points in curves.items()
+        if len(points)
+    }
+    return pd.DataFrame(best).T.rename_axis("sensitivity where specificity is").reset_index()
 
 
-def precision_recall_table(curves: pd.DataFrame) -> pd.DataFrame:
+def precision_recall_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return each question's best precision at given recalls or above."""
     levels = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     best = {
-        f"{x:.2f}": curves[curves.recall >= x - 1e-9].groupby("question", sort=False).precision.max() for x in levels
+        QUESTION_TITLES[question]: {f"{x:.2f}": points.precision[points.recall >= x - 1e-9].max() for x in levels}
+        for question, points in curves.items()
+        if len(points)
     }
-    return pd.DataFrame(best).rename_axis("precision where recall is at least").reset_index()
+    return pd.DataFrame(best).T.rename_axis("precision where recall is at least").reset_index()
 
 
 def measure_table(scores: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
@@ -113,9 +119,8 @@ def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def learning_table(history: pd.DataFrame) -> pd.DataFrame:
-    table = history.groupby("member").tail(1)
-    names = {"member": "network", "epoch": "epochs", "val_loss": "loss on val", "train_loss": "loss on train"}
-    return table[[name for name in names if name in table]].rename(columns=names)
+    names = {"epoch": "epochs", "val_loss": "loss on val", "train_loss": "loss on train"}
+    return history.tail(1)[[name for name in names if name in history]].rename(columns=names)
 
 
 def net_benefit_table(benefit: pd.DataFrame) -> pd.DataFrame:
@@ -168,20 +173,17 @@ def confident_errors(test: pd.DataFrame, threshold: float, most: int) -> pd.Data
     return pd.concat([alarms[::-1][:most], misses[:most]])
 
 
-def count_recordings(index: pd.DataFrame, quality: pd.DataFrame, split: pd.DataFrame) -> tuple:
+def count_recordings(split: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what became of every recording, by source and class with a last row of sums; and the refused by reason."""
-    table = index[["record", "source", "label", "reason"]].rename(columns={"reason": "download", "label": "class"})
-    table = table.merge(quality[["record", "reason"]].rename(columns={"reason": "extract"}), "left", on="record")
-    table = table.merge(split[["record", "split"]], "left", on="record").fillna("")
+    table = split[["source", "label", "split", "reason"]].rename(columns={"label": "class"})
     table[["source", "class"]] = table[["source", "class"]].replace("", "unknown")
     outcome = table.split.where(table.split != "", "refused")
     counts = pd.crosstab([table.source, table["class"]], outcome)
     counts = counts.reindex(columns=["train", "val", "test", "refused"], fill_value=0)
     counts.insert(0, "found", counts.sum(axis=1))
     counts.loc[("all", ""), :] = counts.sum()
-    refused = table.melt(["source", "class"], ["download", "extract"], "stage", "reason").query("reason != ''")
-    refused = refused.assign(reason=refused.reason.str.split(":").str[0])
-    reasons = refused.groupby(["reason", "stage", "source", "class"]).size().reset_index(name="recordings")
+    refused = table[table.reason != ""].assign(reason=table.reason.str.split(":").str[0])
+    reasons = refused.groupby(["reason", "source", "class"]).size().reset_index(name="recordings")
     return counts.astype(int).reset_index(), reasons
 
 

@@ -49,8 +49,8 @@ def write_page(
     }
     if 0 < positive.sum() < len(positive):
         roc, benefit = curves(scored)[0], net_benefit(positive, p)
-        save_figure(plot_roc_and_reliability(roc, numbers, bins, what), folder / "validate.png")
-        charts["roc"] = plot_roc(roc, numbers, what), tables.roc_table(roc)
+        save_figure(plot_roc_and_reliability(roc, scores, threshold, bins, what), folder / "validate.png")
+        charts["roc"] = plot_roc(roc, scores, threshold, what), tables.roc_table(roc)
         charts["net_benefit"] = plot_net_benefit(benefit, threshold, what), benefit
     else:
         save_figure(plot_reliability(bins, scores, what), folder / "validate.png")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg.stage.paths import BEATS, BEATS_TABLE, SPLIT
+from ecg.stage.paths import BEATS, SPLIT
 
 # What the column label holds; the order of a model's classes.
 CLASSES = ("normal", "ischemia", "other")
@@ -28,7 +28,7 @@ def read_table(path: Path) -> pd.DataFrame:
         "reason",
         "split",
     )
-    numbers = ("age", "fold", "row", "heart_rate", "noise_uv", "correlation")
+    numbers = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation")
     return pd.read_csv(
         path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={name: [""] for name in numbers}
     )
@@ -36,6 +36,6 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
     """Return the beats (records x 12 x samples, float32, mV) of train, val or test and their rows of split.csv."""
-    split, rows = read_table(SPLIT), read_table(BEATS_TABLE).set_index("record").row
-    table = split[split.split == name].reset_index(drop=True)
-    return np.load(BEATS, mmap_mode="r")[rows[table.record].to_numpy(dtype=int)], table
+    table = read_table(SPLIT)
+    table = table[table.split == name].reset_index(drop=True)
+    return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
