@@ -73,7 +73,7 @@ def calibrate(model: Ensemble, calibration: Calibration) -> None:
 
 
 class Trained(NamedTuple):
-    """A calibrated model, its classes and threshold, the probabilities of val (n x classes), and the epochs."""
+    """A calibrated model, its classes and threshold; the probabilities of val (n x classes) and the epochs before a refit."""
 
     model: Ensemble
     classes: list[str]
@@ -104,7 +104,7 @@ def train_model(
     threshold = threshold_for(train.specificity, p[val_target != ischemia, ischemia])
     if train.refit:
         both = pd.concat([rows, val_rows], ignore_index=True)
-        model, history = fit_model(np.concatenate([beats, val_beats]), both, classes, extract, train)
+        model, _ = fit_model(np.concatenate([beats, val_beats]), both, classes, extract, train)
     calibrate(model, calibration)
     return Trained(model, classes, threshold, p, history)
 

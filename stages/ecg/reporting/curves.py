@@ -157,11 +157,10 @@ def plot_roc_and_reliability(
 
 
 def plot_learning_curve(history: pd.DataFrame, recordings: str) -> plt.Figure:
-    """Draw data/history.csv; without val where the weights were fitted to it too."""
+    """Draw data/history.csv."""
     figure, axes = create_figure(f"Learning curves, mean of the networks, {recordings}", 3.4)
     for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": VAL})):
-        if f"{name}_loss" in history:
-            axes.plot(history.epoch, history[f"{name}_loss"], label=name, **style)
+        axes.plot(history.epoch, history[f"{name}_loss"], label=name, **style)
     axes.set(xlabel="epoch", ylabel="cross-entropy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()

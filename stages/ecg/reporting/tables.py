@@ -120,7 +120,7 @@ def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
 
 def learning_table(history: pd.DataFrame) -> pd.DataFrame:
     names = {"epoch": "epochs", "val_loss": "loss on val", "train_loss": "loss on train"}
-    return history.tail(1)[[name for name in names if name in history]].rename(columns=names)
+    return history.tail(1)[list(names)].rename(columns=names)
 
 
 def net_benefit_table(benefit: pd.DataFrame) -> pd.DataFrame:
