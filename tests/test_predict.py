@@ -18,6 +18,7 @@ from predict import main, predict, score
 
 from ecg.evaluation.answers import UNLIKE, answer_columns, in_percent
 from ecg.leads import LEADS
+from ecg.network.description import read_description
 from ecg.recordings.hearts import twelve_leads
 from ecg.stage.script import run as run_script
 
@@ -68,7 +69,7 @@ def test_the_same_numbers_as_evaluate(finished, archive, run):
     found = {row["record"]: row for row in rows(done)}
     table = pd.read_csv(finished / "data/predictions.csv")
     test = table[table.split == "test"]
-    threshold = json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
+    threshold = read_description(finished / "data/model.safetensors").threshold
     assert len(test) > 10
     for row in test.to_dict("records"):
         answer = found[row["record"]]

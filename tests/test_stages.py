@@ -33,7 +33,11 @@ def test_counts_add_up(finished):
     found = beats[beats.reason == ""]
     assert list(found.row.astype(float)) == list(range(len(found)))
     assert (beats.reason[beats.row == ""] != "").all()
-    assert list(split.record) == list(found.record)
+    assert list(split.record) == list(index.record)
+    dealt = split[split.split != ""]
+    assert list(dealt.record) == list(found.record) and (dealt.reason == "").all()
+    for name in ("row", "heart_rate", "noise_uv", "n_beats", "n_used"):
+        assert list(dealt[name].astype(float)) == list(found[name].astype(float)), name
     array = np.load(finished / "data/beats.npy")
     assert array.shape == (len(found), 12, 82)
     assert array.dtype == np.float32
@@ -41,7 +45,7 @@ def test_counts_add_up(finished):
 
 
 def test_no_patient_is_in_two_splits(finished):
-    split = read(finished, "split.csv")
+    split = read(finished, "split.csv").query("reason == ''")
     assert (split.groupby("patient").split.nunique() == 1).all()
     assert set(split.split) == {"train", "val", "test"}
 
@@ -49,7 +53,7 @@ def test_no_patient_is_in_two_splits(finished):
 def test_numbers_can_be_recomputed_from_the_predictions(finished):
     table = read(finished, "predictions.csv")
     numbers = json.loads((finished / "metrics/evaluate.json").read_text())
-    trained = json.loads((finished / "metrics/train.json").read_text())
+    trained = json.loads((finished / "data/train.json").read_text())
     np.testing.assert_allclose(table[["p_normal", "p_ischemia", "p_other"]].sum(axis=1), 1)
 
     def auc(rows, negatives, score):
@@ -60,23 +64,24 @@ def test_numbers_can_be_recomputed_from_the_predictions(finished):
         return rows.p_ischemia / (rows.p_ischemia + rows.p_normal)
 
     test, val, train = (table[table.split == split] for split in ("test", "val", "train"))
-    assert numbers["roc_auc"] == auc(test, ["normal"], against_normal)
-    assert numbers["roc_auc_vs_rest"] == auc(test, ["normal", "other"], lambda rows: rows.p_ischemia)
-    assert numbers["roc_auc_vs_other"] == auc(test, ["other"], lambda rows: rows.p_ischemia)
+    assert numbers["roc_auc"] == round(auc(test, ["normal"], against_normal), 4)
+    assert numbers["roc_auc_vs_rest"] == round(auc(test, ["normal", "other"], lambda rows: rows.p_ischemia), 4)
+    assert numbers["roc_auc_vs_other"] == round(auc(test, ["other"], lambda rows: rows.p_ischemia), 4)
     assert trained["roc_auc_val"] == auc(val, ["normal"], against_normal)
     assert trained["roc_auc_vs_rest_val"] == auc(val, ["normal", "other"], lambda rows: rows.p_ischemia)
     assert trained["brier_val"] == pytest.approx(brier_score_loss(val.label == "ischemia", val.p_ischemia), abs=1e-6)
+    assert numbers["roc_auc_vs_rest_val"] == round(trained["roc_auc_vs_rest_val"], 4)
     of_label = [row[f"p_{row['label']}"] for row in val.to_dict("records")]
     assert trained["cross_entropy_val"] == pytest.approx(-np.log(of_label).mean(), abs=1e-5)
     assert trained["roc_auc_train"] == auc(train, ["normal"], against_normal)
     assert numbers["roc_auc_low"] <= numbers["roc_auc"] <= numbers["roc_auc_high"]
-    assert {f"n_{name}": numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == {
-        f"n_{name}": (test.label == name).sum() for name in ("ischemia", "normal", "other")
-    }
-    assert len(numbers) <= 18
+    # `dvc metrics show` fits on a screen.
+    assert len(numbers) <= 12
+    decimals = [len(str(value).partition(".")[2]) for value in numbers.values()]
+    assert max(decimals) <= 4, "beyond four decimals, processors differ"
 
     details = pd.read_csv(finished / "metrics/evaluate.csv").set_index("measure").value
-    cut, ill, score = numbers["threshold"], test.label == "ischemia", test.p_ischemia
+    cut, ill, score = trained["threshold"], test.label == "ischemia", test.p_ischemia
     called = score >= cut
     precision = partial(precision_score, zero_division=np.nan)
     expected = {key: numbers[key] for key in ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")}
@@ -89,9 +94,9 @@ def test_numbers_can_be_recomputed_from_the_predictions(finished):
         expected[f"ppv{suffix}"] = precision(ill, called, sample_weight=weight)
         expected[f"npv{suffix}"] = precision(~ill, ~called, sample_weight=weight)
     for name, value in expected.items():
-        assert details[name] == pytest.approx(value, abs=1e-8, nan_ok=True), name
+        assert details[name] == pytest.approx(value, abs=6e-5, nan_ok=True), name
     for name, value in rates.items():
-        assert numbers[name] == pytest.approx(value, abs=1e-8), name
+        assert numbers[name] == pytest.approx(value, abs=6e-5), name
     assert {"calibration_slope", "calibration_intercept", "expected_calibration_error"} < set(details.index)
     assert (val.p_ischemia[val.label != "ischemia"] < cut).mean() >= 0.9
 
@@ -116,7 +121,7 @@ def test_subgroups_can_be_recomputed_and_their_counts_add_up(finished):
         assert (row.n_ischemia, row.n_normal) == (ill.sum(), (~ill).sum())
         if row.roc_auc:
             score = (test.p_ischemia / (test.p_ischemia + test.p_normal))[chosen]
-            assert float(row.roc_auc) == pytest.approx(roc_auc_score(ill, score), abs=1e-8)
+            assert float(row.roc_auc) == pytest.approx(roc_auc_score(ill, score), abs=6e-5)
         else:
             patients = test[chosen].groupby("label").patient.nunique().reindex(SICK_OR_NORMAL, fill_value=0)
             assert patients.min() < 5
@@ -125,7 +130,6 @@ def test_subgroups_can_be_recomputed_and_their_counts_add_up(finished):
 
 def test_audit_can_be_recomputed(finished):
     scores, summary = read(finished, "audit.csv"), pd.read_csv(finished / "metrics/audit.csv")
-    numbers = json.loads((finished / "metrics/audit.json").read_text())
     aucs = {}
     for model, rows in scores[scores.model != "source_probe"].groupby("model"):
         p = rows[["p_normal", "p_ischemia", "p_other"]].astype(float)
@@ -138,19 +142,18 @@ def test_audit_can_be_recomputed(finished):
     names = {"network", "not_normal", *SIMPLE_MODELS, "source", "age_sex", "heart_rate", "quality"}
     assert {model for model, _ in aucs} == names | {"permuted-1", "permuted-2", "permuted-3"}
     for row in summary[summary.model.isin(names)].itertuples():
-        assert row.roc_auc == pytest.approx(aucs[row.model, row.question], abs=1e-8), row
-        if row.question == "roc_auc":
-            assert numbers[row.model] == row.roc_auc
+        assert row.roc_auc == pytest.approx(aucs[row.model, row.question], abs=6e-5), row
+    numbers = summary[summary.question.isin(["roc_auc", "source"])].set_index("model").roc_auc
     evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
     assert numbers["network"] == evaluated["roc_auc"]
     permuted = np.mean([aucs[f"permuted-{n}", "roc_auc"] for n in (1, 2, 3)])
-    assert numbers["permuted"] == pytest.approx(permuted, abs=1e-8)
+    assert numbers["permuted"] == pytest.approx(permuted, abs=6e-5)
 
     probe = scores[scores.model == "source_probe"]
     source = read(finished, "split.csv").set_index("record").source[probe.record].to_numpy()
     columns = [f"source_{name}" for name in np.unique(source)]
     each = [roc_auc_score(source == name[7:], probe[name].astype(float)) for name in columns]
-    assert numbers["source_probe"] == pytest.approx(np.mean(each), abs=1e-8)
+    assert numbers["source_probe"] == pytest.approx(np.mean(each), abs=6e-5)
 
 
 def test_model_describes_itself(finished):
@@ -161,7 +164,8 @@ def test_model_describes_itself(finished):
     keys = ("filters", "kernels", "dropout", "parts", "trees")
     assert description["architecture"] == {key: params["train"][key] for key in keys}
     assert description["members"] == 2
-    assert description["threshold"] == json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
+    shown = json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
+    assert float(f"{description['threshold']:.4g}") == shown
     assert description["classes"] == ["normal", "ischemia", "other"]
     assert description["samples"] == 82
     assert all(source.startswith("synthetic-") for source in description["sources"])
@@ -220,7 +224,7 @@ def test_test_labels_change_neither_training_nor_threshold(finished, tmp_path):
     assert (copy / "data/model.safetensors").read_bytes() == (finished / "data/model.safetensors").read_bytes()
     old, new = (json.loads((folder / "metrics/evaluate.json").read_text()) for folder in (finished, copy))
     assert new["threshold"] == old["threshold"]
-    assert (copy / "metrics/train.json").read_bytes() == (finished / "metrics/train.json").read_bytes()
+    assert (copy / "data/train.json").read_bytes() == (finished / "data/train.json").read_bytes()
     assert new["roc_auc"] != old["roc_auc"]
 
 

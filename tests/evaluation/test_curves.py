@@ -4,8 +4,7 @@ import pytest
 from sklearn.metrics import auc
 
 from ecg.evaluation.curves import BINS, POINTS, THRESHOLDS, confusion, curves, distribution, net_benefit
-from ecg.evaluation.names import QUESTION_TITLES
-from ecg.evaluation.questions import select_question
+from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.roc import roc_auc
 
 
@@ -15,7 +14,7 @@ def scored(labels, p):
 
 
 def against_normal(test):
-    return (table[table.question == QUESTION_TITLES["roc_auc"]] for table in curves(test))
+    return (points["roc_auc"] for points in curves(test))
 
 
 def test_curves_of_many_records_have_few_points_and_the_same_area():
@@ -28,21 +27,21 @@ def test_curves_of_many_records_have_few_points_and_the_same_area():
     assert abs(auc(roc.fpr, roc.tpr) - roc_auc(positive, score)[0]) < 1e-3
     ends = roc.iloc[[0, -1]], precision_recall.iloc[[0, -1]]
     assert ends[0][["fpr", "tpr"]].to_numpy().tolist() == [[0, 0], [1, 1]]
-    assert ends[1][["recall", "precision"]].to_numpy().tolist() == [[1, 0.4], [0, 1]]
+    assert ends[1][["recall", "precision"]].to_numpy().tolist() == [[0, 1], [1, 0.4]]
 
 
 def test_points_by_hand():
     roc, precision_recall = against_normal(scored(["ischemia", "normal", "ischemia", "normal"], [0.9, 0.7, 0.7, 0.1]))
     points = [[0, 0, 1], [0, 0.5, 0.9], [0.5, 1, 0.7], [1, 1, 0.1]]
     assert roc[["fpr", "tpr", "threshold"]].to_numpy().tolist() == points
-    points = [[1, 0.5, 0.1], [1, 0.666667, 0.7], [0.5, 1, 0.9], [0, 1, 1]]
+    points = [[0, 1, 1], [0.5, 1, 0.9], [1, 2 / 3, 0.7], [1, 0.5, 0.1]]
     assert precision_recall[["recall", "precision", "threshold"]].to_numpy().tolist() == points
 
 
 def test_one_score_for_all_is_a_straight_line():
     roc, precision_recall = against_normal(scored(["ischemia", "normal"], [0.5, 0.5]))
     assert roc[["fpr", "tpr", "threshold"]].to_numpy().tolist() == [[0, 0, 1], [1, 1, 0.5]]
-    assert precision_recall[["recall", "precision"]].to_numpy().tolist() == [[1, 0.5], [0, 1]]
+    assert precision_recall[["recall", "precision"]].to_numpy().tolist() == [[0, 1], [1, 0.5]]
 
 
 @pytest.mark.filterwarnings("error")
@@ -55,9 +54,10 @@ def test_one_score_for_all_is_a_straight_line():
         (["ischemia"], []),
     ],
 )
-def test_a_question_without_such_records_has_no_curve(labels, answered):
+def test_a_question_without_such_records_has_no_points(labels, answered):
     for table in curves(scored(labels, np.linspace(0.9, 0.1, len(labels)))):
-        assert list(table.question.unique()) == [QUESTION_TITLES[question] for question in answered]
+        assert list(table) == list(QUESTIONS)
+        assert [question for question, points in table.items() if len(points)] == answered
 
 
 def test_decisions_by_class():

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
-from ecg.evaluation.measures import headline, measures
+from ecg.evaluation.measures import measures
 from ecg.evaluation.names import MODEL_TITLES, format_interval
 from ecg.evaluation.subgroups import subgroups
 from ecg.leads import LEADS
@@ -94,11 +94,11 @@ def scored(labels):
 def test_recordings_of_fewer_classes_have_every_figure(labels):
     test, evaluate, what = scored(labels), Evaluate(bootstrap=100, seed=1), "40 recordings"
     scores = measures(test, 0.1, evaluate)
-    metrics, (roc, precision_recall) = headline(scores, test.label, 0.1), curves(test)
+    roc, precision_recall = curves(test)
     positive, p, decisions = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy(), confusion(test, 0.1)
     bins = reliability(positive, p)
     figures = [
-        plot_roc_and_reliability(roc, metrics, bins, what),
+        plot_roc_and_reliability(roc, scores, 0.1, bins, what),
         plot_precision_recall(precision_recall, what),
         plot_confusion(decisions, what),
         plot_reliability(bins, scores, what),
@@ -113,9 +113,9 @@ def test_recordings_of_fewer_classes_have_every_figure(labels):
 
 def test_the_operating_point_lies_on_the_curve_against_all_others():
     test = scored(["ischemia", "normal", "other"])
-    metrics = headline(measures(test, 0.1, Evaluate(bootstrap=100, seed=1)), test.label, 0.1)
+    scores = measures(test, 0.1, Evaluate(bootstrap=100, seed=1))
     figure, axes = create_figure("", 4)
-    draw_roc(axes, curves(test)[0], metrics)
+    draw_roc(axes, curves(test)[0], scores, 0.1)
     lines = {line.get_label().split(":")[0]: line for line in axes.lines}
     point, curve = lines["called from 10% on, set on val"], lines["against all others"]
     before = curve.get_xdata() <= point.get_xdata()

@@ -23,16 +23,19 @@ def test_numbers_as_they_are_written():
 
 def test_sensitivity_at_given_specificities():
     # At a specificity of 0.9, a fifth of a question's ischemic recordings is found, of the other's none.
-    curves = pd.DataFrame(
-        {"question": list("aaaabbb"), "fpr": [0, 0.1, 0.4, 1, 0, 0.2, 1], "tpr": [0, 0.2, 0.7, 1, 0, 1, 1]}
-    )
+    curves = {
+        "roc_auc": pd.DataFrame({"fpr": [0, 0.1, 0.4, 1], "tpr": [0, 0.2, 0.7, 1]}),
+        "roc_auc_vs_rest": pd.DataFrame({"fpr": [0, 0.2, 1], "tpr": [0, 1, 1]}),
+        "roc_auc_vs_other": pd.DataFrame({"fpr": [], "tpr": []}),
+    }
     table = tables.roc_table(curves).set_index("sensitivity where specificity is")
-    assert table.loc["a"].to_dict() == {"0.99": 0, "0.95": 0, "0.90": 0.2, "0.80": 0.2, "0.70": 0.2, "0.50": 0.7}
-    assert table.loc["b", ["0.90", "0.80"]].tolist() == [0, 1]
+    assert list(table.index) == ["against normal", "against all others"]
+    assert table.loc["against normal"].to_dict() == {"0.99": 0, "0.95": 0, "0.90": 0.2, "0.80": 0.2, "0.70": 0.2, "0.50": 0.7}
+    assert table.loc["against all others", ["0.90", "0.80"]].tolist() == [0, 1]
 
 
 def test_precision_at_given_recalls():
-    curves = pd.DataFrame({"question": ["a"] * 4, "recall": [1, 0.9, 0.5, 0], "precision": [0.3, 0.6, 0.5, 1]})
+    curves = {"roc_auc": pd.DataFrame({"recall": [0, 0.5, 0.9, 1], "precision": [1, 0.5, 0.6, 0.3]})}
     row = tables.precision_recall_table(curves).iloc[0]
     assert row[["0.50", "0.70", "0.90", "0.95", "1.00"]].tolist() == [0.6, 0.6, 0.6, 0.3, 0.3]
 
@@ -89,17 +92,16 @@ def test_the_most_confident_errors():
 
 
 def test_every_recording_is_counted_once():
-    index = pd.DataFrame({"record": list("abcde"), "source": "s", "label": ["normal"] * 4 + [""]})
-    index["reason"] = ["", "", "", "", "header: empty"]
-    quality = pd.DataFrame({"record": list("abcd"), "reason": ["", "", "", "flat lead: V1"]})
-    split = pd.DataFrame({"record": list("abc"), "split": ["train", "train", "test"]})
-    counts, refused = tables.count_recordings(index, quality, split)
+    split = pd.DataFrame({"record": list("abcde"), "source": "s", "label": ["normal"] * 4 + [""]})
+    split["split"] = ["train", "train", "test", "", ""]
+    split["reason"] = ["", "", "", "flat lead: V1", "header: empty"]
+    counts, refused = tables.count_recordings(split)
     assert counts.values.tolist() == [
         ["s", "normal", 4, 2, 0, 1, 1],
         ["s", "unknown", 1, 0, 0, 0, 1],
         ["all", "", 5, 2, 0, 1, 2],
     ]
     assert refused.values.tolist() == [
-        ["flat lead", "extract", "s", "normal", 1],
-        ["header", "download", "s", "unknown", 1],
+        ["flat lead", "s", "normal", 1],
+        ["header", "s", "unknown", 1],
     ]

@@ -73,7 +73,7 @@ def calibrate(model: Ensemble, calibration: Calibration) -> None:
 
 
 class Trained(NamedTuple):
-    """A calibrated model, its classes and threshold; the probabilities of val (n x classes) and the epochs before a refit."""
+    """A calibrated model, its classes and threshold; of before a refit p(val) (n x classes) and epochs."""
 
     model: Ensemble
     classes: list[str]
