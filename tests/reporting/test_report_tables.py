@@ -30,7 +30,8 @@ def test_sensitivity_at_given_specificities():
     }
     table = tables.roc_table(curves).set_index("sensitivity where specificity is")
     assert list(table.index) == ["against normal", "against all others"]
-    assert table.loc["against normal"].to_dict() == {"0.99": 0, "0.95": 0, "0.90": 0.2, "0.80": 0.2, "0.70": 0.2, "0.50": 0.7}
+    expected = {"0.99": 0, "0.95": 0, "0.90": 0.2, "0.80": 0.2, "0.70": 0.2, "0.50": 0.7}
+    assert table.loc["against normal"].to_dict() == expected
     assert table.loc["against all others", ["0.90", "0.80"]].tolist() == [0, 1]
 
 
