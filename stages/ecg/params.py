@@ -181,11 +181,16 @@ def labels_of(download: Download) -> Labels:
 def read_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check all of params.yaml; UsageError names key, value and what is allowed."""
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        params = Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(explain(e) for e in error.errors())) from None
+    # A field's default is for model files that are older than the key.
+    absent = [f"{name}.{key}" for name, part in params for key in type(part).model_fields.keys() - part.model_fields_set]
+    if absent:
+        raise UsageError(f"{path}: {', '.join(sorted(absent))} is missing")
+    return params
 
 
 def explain(error: ErrorDetails) -> str:

@@ -1,5 +1,6 @@
 """How a script ends: on a user's mistake, on a bug, on Ctrl-C, and where another stage is at work."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import ROOT
+from projects import STAGES
+
+from ecg.stage.script import run_stage
 
 
 def start(body: str, runner: str = "run", folder: Path | None = None, **changes: str) -> subprocess.Popen:
@@ -100,3 +104,23 @@ def test_interrupt_of_a_stage_exits_130_where_python_loses_it(tmp_path, swallow)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[1] == ""
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["--force"], 2), (["other.yaml"], 2)])
+def test_a_stage_with_arguments_does_nothing(tmp_path, monkeypatch, capsys, stage, arguments, status):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"stages/{stage}.py", *arguments])
+    script = importlib.import_module(stage)
+    with pytest.raises(SystemExit) as end:
+        run_stage(script.main)
+    assert end.value.code == status
+    said = capsys.readouterr()
+    assert script.__doc__.strip() in said.out if status == 0 else arguments[0] in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_help_of_a_stages_script_trains_nothing(tmp_path):
+    command = [sys.executable, str(ROOT / "stages/split.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "Writes  data/split.csv" in done.stdout and not list(tmp_path.iterdir())

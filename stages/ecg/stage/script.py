@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -42,7 +42,12 @@ def run(main: Callable[[], None]) -> None:
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing."""
+    """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing.
+
+    --help prints the docstring of its script; other arguments are a usage error. Neither touches a file.
+    """
+    about = f"{sys.modules[main.__module__].__doc__}\nA stage takes no arguments: params.yaml holds its parameters."
+    ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
     def locked() -> None:
         # Modules are never garbage.
