@@ -66,10 +66,13 @@ def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> l
     return rows
 
 
-def print_summary(index: pd.DataFrame, download: Download) -> None:
-    """Print what was found, kept and refused, and warn of what a user should know."""
+def print_summary(index: pd.DataFrame, files: list[str], download: Download) -> None:
+    """Print what was found, kept and refused, an example of each kind, and warn of what a user should know."""
     kept = index[index.reason == ""]
     print(summary(index))
+    refused = pd.Series(files, index.index)[index.reason != ""] + ": " + index.reason
+    for kind, examples in refused.dropna().groupby(index.reason.str.split(":").str[0]):
+        warn(f"{len(examples)} refused ({kind}), as {examples.iloc[0]}")
     if index.source.nunique() > 1:
         for source, rows in index.groupby("source"):
             print(f"  {source}: {summary(rows)}")
@@ -100,6 +103,12 @@ def summary(index: pd.DataFrame) -> str:
     return f"{text}; {len(refused)} refused: {counts(refused)}" if len(refused) else text
 
 
+def path_of(recording: RecordingFile) -> str:
+    """Return the path of a recording's file in its source's folder."""
+    header = recording.header
+    return str(header.relative_to(recording.root) if recording.root else header)
+
+
 def counts(values: pd.Series) -> str:
     return ", ".join(f"{n} {value}" for value, n in sorted(Counter(values).items()))
 
@@ -125,11 +134,11 @@ def main() -> None:
                 rows += part
                 progress.update(len(part))
     index = index_of(rows)
-    print_summary(index, download)
-    if (index.reason != "").all():
-        raise UsageError("none of the recordings can be used")
     with replacing(RECORDINGS_TABLE) as temporary:
         index.to_csv(temporary, index=False)
+    print_summary(index, [path_of(recording) for recording in recordings], download)
+    if (index.reason != "").all():
+        raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
 
 
 if __name__ == "__main__":

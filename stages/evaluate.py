@@ -26,10 +26,11 @@ import pandas as pd
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
+from ecg.evaluation.bootstrap import FEW
 from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import headline, measures
-from ecg.evaluation.names import CURVE_FILES, data_kind, format_interval
+from ecg.evaluation.names import CURVE_FILES, QUESTION_TITLES, data_kind, say_auc
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
@@ -113,8 +114,7 @@ def main() -> None:
         with replacing(path) as temporary:
             values.to_csv(temporary, index=False)
 
-    kind = data_kind(table.source)
-    what = f"{len(test)} test {kind}"
+    what, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)
     beats, history = np.concatenate([beats for beats, _ in splits]), pd.read_csv(paths.HISTORY)
     for path, figure in (
         (paths.ROC_PNG, figures.plot_roc(drawn[0], scores, threshold, what)),
@@ -124,18 +124,23 @@ def main() -> None:
         (paths.NET_BENEFIT_PNG, figures.plot_net_benefit(benefit, threshold, what)),
         (paths.DISTRIBUTION_PNG, figures.plot_distribution(spread, counts, threshold, what)),
         (paths.SUBGROUPS_PNG, plot_subgroups(groups, what)),
-        (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, kind)),
-        (paths.BEATS_PNG, plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), kind)),
+        (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, trained_on)),
+        (
+            paths.BEATS_PNG,
+            plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), data_kind(table.source)),
+        ),
         (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),
     ):
         save_figure(figure, path)
-    print(f"ROC AUC against normal {format_interval(scores.set_index('measure').loc['roc_auc'])} on {what}")
-    if test.label.isin(["other"]).any():
-        print(
-            f"against all others {numbers['roc_auc_vs_rest']:.3f}, against other {numbers['roc_auc_vs_other']:.3f}; "
-            f"called: {numbers['sensitivity']:.0%} of ischemic, {1 - numbers['specificity_normal']:.0%} of normal, "
-            f"{1 - numbers['specificity_other']:.0%} of abnormal, not ischemic recordings"
-        )
+    print(what)
+    for row in scores.to_dict("records")[: len(QUESTION_TITLES)]:
+        print(say_auc(row))
+    if min(test.label.value_counts()) < FEW:
+        print("for so few, `python stages/cross_validate.py` tests on all recordings")
+    called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
+    if numbers["n_other"]:
+        called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]
+    print(f"called: {', '.join(f'{share:.0%} of {name}' for name, share in called.items())} recordings")
 
 
 if __name__ == "__main__":

@@ -83,10 +83,10 @@ def main() -> None:
     reasons = Counter(table.reason[table.row.isna()].str.split(":").str[0])
     refused = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     print(f"{len(table)} recordings, {n} median beats" + (f"; refused: {refused}" if refused else ""))
-    if not n:
-        raise UsageError("none of the recordings gives a median beat")
     with replacing(BEATS_TABLE) as temporary:
         table.to_csv(temporary, index=False)
+    if not n:
+        raise UsageError(f"none of the recordings gives a median beat; {BEATS_TABLE} has the reason of each")
 
 
 if __name__ == "__main__":

@@ -103,16 +103,18 @@ def load_for_one_thread(path: Path) -> "Ensemble":
     return current_model(path)[0]
 
 
-def predict(signal: ArrayLike, sampling_rate: float, leads: Sequence[str], *, model: Path = RELEASED) -> dict:
-    """Score one recording (samples x leads, mV, NaN is missing, at `sampling_rate` Hz); leads are found by name.
+def predict(
+    signal: ArrayLike, sampling_rate: float, leads: Sequence[str], *, units: str = "mV", model: Path = RELEASED
+) -> dict:
+    """Score one recording (samples x leads, NaN is missing, at `sampling_rate` Hz; units uV, mV or V), leads by name.
 
     Returns the keys of --json but `record`: probability (that of ischemia), ischemia (the decision: probability >=
     threshold), threshold, p_CLASS for each class, n_used beats, heart_rate (beats/min), flags, reason (None where
-    scored), trained_on. Arguments may be what NumPy, pandas,
-    h5py and torch give; ValueError where they are of no use, or signal and leads do not fit.
+    scored), trained_on. Arguments may be what NumPy, pandas, h5py and torch give; ValueError where they are of no
+    use, or signal and leads do not fit.
     """
     network, description = current_model(Path(model))
-    ecg = recording_of(signal, sampling_rate, leads)
+    ecg = recording_of(signal, sampling_rate, leads, units)
     try:
         samples, flags = twelve_leads(ecg)
         with threadpool_limits(limits=1):

@@ -22,7 +22,7 @@ from scipy.special import logit
 
 from ecg.evaluation.archive import read_archives
 from ecg.evaluation.measures import headline, measures
-from ecg.evaluation.names import QUESTION_TITLES, data_kind, format_interval, format_number
+from ecg.evaluation.names import QUESTION_TITLES, data_kind, format_number, say_auc
 from ecg.evaluation.questions import QUESTIONS, scored_table
 from ecg.evaluation.recalibration import halves, recalibrate
 from ecg.evaluation.reference import reference_numbers
@@ -94,9 +94,7 @@ def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict, des
     patients = f"of {numbers['patients_ischemia']} and {numbers['patients_others']} patients"
     print(f"{n} ischemic and {others} other recordings, {patients}; rule of thumb: at least {ENOUGH} of each")
     for row in scores.to_dict("records")[: len(QUESTION_TITLES)]:
-        name, counts = row["measure"], f"{row['n_ischemia']} ischemic, {row['n_others']} others"
-        value = row["reason"] if row["reason"] == row["reason"] else f"{format_interval(row)}, {counts}"
-        print(f"ROC AUC {QUESTION_TITLES[name]}: {value} (reference {number(f'reference_{name}')})")
+        print(f"{say_auc(row)} (reference {number('reference_' + row['measure'])})")
     print(f"called ischemic: {numbers['called']:.1%}, expected {numbers['called_expected']:.1%}")
     print(f"sensitivity {beside('sensitivity')}, specificity {beside('specificity')}, Brier score {beside('brier')}")
     if numbers["specificity_other"] is not None:
@@ -130,7 +128,8 @@ def main() -> None:
     table, beats = read_archives(options.archives, description.extract, description.labels)
     kept = table[table.reason == ""]
     if not len(kept):
-        raise UsageError("no recording with a label and a median beat in ARCHIVE; predict scores those without labels")
+        reason = f"the first: {table.record[0]}: {table.reason[0]}"
+        raise UsageError(f"no recording with a label and a median beat in ARCHIVE, {reason}; predict needs no labels")
     scored = score(model, description, kept, beats)
     if known := int(scored.in_training.sum()):
         warn(f"{known} of {len(scored)} recordings were in the model's training data: numbers on them are too good")

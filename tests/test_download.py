@@ -587,7 +587,7 @@ def test_an_unknown_patient_is_none(project):
     assert list(from_directory(project).patient) == ["a", "b", "archive:#1"]
 
 
-def test_the_nearest_labels_count(project):
+def test_the_nearest_labels_count(project, capsys):
     archive = project / "archive"
     for i, name in enumerate(["a", "ward/b", "ward/c"]):
         write_challenge((archive / name).parent, name[-1], SAMPLES + np.int16(i))
@@ -596,10 +596,15 @@ def test_the_nearest_labels_count(project):
     (archive / "ward" / "labels.csv").write_text("file,dx\nb,ischemia\nc,other\n")
     labels(project, "a,NORM", columns="file,dx")
     assert list(from_directory(project).label) == ["normal", "ischemia", "other"]
-    # Above the folder that is asked for, nothing is looked at.
+    # One above the folder that is asked for counts too, and is no hindrance where it is another table.
+    assert list(from_directory(project, "archive/ward").label) == ["ischemia", "other"]
     (archive / "ward" / "labels.csv").unlink()
+    labels(project, "ward/b,ischemia\nc,other\nother/c,other", columns="file,dx")
+    assert list(from_directory(project, "archive/ward").label) == ["ischemia", "normal"]
+    assert "labels.csv" not in capsys.readouterr().err
     labels(project, "nonsense", columns="nonsense")
     assert set(from_directory(project, "archive/ward").label) == {"normal"}
+    assert "archive/labels.csv has no column file; allowed: file, " in capsys.readouterr().err
 
 
 def test_a_sex_or_age_that_is_not_understood_is_flagged(project):
@@ -626,3 +631,29 @@ def test_a_store_is_replaced_and_what_else_lies_there_is_not(project):
     with pytest.raises(UsageError, match=r"data/recordings/mine\.npy is no part of a store"):
         from_directory(project)
     assert {path: path.read_bytes() for path in RECORDINGS.iterdir()} == held
+
+
+def test_an_example_of_each_refusal_is_named(project, capsys):
+    archive = project / "archive"
+    write_challenge(archive / "ward3", "a", SAMPLES)
+    write_challenge(archive / "ward3", "b", SAMPLES, dx=None)
+    for name in ("ecg0019.csv", "ecg0020.csv"):
+        (archive / "ward3" / name).write_bytes(WRITERS["table.csv"](SAMPLES, 500))
+    (archive / "ward3" / "rate.csv").write_bytes(WRITERS["table.csv"](SAMPLES, 500))
+    labels(project, "ward3/rate.csv,500", columns="file,sampling_rate")
+    from_directory(project)
+    said = capsys.readouterr().err
+    assert (
+        "2 refused (no sampling_rate, no units), as ward3/ecg0019.csv: no sampling_rate, no units: columns of" in said
+    )
+    assert "1 refused (no units), as ward3/rate.csv: no units: columns of labels.csv above the file" in said
+    assert "1 refused (no Dx), as ward3/b.hea: no Dx\n" in said
+
+
+def test_where_all_are_refused_the_table_has_the_reasons(project):
+    write_challenge(project / "archive", "a", SAMPLES, dx=None)
+    write_challenge(project / "archive", "b", SAMPLES[:, :2], names=("I", "II"))
+    with pytest.raises(UsageError, match=r"none of the recordings can be used; data/recordings\.csv has the reason"):
+        from_directory(project)
+    table = pd.read_csv(RECORDINGS_TABLE, keep_default_na=False).set_index("record")
+    assert table.reason["a"] == "no Dx" and table.reason["b"].startswith("missing lead")

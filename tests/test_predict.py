@@ -191,7 +191,7 @@ def test_all_formats_mixed_in_a_folder_give_one_score(run, tmp_path):
     done = run("in", "--json")
     found = {row["record"]: row for row in rows(done)}
     assert {"table", "array", "a", "broken"} == {record for record, row in found.items() if row["reason"]}
-    assert found["table"]["reason"].startswith("not told: sampling_rate and units")
+    assert found["table"]["reason"].startswith("no sampling_rate, no units: ")
     told = run("in", "--json", "--sampling-rate", "500", "--units", "mV", "--csv", "out.csv")
     assert told.returncode == 2  # one of --json and --csv
     told = run("in", "--json", "--sampling-rate", "500", "--units", "mV")

@@ -19,6 +19,10 @@ MAX_RATE = 100_000  # Hz
 # Electrodes may be off by 300 mV (IEC 60601-2-25); amplifiers without a bridge add their own.
 MAX_OFFSET = 1000  # mV
 
+# mV from the first to the last percentile of a lead's samples. Beyond, the median beat would have an implausible height
+# too, or int16 would cut off more than is allowed: what is said first is what may be wrong.
+MIN_SPREAD, MAX_SPREAD = 0.02, 2 * RAIL / 1000
+
 # A lead's name as files write it: MDC_ECG_LEAD_AVR, Lead I (Einthoven), ecg_I, DII, D2, C1, V1 (mV), aVR # noisy.
 # Nothing that may turn a lead round: -aVR is not aVR.
 LEAD_NAME = re.compile(
@@ -77,8 +81,9 @@ def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
     """Put leads (uV, float, NaN is missing) in order, samples x 12, int16, MISSING where NaN; also return flags.
 
     Absent limb leads are derived from two of I, II and III. What lies beyond int16 after its offset is removed is
-    clipped.
+    clipped. BadRecording where the unit seems wrong, or an offset is too large.
     """
+    check_unit(leads)
     leads, flags = derive_leads(leads)
     flags += remove_offsets(leads)
     if any(is_beyond_int16(values) for values in leads.values()):
@@ -90,6 +95,20 @@ def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
         values[missing] = MISSING
         samples[:, i] = np.rint(values, out=values)
     return samples, flags
+
+
+def check_unit(leads: dict[str, np.ndarray]) -> None:
+    """BadRecording where leads (uV, NaN is missing) are so high or so low that they seem to be in another unit."""
+    spreads = []
+    for values in leads.values():
+        present = np.sort(values[np.isfinite(values)])
+        rare = len(present) // 100
+        spreads.append(float(present[-1 - rare] - present[rare]) / 1000 if len(present) else 0.0)
+    highest, usual = max(spreads), float(np.median(spreads))
+    if 0 < highest < MIN_SPREAD:
+        raise BadRecording(f"amplitude: {highest:.2g} mV in the largest lead, at least {MIN_SPREAD} mV; wrong unit?")
+    if usual > MAX_SPREAD:
+        raise BadRecording(f"amplitude: {usual:.0f} mV in half of the leads, at most {MAX_SPREAD:.0f} mV; wrong unit?")
 
 
 def is_beyond_int16(values: np.ndarray) -> bool:

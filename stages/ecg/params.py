@@ -187,9 +187,14 @@ def read_params(path: Path = Path("params.yaml")) -> Params:
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(explain(e) for e in error.errors())) from None
     # A field's default is for model files that are older than the key.
-    absent = [f"{name}.{key}" for name, part in params for key in type(part).model_fields.keys() - part.model_fields_set]
+    absent = [
+        f"{name}.{key} is missing"
+        for name, part in params
+        for key in type(part).model_fields
+        if key not in part.model_fields_set
+    ]
     if absent:
-        raise UsageError(f"{path}: {', '.join(sorted(absent))} is missing")
+        raise UsageError(f"{path}: {'; '.join(absent)}")
     return params
 
 

@@ -2,7 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.evaluation.questions import ischemia_score, select_question
+from ecg.evaluation.bootstrap import auc_row
+from ecg.evaluation.curves import curves
+from ecg.evaluation.pooling import mean_aucs
+from ecg.evaluation.questions import QUESTIONS, ischemia_score, select_question
+from ecg.evaluation.reference import counts_and_aucs
+from ecg.params import Evaluate
 
 
 def test_score_against_normal_leaves_the_third_class_out():
@@ -20,3 +25,17 @@ def test_a_question_is_about_its_own_classes():
     for question in ("roc_auc_vs_rest", "roc_auc_vs_other"):
         positive, score, patient = select_question(table, question)
         assert (positive.tolist(), score.tolist()) == ([False, True, False], [0.1, 0.6, 0.3])
+
+
+def test_of_two_classes_one_question_has_an_answer():
+    table = pd.DataFrame({"label": ["normal", "ischemia", "normal"], "patient": ["a", "b", "c"]})
+    two = table.assign(p_ischemia=[0.1, 0.6, 0.3], p_normal=[0.9, 0.4, 0.7])
+    rows = {question: auc_row(two, question, Evaluate(bootstrap=100, seed=1)) for question in QUESTIONS}
+    assert "value" in rows.pop("roc_auc")
+    assert all("value" not in row and row["reason"] == "no other recording" for row in rows.values())
+    assert [counts_and_aucs(two)[question] is None for question in QUESTIONS] == [False, True, True]
+    assert mean_aucs([two], Evaluate(bootstrap=100, seed=1))["roc_auc_vs_rest"] is None
+    assert set(curves(two)[0].question) == {"against normal"}
+    # A model of three classes ranks by another score there, and a third class is a question to one of two.
+    for asked in (two.assign(p_other=0.1), two.assign(label=["other", "ischemia", "normal"])):
+        assert len(select_question(asked, "roc_auc_vs_rest")[0]) == 3

@@ -9,6 +9,7 @@ from conftest import noisy_signal
 from ecg_files import TOLD
 
 from ecg.leads import LEADS, MISSING, BadRecording
+from ecg.recordings.arrays import recording_of
 from ecg.recordings.read import format_of, read_ecg, twelve_leads
 from ecg.recordings.sources import find_headers
 
@@ -137,7 +138,7 @@ def test_times_are_rounded_and_not_all_are_in_seconds(tmp_path):
     for first in (str, lambda i: str(4 * i)):  # numbers of samples, milliseconds
         content = table(header, first=first)
         assert read(tmp_path, content).sampling_rate == 500
-        assert refused(tmp_path, content, {}).startswith("not told: sampling_rate and units; ")
+        assert refused(tmp_path, content, {}).startswith("no sampling_rate, no units: ")
 
 
 def test_units_in_latin_1(tmp_path):
@@ -245,3 +246,43 @@ def test_what_is_in_the_way_is_named(tmp_path, content, reason):
 def test_other_tables_are_no_recordings(tmp_path, content):
     (tmp_path / "table.csv").write_bytes(content)
     assert format_of(tmp_path / "table.csv") is None
+
+
+@pytest.mark.parametrize(("units", "scale"), [("uV", 1000), ("µV", 1000), ("mV", 1), ("V", 1 / 1000)])
+def test_arrays_and_tables_in_any_unit(tmp_path, units, scale):
+    samples, flags = twelve_leads(recording_of(MV * scale, 500, LEADS, units))
+    np.testing.assert_array_equal(samples, SAMPLES)
+    assert flags == []
+    content = (TABLE * scale).to_csv(index=False).encode()
+    ecg = read(tmp_path, content, {"sampling_rate": "500", "units": units})
+    np.testing.assert_array_equal(twelve_leads(ecg)[0], SAMPLES)
+    integers = np.where(np.arange(len(SAMPLES))[:, None] == 99, MISSING, SAMPLES)
+    np.testing.assert_array_equal(twelve_leads(recording_of(integers, 500, LEADS, "uV"))[0], integers)
+
+
+@pytest.mark.parametrize("units", ["cm", "", None, 5])
+def test_what_is_no_unit_is_named(units):
+    with pytest.raises(ValueError, match=r"^units: .*; allowed: uV, mV, V$"):
+        recording_of(MV, 500, LEADS, units)
+
+
+@pytest.mark.parametrize(("stored", "given"), [("uV", "mV"), ("uV", "V"), ("mV", "V"), ("mV", "uV"), ("V", "mV")])
+@pytest.mark.parametrize("offset", [0, 5, -40])
+def test_a_wrong_unit_is_the_reason_before_what_follows_from_it(tmp_path, stored, given, offset):
+    """Offset in mV: given as a larger unit it would be one of volts, and waves would be cut off or flat."""
+    values = (MV + offset) * {"uV": 1000, "mV": 1, "V": 0.001}[stored]
+    with pytest.raises(
+        BadRecording, match=r"^amplitude: .* mV in (half of the leads|the largest lead), .*; wrong unit\?$"
+    ):
+        twelve_leads(recording_of(values, 500, LEADS, given))
+    content = pd.DataFrame(values, columns=LEADS).to_csv(index=False).encode()
+    assert refused(tmp_path, content, {"sampling_rate": "500", "units": given}).startswith("amplitude: ")
+
+
+def test_a_lead_that_is_off_or_an_electrode_s_offset_is_no_wrong_unit():
+    values = MV.copy()
+    values[:, 7] *= 1000
+    samples, _ = twelve_leads(recording_of(values, 500, LEADS))
+    assert np.abs(samples[:, 7].astype(int)).max() == 32767  # saturated, as extract says
+    with pytest.raises(BadRecording, match=r"^offset: 2000 mV in lead I;"):
+        twelve_leads(recording_of(MV + 2000, 500, LEADS))

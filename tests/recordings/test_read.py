@@ -132,7 +132,7 @@ def test_versions_of_philips(tmp_path):
 
 def test_tables_need_a_rate_and_units(tmp_path):
     table = write(tmp_path, csv(SAMPLES, 500))
-    assert refused(table) == "not told: sampling_rate and units; labels.csv beside the file has columns for them"
+    assert refused(table) == "no sampling_rate, no units: columns of labels.csv above the file, or options of predict"
     assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
     assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
     tabs = write(tmp_path, csv(SAMPLES, 500, separator="\t"), "b")

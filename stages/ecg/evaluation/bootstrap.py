@@ -91,7 +91,8 @@ def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
     n_ischemia, n_others = int(positive.sum()), int((~positive).sum())
     row = {"n_ischemia": n_ischemia, "n_others": n_others}
     if not n_ischemia or not n_others:
-        return row | {"reason": f"no {' or '.join(QUESTIONS[question]) if n_ischemia else 'ischemic'} recording"}
+        absent = [name for name in QUESTIONS[question] if not (test.label == name).any()]
+        return row | {"reason": f"no {' or '.join(absent) if n_ischemia else 'ischemic'} recording"}
     if min(n_ischemia, n_others) < FEW:
         reason = f"too few: {n_ischemia} ischemic, {n_others} {' or '.join(QUESTIONS[question])}"
         return row | {"value": float(roc_auc(positive, score)[0]), "reason": reason}

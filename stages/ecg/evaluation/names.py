@@ -127,3 +127,9 @@ def format_interval(row: Mapping, value: str = "value") -> str:
         return f"none: {row['reason']}"
     low, high = format_number(row["low"]), format_number(row["high"])
     return format_number(row[value]) + ("" if is_missing(row["low"]) else f" ({low} – {high})")
+
+
+def say_auc(row: Mapping) -> str:
+    """Say a ROC AUC, a row of metrics/evaluate.csv, with interval and counts, or why there is no headline of it."""
+    answer = f"{format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} others"
+    return f"ROC AUC {QUESTION_TITLES[row['measure']]}: {row['reason'] if is_missing(row['low']) else answer}"

@@ -26,7 +26,13 @@ def scored_table(rows: "pd.DataFrame", classes: list[str], probabilities: np.nda
 
 
 def select_question(table: "pd.DataFrame", question: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return whether ischemic, score and patient of the records of predictions.csv that a question is about."""
-    chosen = table[table.label.isin(["ischemia", *QUESTIONS[question]])]
+    """Return whether ischemic, score and patient of the records of predictions.csv that a question is about.
+
+    Of two classes all others are normal: "against all others" would be "against normal" again, so it is about none.
+    """
+    others = QUESTIONS[question]
+    if not all(f"p_{name}" in table or (table.label == name).any() for name in others):
+        others = ()
+    chosen = table[table.label.isin(["ischemia", *others])]
     by_class = {column[2:]: chosen[column].to_numpy() for column in chosen if column.startswith("p_")}
     return (chosen.label == "ischemia").to_numpy(), ischemia_score(by_class, question), chosen.patient.to_numpy()

@@ -16,7 +16,17 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import UNITS, Ecg, content_of, file_size, masked, millivolts, number, person, with_a_reason
+from ecg.recordings.ecg_file import (
+    UNITS,
+    Ecg,
+    content_of,
+    file_size,
+    masked,
+    microvolts_in,
+    number,
+    person,
+    with_a_reason,
+)
 from ecg.recordings.header import MAX_SIGNALS
 from ecg.recordings.signals import MAX_VALUES
 
@@ -60,9 +70,10 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
     rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
     absent = [name for name, value in (("sampling_rate", rate), ("units", unit)) if not value]
     if absent:
-        raise BadRecording(f"not told: {' and '.join(absent)}; labels.csv beside the file has columns for them")
-    scale, rate = millivolts(1, unit), number(str(rate), "sampling rate")
-    if table.unit and millivolts(1, table.unit) != scale:
+        lacks = ", ".join(f"no {name}" for name in absent)
+        raise BadRecording(f"{lacks}: columns of labels.csv above the file, or options of predict")
+    scale, rate = microvolts_in(unit) / 1000, number(str(rate), "sampling rate")
+    if table.unit and microvolts_in(table.unit) / 1000 != scale:
         raise BadRecording(f"units: {unit} given, {table.unit} in the table")
     if table.rate and abs(rate - table.rate) > 0.01 * table.rate:
         raise BadRecording(f"sampling rate: {rate:g} Hz given, {table.rate:g} Hz by the times in the table")
@@ -216,7 +227,7 @@ def read_table(content: bytes) -> Table:
                 raise BadRecording(f"file: {line} {place} holds {str(words.iloc[0])[:20]!r}; allowed: numbers")
     values = table[columns].apply(pd.to_numeric).to_numpy(np.float64)
     stated = {unit for i in columns if (unit := unit_of(i, names, units))}
-    if len({millivolts(1, unit) for unit in stated}) > 1:
+    if len({microvolts_in(unit) for unit in stated}) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
     return Table([names[i] for i in columns if names], values, min(stated, default=None), rate)
 
@@ -301,8 +312,8 @@ def rate_by(times: np.ndarray, unit: str) -> float | None:
     return rate if known or 20 <= rate <= 10_000 else None
 
 
-def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | bytes]) -> Ecg:
-    """Return a recording of arrays (samples x leads, mV; Hz) of NumPy, pandas, h5py or torch; ValueError where none."""
+def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | bytes], units: str = "mV") -> Ecg:
+    """Return a recording of arrays (samples x leads; Hz) of NumPy, pandas, h5py or torch; ValueError where none."""
     try:
         rate = sampling_rate.item() if hasattr(sampling_rate, "item") else sampling_rate
         rate = float(rate) if isinstance(rate, Real | Decimal) and not isinstance(rate, bool) else None
@@ -320,11 +331,14 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | by
     values = numbers_of(signal)
     if values.ndim != 2 or values.shape[1] != len(decoded):
         raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(decoded)} leads")
-    return Ecg(values, rate, decoded, {})
+    return Ecg(values * (microvolts_in(units) / 1000), rate, decoded, {})
 
 
 def numbers_of(signal: Any) -> np.ndarray:
-    """Return numbers of any array as float64, NaN where they are missing or masked; ValueError where it has others."""
+    """Return numbers of any array as float64, NaN where missing or masked; ValueError where it holds others.
+
+    The least integer of a type with a sign is missing, as in files.
+    """
     try:
         # A tensor may lie on a GPU, or belong to a network that is trained.
         values = np.ma.asarray(signal.detach().cpu() if hasattr(signal, "detach") else signal)
@@ -332,7 +346,9 @@ def numbers_of(signal: Any) -> np.ndarray:
             values = np.ma.asarray(np.where(pd.isna(values), np.nan, values).tolist())
         if values.dtype.kind not in "iuf":
             raise ValueError(f"values of the type {values.dtype}")
+        if values.dtype.kind == "i":
+            values = np.ma.masked_equal(values, np.iinfo(values.dtype).min)
         return np.ma.filled(values.astype(np.float64), np.nan)
     except (ValueError, TypeError, RuntimeError) as error:
         what = f"{type(signal).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(f"signal is {what}; allowed: an array of integers or floats, in mV") from None
+        raise ValueError(f"signal is {what}; allowed: an array of integers or floats") from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import Ecg, allow_only, millivolts, number, person, rate_told, years_between
+from ecg.recordings.ecg_file import Ecg, allow_only, microvolts_in, millivolts, number, person, rate_told, years_between
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -43,7 +43,9 @@ def from_dataset(dataset: "Dataset") -> Ecg:
         check_channel(channel, f"lead {lead}", stored[~missing[:, i], i])
         step = field(channel, "ChannelSensitivity") * field(channel, "ChannelSensitivityCorrectionFactor", 1)
         units = next((str(one.CodeValue) for one in channel.get("ChannelSensitivityUnitsSequence", [])), None)
-        values = stored[:, i] * millivolts(step, units) + field(channel, "ChannelBaseline", 0) * millivolts(1, units)
+        values = stored[:, i] * millivolts(step, units) + field(channel, "ChannelBaseline", 0) * (
+            microvolts_in(units) / 1000
+        )
         values[missing[:, i]] = np.nan
         delay = delays[i] - min(delays.values())
         whole = min(round(delay), n_samples)

@@ -67,11 +67,17 @@ def rate_told(text: str | None) -> float | None:
     return None
 
 
-def millivolts(step: float, units: str | None) -> float:
-    """Return in mV what a file's step of so many units is; BadRecording where that cannot be an ECG's."""
-    scale = UNITS.get((units or "").strip().lower())
+def microvolts_in(units: str | None) -> int:
+    """Return how many uV a unit is; BadRecording where it is none of voltage."""
+    scale = UNITS.get(str(units or "").strip().lower())
     if scale is None:
         raise BadRecording(f"units: {units!r}; allowed: uV, mV, V")
+    return scale
+
+
+def millivolts(step: float, units: str | None) -> float:
+    """Return in mV what a file's step of so many units is; BadRecording where that cannot be an ECG's."""
+    scale = microvolts_in(units)
     if not 0 < step * scale <= LARGEST_STEP:
         raise BadRecording(f"gain: {step:g} {units}, steps of {step * scale:g} uV; allowed: to {LARGEST_STEP} uV")
     return step * scale / 1000

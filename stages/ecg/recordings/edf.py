@@ -6,7 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from ecg.leads import BadRecording, lead_of
-from ecg.recordings.ecg_file import Ecg, allow_only, content_of, masked, millivolts, number, person, side_by_side
+from ecg.recordings.ecg_file import (
+    Ecg,
+    allow_only,
+    content_of,
+    masked,
+    microvolts_in,
+    millivolts,
+    number,
+    person,
+    side_by_side,
+)
 from ecg.recordings.header import MAX_SIGNALS
 from ecg.recordings.signals import MAX_VALUES
 
@@ -51,7 +61,7 @@ def read_edf(path: Path, root: Path | None) -> Ecg:
         # A physical minimum above the maximum is a turned polarity.
         step = millivolts(abs(high - low) / (most - least), signals[i]["unit"]) * (1 if low < high else -1)
         stored = values[:, ends[i] - per_record[i] : ends[i]].ravel()
-        leads.append(masked((stored - least) * step + low * millivolts(1, signals[i]["unit"]), stored))
+        leads.append(masked((stored - least) * step + low * (microvolts_in(signals[i]["unit"]) / 1000), stored))
         names.append(signals[i]["label"])
     duration = number(text[244:252], "duration of a record")
     if not duration > 0:

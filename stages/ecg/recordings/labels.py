@@ -17,7 +17,7 @@ def labels_of(files: Iterable[Path], top: Path | None = None, *, lenient: bool =
     """Return what the nearest labels.csv, in a file's folder or above, says of each file.
 
     Files are all recordings below `top`; without it, some. A table that cannot be used is a UsageError; if `lenient`,
-    it is a warning, and tables may lie above `top`. Of patients only digests are returned.
+    or where it does not lie below `top`, it is a warning. Of patients only digests are returned.
     """
     top = top and top.absolute()
 
@@ -25,7 +25,7 @@ def labels_of(files: Iterable[Path], top: Path | None = None, *, lenient: bool =
     def nearest(folder: Path) -> Path | None:
         if (folder / LABELS).is_file():
             return folder
-        return None if folder == folder.parent or (folder == top and not lenient) else nearest(folder.parent)
+        return None if folder == folder.parent else nearest(folder.parent)
 
     names: dict[Path, dict[str, Path]] = {}
     for file in files:
@@ -38,7 +38,7 @@ def labels_of(files: Iterable[Path], top: Path | None = None, *, lenient: bool =
             rows = read_rows(table.read_bytes(), str(table), ["file"], COLUMNS)
             matched = match_rows(rows, "file", list(paths), str(table), complete=complete)
         except (UsageError, OSError) as error:
-            if not lenient:
+            if complete and not lenient:
                 raise
             warn(f"labels.csv is not used: {error}")
             continue

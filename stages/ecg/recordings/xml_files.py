@@ -14,6 +14,7 @@ from ecg.recordings.ecg_file import (
     Ecg,
     allow_only,
     masked,
+    microvolts_in,
     millivolts,
     number,
     person,
@@ -100,7 +101,7 @@ def read_aecg(tree: "Element") -> Ecg:
             step, origin = (value_at(sequence, f"value/{key}", "value") for key in ("scale", "origin"))
             scale = millivolts(number(step, "scale"), value_at(sequence, "value/scale", "unit"))
             zero = number(origin or "0", "origin")
-            offset = zero * millivolts(1, value_at(sequence, "value/origin", "unit")) if zero else 0
+            offset = zero * (microvolts_in(value_at(sequence, "value/origin", "unit")) / 1000) if zero else 0
             names.append(code)
             stored = numbers_in(sequence.findtext("value/digits"), " ")
             leads.append(masked(stored * scale + offset, stored))

@@ -1,0 +1,62 @@
+"""The released model as a newcomer meets it: from any folder, by README's lines, and after a new parameter."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+from conftest import ROOT, ecg_signal, write_challenge
+from projects import environment
+
+
+def run(folder, *words, **changes):
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment(**changes), capture_output=True, text=True
+    )
+
+
+def test_readme_s_lines_of_python_run_as_they_stand(tmp_path):
+    """In a clone, after the commands above them."""
+    readme = (ROOT / "README.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", readme, re.M | re.S)
+    for name in ("stages", "models"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    assert "python stages/synthesise.py my-ecgs " in readme[: readme.index(code)] and "PYTHONPATH=stages" in readme
+    assert run(tmp_path, "stages/synthesise.py", "my-ecgs").returncode == 0
+    done = run(tmp_path, "-c", code, PYTHONPATH="stages")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"0\.\d+ (True|False)\n", done.stdout)
+
+
+def test_predict_needs_nothing_of_the_folder_it_is_called_from(tmp_path):
+    write_challenge(tmp_path, "r", ecg_signal())
+    command = run(tmp_path, ROOT / "stages/predict.py", "r", "--json")
+    assert command.returncode == 0, command.stderr
+    code = "import sys; from predict import predict; from ecg.recordings.read import *; e = read_ecg(Path('r.hea'))"
+    code += "; print(predict(e.signal, e.sampling_rate, e.leads)['probability'])"
+    function = run(tmp_path, "-c", code, PYTHONPATH=str(ROOT / "stages"))
+    assert f'"probability": {function.stdout.strip()}, ' in command.stdout, function.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.hea", "r.mat"]
+
+
+def test_a_new_parameter_leaves_the_released_model_as_it_was(tmp_path):
+    code = tmp_path / "stages/ecg/params.py"
+    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    write_challenge(tmp_path, "r", ecg_signal())
+    expected = run(ROOT, "stages/predict.py", tmp_path / "r", "--json")
+    code.write_text(
+        code.read_text()
+        .replace("    max_noise: ", "    notch: Annotated[float, Field(ge=0)] = 0\n    max_noise: ")
+        .replace("    parts: ", "    heads: Positive = 1\n    parts: ")
+    )
+    params = (ROOT / "params.yaml").read_text()
+    read = ["-c", "from ecg.params import read_params as r; print(r().extract.notch, r().train.heads)"]
+    (tmp_path / "params.yaml").write_text(params)
+    done = run(tmp_path, *read, PYTHONPATH="stages")
+    assert done.stderr.endswith("params.yaml: extract.notch is missing; train.heads is missing\n")
+    params = params.replace("  max_noise:", "  notch: 50\n  max_noise:").replace("  parts:", "  heads: 2\n  parts:")
+    (tmp_path / "params.yaml").write_text(params)
+    assert run(tmp_path, *read, PYTHONPATH="stages").stdout == "50.0 2\n"
+    done = run(tmp_path, "stages/predict.py", "r", "--json")
+    assert (done.returncode, done.stdout) == (0, expected.stdout), done.stderr
