@@ -18,7 +18,7 @@ import pandas as pd
 from split import check_classes, split_patients
 from tqdm import tqdm
 
-from ecg.evaluation.names import say_gain, strongest_simple
+from ecg.evaluation.names import format_interval, say_gain, strongest_simple
 from ecg.evaluation.pooling import pool, summarise_runs
 from ecg.evaluation.questions import QUESTIONS, scored_table
 from ecg.evaluation.reference import counts_and_aucs, rates
@@ -132,10 +132,11 @@ def main() -> None:
     with replacing(out.with_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=False)
     print(table.to_string(index=False, na_rep=""))
-    for question in QUESTIONS:
+    for question, others in QUESTIONS.items():
         value, low, high = (numbers[f"{question}{end}"] for end in ("", "_low", "_high"))
         if value is not None:
-            print(f"{question}: model {value:.3f} ({low:.3f} – {high:.3f})")
+            counts = f"{numbers['n_ischemia']} ischemic, {sum(numbers[f'n_{name}'] for name in others)} others"
+            print(f"{question}: model {format_interval({'value': value, 'low': low, 'high': high})}, {counts}")
     for row in strongest_simple(compared).to_dict("records"):
         print(f"model {say_gain(row)}")
 

@@ -10,6 +10,7 @@ Writes  data/model.safetensors  weights, with all that is needed to use them: ca
 import numpy as np
 import pandas as pd
 
+from ecg.evaluation.names import QUESTION_TITLES
 from ecg.evaluation.questions import QUESTIONS, scored_table
 from ecg.evaluation.reference import counts_and_aucs, reference_numbers
 from ecg.network.ensemble import probabilities
@@ -42,8 +43,9 @@ def main() -> None:
     numbers |= {"brier_val": reference["brier"], "cross_entropy_val": float(-np.log(of_label).mean())}
     known = counts_and_aucs(scored_table(rows, classes, probabilities(model, beats)))
     write_json(TRAIN_NUMBERS, numbers | {"roc_auc_train": known["roc_auc"], "threshold": threshold})
-    aucs = ", ".join(f"{numbers[f'{key}_val']:.3f}" for key in QUESTIONS if numbers[f"{key}_val"] is not None)
-    print(f"ROC AUC on val against normal, all others, other: {aucs}; threshold {threshold:.3f}")
+    titles = {title: numbers[f"{question}_val"] for question, title in QUESTION_TITLES.items()}
+    aucs = ", ".join(f"{title} {value:.3f}" for title, value in titles.items() if value is not None)
+    print(f"ROC AUC on val {aucs}; threshold {threshold:.3f}")
 
 
 if __name__ == "__main__":

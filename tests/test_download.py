@@ -643,9 +643,7 @@ def test_an_example_of_each_refusal_is_named(project, capsys):
     labels(project, "ward3/rate.csv,500", columns="file,sampling_rate")
     from_directory(project)
     said = capsys.readouterr().err
-    assert (
-        "2 refused (no sampling_rate, no units), as ward3/ecg0019.csv: no sampling_rate, no units: columns of" in said
-    )
+    assert "2 refused (no sampling_rate, no units), as ward3/ecg0019.csv: no sampling_rate, no units: columns" in said
     assert "1 refused (no units), as ward3/rate.csv: no units: columns of labels.csv above the file" in said
     assert "1 refused (no Dx), as ward3/b.hea: no Dx\n" in said
 

@@ -25,7 +25,7 @@ def test_readme_s_lines_of_python_run_as_they_stand(tmp_path):
     assert run(tmp_path, "stages/synthesise.py", "my-ecgs").returncode == 0
     done = run(tmp_path, "-c", code, PYTHONPATH="stages")
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"0\.\d+ (True|False)\n", done.stdout)
+    assert re.match(r"\{'probability': 0\.\d+, 'ischemia': (True|False), 'threshold': 0\.\d+, ", done.stdout)
 
 
 def test_predict_needs_nothing_of_the_folder_it_is_called_from(tmp_path):

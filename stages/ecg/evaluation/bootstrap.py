@@ -57,6 +57,13 @@ def auc_with_interval(
     return float(mean(np.ones((1, len(positive))))[0, 0]), float(low), float(high)
 
 
+def too_few(positive: np.ndarray, question: str) -> str:
+    """Say that recordings are too few for an interval, and how many they are; '' where they are not."""
+    n_ischemia, n_others = int(positive.sum()), int((~positive).sum())
+    few = f"too few: {n_ischemia} ischemic, {n_others} {' or '.join(QUESTIONS[question])}"
+    return few if min(n_ischemia, n_others) < FEW else ""
+
+
 def compare_aucs(
     tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], question: str, evaluate: Evaluate
 ) -> list[dict]:
@@ -78,8 +85,12 @@ def compare_aucs(
         aucs = np.stack([roc_auc(positive, score, weights) for score in scores], axis=1)
         return np.concatenate([aucs, network - aucs], axis=1)
 
-    values = aucs_and_differences(np.ones((1, len(positive)))).T
-    ranges = np.concatenate([values, bootstrap_intervals(aucs_and_differences, positive, patient, evaluate)], axis=1)
+    values, intervals = aucs_and_differences(np.ones((1, len(positive)))).T, np.full((2 * len(models), 2), np.nan)
+    if reason := too_few(positive, question):
+        rows = [row | {"reason": reason} for row in rows]
+    else:
+        intervals = bootstrap_intervals(aucs_and_differences, positive, patient, evaluate)
+    ranges = np.concatenate([values, intervals], axis=1)
     keys = ("roc_auc", "low", "high", "network_minus_model", "difference_low", "difference_high")
     numbers = np.split(ranges, 2)
     return [row | dict(zip(keys, [*auc, *gain], strict=True)) for row, auc, gain in zip(rows, *numbers, strict=True)]
@@ -93,8 +104,7 @@ def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
     if not n_ischemia or not n_others:
         absent = [name for name in QUESTIONS[question] if not (test.label == name).any()]
         return row | {"reason": f"no {' or '.join(absent) if n_ischemia else 'ischemic'} recording"}
-    if min(n_ischemia, n_others) < FEW:
-        reason = f"too few: {n_ischemia} ischemic, {n_others} {' or '.join(QUESTIONS[question])}"
+    if reason := too_few(positive, question):
         return row | {"value": float(roc_auc(positive, score)[0]), "reason": reason}
     value, low, high = auc_with_interval(positive, [score], patient, evaluate)
     return row | {"value": value, "low": low, "high": high}

@@ -112,12 +112,14 @@ def format_gain(row: Mapping) -> str:
     """Return what the network is above the model of a row of metrics/audit.csv, with the interval; '' for itself."""
     keys = ("network_minus_model", "difference_low", "difference_high")
     value, low, high = (format_difference(row[key]) for key in keys)
-    return "" if is_missing(row[keys[0]]) else f"{value} ({low} – {high})"
+    interval = "" if is_missing(row[keys[1]]) else f" ({low} – {high})"
+    return "" if is_missing(row[keys[0]]) else f"{value}{interval}"
 
 
 def say_gain(row: Mapping) -> str:
     """Say in words by how much the network is above the strongest simple model, a row of `strongest_simple`."""
     sign = "a gain" if row["difference_low"] > 0 else "a loss" if row["difference_high"] < 0 else "no gain shown"
+    sign += f", {row['reason']}" if is_missing(row["difference_low"]) else ""
     return f"{QUESTION_TITLES[row['question']]} {format_gain(row)} over {MODEL_TITLES[row['model']]}: {sign}"
 
 

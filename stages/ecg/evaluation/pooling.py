@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ecg.evaluation.bootstrap import auc_with_interval, compare_aucs
+from ecg.evaluation.bootstrap import auc_with_interval, compare_aucs, too_few
 from ecg.evaluation.names import SIMPLE_MODELS, gains, strongest_simple
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.reference import counts_and_aucs, rates
@@ -15,7 +15,7 @@ def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
-    """Return the ROC AUC of each question, mean of the tables, with a 95% interval over patients.
+    """Return the ROC AUC of each question, mean of the tables, and its 95% interval over patients if they are not few.
 
     `tables` holds one table of test predictions a seed, the same records in the same order.
     """
@@ -28,7 +28,8 @@ def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
             numbers |= dict.fromkeys(keys)
         else:
             scores = [score for _, score, _ in selected]
-            numbers |= zip(keys, auc_with_interval(positive, scores, patient, evaluate), strict=True)
+            values = auc_with_interval(positive, scores, patient, evaluate)
+            numbers |= zip(keys, (*values[:1], None, None) if too_few(positive, question) else values, strict=True)
     return numbers
 
 
@@ -39,7 +40,7 @@ def compare_simple(tables: list[pd.DataFrame], simple: pd.DataFrame, evaluate: E
     """
     models = {name: pool([simple[simple.model == name]]) for name in SIMPLE_MODELS}
     compared = [compare_aucs(tables, models, question, evaluate) for question in QUESTIONS]
-    answered = [rows for rows in compared if "reason" not in rows[0]]
+    answered = [rows for rows in compared if "roc_auc" in rows[0]]
     # Model by model, as in metrics/audit.csv.
     return pd.DataFrame([row for rows in zip(*answered, strict=True) for row in rows])
 

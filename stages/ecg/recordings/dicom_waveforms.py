@@ -43,9 +43,8 @@ def from_dataset(dataset: "Dataset") -> Ecg:
         check_channel(channel, f"lead {lead}", stored[~missing[:, i], i])
         step = field(channel, "ChannelSensitivity") * field(channel, "ChannelSensitivityCorrectionFactor", 1)
         units = next((str(one.CodeValue) for one in channel.get("ChannelSensitivityUnitsSequence", [])), None)
-        values = stored[:, i] * millivolts(step, units) + field(channel, "ChannelBaseline", 0) * (
-            microvolts_in(units) / 1000
-        )
+        baseline = field(channel, "ChannelBaseline", 0) * (microvolts_in(units) / 1000)
+        values = stored[:, i] * millivolts(step, units) + baseline
         values[missing[:, i]] = np.nan
         delay = delays[i] - min(delays.values())
         whole = min(round(delay), n_samples)
