@@ -251,7 +251,7 @@ def test_params_file_is_in_the_form_that_dvc_writes():
 @pytest.mark.parametrize("directory", ["/ecg", "[/a,/b]"])
 def test_an_override_keeps_every_comment(tmp_path, directory):
     """As `dvc exp run -S` writes it, twice: what follows a list goes with it."""
-    before = shutil.copy(ROOT / "params.yaml", tmp_path).read_text().splitlines()
+    before = Path(shutil.copy(ROOT / "params.yaml", tmp_path)).read_text().splitlines()
     lists = ["download.kaggle=[a/b/versions/1]", "download.ischemia=[ISC_]", "download.normal=[NORM]"]
     lists += ["train.filters=[8]", "train.kernels=[3]", "train.dropout=[0.1]", f"download.directory={directory}"]
     for overrides in (["train.lr=0.001"], lists, ["train.lr=0.002"]):
