@@ -133,7 +133,7 @@ def distribution_table(spread: pd.DataFrame) -> pd.DataFrame:
     """Return metrics/distribution.csv in fewer bins: recordings by class and p(ischemia)."""
     edges = np.array([0, 0.01, 0.0225, 0.0625, 0.1225, 0.25, 0.49, 1.0001])
     number = np.searchsorted(edges, spread.bin_low + 1e-9, side="right") - 1
-    names = [f"{low:.0%} – {min(high, 1):.0%}" for low, high in pairwise(edges)]
+    names = [f"{100 * low:g}% – {100 * min(high, 1):g}%" for low, high in pairwise(edges)]
     table = spread.assign(p=pd.Categorical.from_codes(number, names)).pivot_table(
         "n", "label", "p", aggfunc="sum", observed=False
     )
