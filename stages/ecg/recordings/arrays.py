@@ -214,11 +214,13 @@ def read_table(content: bytes) -> Table:
     leads = [i for i, name in enumerate(names) if lead_of(name)]
     columns = leads or [i for i in table if names or i < widths[0] - 1 or table[i].notna().any()]
     rate = None
-    for i in range(leads[0]) if leads else [0]:
-        times = times_of(table[i])
-        if times is not None:
-            rate = rate or rate_by(times, "s" if is_text(table[i]) else unit_of(i, names, units))
-            columns = [column for column in columns if column != i]
+    # No decorator of the functions: the workers of a cluster could not get them.
+    with np.errstate(all="ignore"):
+        for i in range(leads[0]) if leads else [0]:
+            times = times_of(table[i])
+            if times is not None:
+                rate = rate or rate_by(times, "s" if is_text(table[i]) else unit_of(i, names, units))
+                columns = [column for column in columns if column != i]
     for i in columns:
         if is_text(table[i]):
             words = table[i][pd.to_numeric(table[i], errors="coerce").isna() & table[i].notna()]
@@ -251,7 +253,9 @@ def names_and_units(header: list[list[str]], table: pd.DataFrame, lines: list[st
         cells = row
         if len(row) == width - 1:
             words = is_text(table[0]) and pd.to_numeric(table[0], errors="coerce").isna().all()
-            if words or times_of(table[0]) is not None:
+            with np.errstate(all="ignore"):
+                times = times_of(table[0])
+            if words or times is not None:
                 cells = ["", *row]  # R does not name the column of the rows' names
             elif table[width - 1].isna().all():
                 cells = [*row, ""]  # only the other lines end with a separator
@@ -279,7 +283,6 @@ def unit_of(column: int, names: list[str], units: list[str]) -> str:
     return (units[column].strip("()[] ") if units else "") or named
 
 
-@np.errstate(all="ignore")
 def times_of(column: pd.Series) -> np.ndarray | None:
     """Return the time since the first row in a column that rises from row to row; None where it does not.
 
@@ -294,7 +297,6 @@ def times_of(column: pd.Series) -> np.ndarray | None:
     return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
 
 
-@np.errstate(all="ignore")
 def rate_by(times: np.ndarray, unit: str) -> float | None:
     """Return the sampling rate (Hz) by a column of times, None where their unit is not known; they have no gaps."""
     factor, _, name = unit.lower().rpartition(" ")  # as of 0.002 sec
