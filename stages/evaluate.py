@@ -138,7 +138,7 @@ def main() -> None:
     if min(test.label.value_counts()) < FEW:
         print("for so few, `python stages/cross_validate.py` tests on all recordings")
     called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
-    if numbers["n_other"]:
+    if (test.label == "other").any():
         called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]
     print(f"called: {', '.join(f'{share:.0%} of {name}' for name, share in called.items())} recordings")
 
