@@ -66,7 +66,9 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
     """Read a table of samples x leads; `told` has sampling_rate (Hz), units and leads where the table states none."""
     with with_a_reason(), path.open("rb") as file:
         is_npy = file.read(6) == b"\x93NUMPY"
-    table = Table([], read_npy(path, root)) if is_npy else read_table(content_of(path, root, MAX_TABLE))
+    # Not as a decorator, which does not travel to the workers of a cluster.
+    with np.errstate(all="ignore"):
+        table = Table([], read_npy(path, root)) if is_npy else read_table(content_of(path, root, MAX_TABLE))
     rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
     absent = [name for name, value in (("sampling_rate", rate), ("units", unit)) if not value]
     if absent:
@@ -95,16 +97,14 @@ def read_npy(path: Path, root: Path | None) -> np.ndarray:
         file_size(path, root or path.parent)
     try:
         # As a map, so that a shape larger than the file is seen before memory is asked for.
-        with np.errstate(over="ignore"):
-            stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, OverflowError, EOFError, SyntaxError, TypeError, TokenError) as error:
         raise BadRecording(f"file: no NPY that can be read ({type(error).__name__})") from None
     if stored.ndim != 2 or stored.dtype.kind not in "iuf":
         raise BadRecording(f"file: {stored.ndim} axes of {stored.dtype}; allowed: 2 of integers or floats")
     if stored.size > MAX_VALUES:
         raise BadRecording(f"too long: {stored.size} values; allowed: {MAX_VALUES}")
-    with np.errstate(invalid="ignore"):
-        values = np.array(stored, np.float64)
+    values = np.array(stored, np.float64)
     if stored.dtype.kind == "i":
         values[stored == np.iinfo(stored.dtype).min] = np.nan
     return values
