@@ -13,7 +13,7 @@ from ecg.beats.measurements import qrs_flags
 from ecg.beats.pacing import has_pacing_spikes
 from ecg.beats.plausibility import arm_flags, check_copies, check_shape, implausible_height, mend_limb_leads
 from ecg.beats.r_peaks import find_r_peaks
-from ecg.beats.rejection import similar_beats
+from ecg.beats.rejection import check_room, similar_beats
 from ecg.beats.statistics import median_of, modified_z, rms
 from ecg.beats.windows import beat_offsets, beat_times, cut_windows, window_offsets
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording
@@ -197,19 +197,6 @@ def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Bea
     beats -= median_of(np.moveaxis(isoelectric, 2, 0))[:, :, None]
     used = alike & alone
     return Beats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, tie, flags)
-
-
-def check_room(alone: np.ndarray, heart_rate: float | None, most: float, extract: Extract) -> None:
-    """BadRecording where too few of the beats that are alike have a window without another QRS complex.
-
-    `most` is the heart rate (beats/min) from which on a regular rhythm has none.
-    """
-    n = np.count_nonzero(alone)
-    if n >= min(extract.min_beats, len(alone)) or heart_rate is None:
-        return
-    if heart_rate > most:
-        raise BadRecording(f"too fast: {heart_rate:.0f}/min, at most {most:.0f}/min")
-    raise BadRecording(f"too few beats: another QRS complex lies in the window of {len(alone) - n} of {len(alone)}")
 
 
 def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> MedianBeat:

@@ -1,8 +1,10 @@
-"""Which beats are alike: ectopic ones look different."""
+"""Which beats are alike, as ectopic ones look different, and whether enough of them have their window to themselves."""
 
 import numpy as np
 
 from ecg.beats.statistics import median_of, rms
+from ecg.leads import BadRecording
+from ecg.params import Extract
 
 MIN_KIND = 3  # beats that look alike, to be a kind of beat
 
@@ -35,3 +37,16 @@ def qrs_width(beats: np.ndarray) -> int:
     """Return for how many samples the RMS over leads of the median QRS complex is above a third of its maximum."""
     energy = rms(median_of(beats), 0)
     return int((energy > energy.max() / 3).sum())
+
+
+def check_room(alone: np.ndarray, heart_rate: float | None, most: float, extract: Extract) -> None:
+    """BadRecording where too few of the beats that are alike have a window without another QRS complex.
+
+    `most` is the heart rate (beats/min) from which on a regular rhythm has none.
+    """
+    n = np.count_nonzero(alone)
+    if n >= min(extract.min_beats, len(alone)) or heart_rate is None:
+        return
+    if heart_rate > most:
+        raise BadRecording(f"too fast: {heart_rate:.0f}/min, at most {most:.0f}/min")
+    raise BadRecording(f"too few beats: another QRS complex lies in the window of {len(alone) - n} of {len(alone)}")

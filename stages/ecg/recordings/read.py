@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, BadRecording, find_leads, to_microvolts
-from ecg.recordings.arrays import is_table_of_samples, read_array
+from ecg.recordings.arrays import read_array
 from ecg.recordings.challenge import challenge_source
 from ecg.recordings.codes import UNKNOWN, parse_sex
 from ecg.recordings.dicom import read_dicom
 from ecg.recordings.ecg_file import Ecg
 from ecg.recordings.edf import read_edf
 from ecg.recordings.header import file_size, read_header, with_a_reason
+from ecg.recordings.sample_text import is_table_of_samples
 from ecg.recordings.signals import read_samples
 from ecg.recordings.xml_files import XML_FORMATS, read_xml
 
