@@ -1,6 +1,6 @@
 """How near a training step of the default FCN comes to the machine's rate of float32 matrix multiplication.
 
-    python benchmarks/bench_train.py [--repeats N] [--precision P] [--json]
+    python benchmarks/bench_train.py [--repeats N] [--json]
 
 The step is the stage's own: params.yaml's section train, batches of 12 leads x 82 samples. It is timed in turn with a
 multiplication of two square matrices and with a plain loop (DataLoader, Conv1d, nn.Dropout, AdamW, no average of the
@@ -98,12 +98,12 @@ def best_seconds(functions, repeats, device):
     return np.min([[seconds(function) for function in functions] for _ in range(repeats)], axis=0)
 
 
-def bench(repeats, precision=None):
+def bench(repeats):
     params = read_params(ROOT / "params.yaml")
-    train = params.train.model_copy(update={"epochs": repeats + 1} | ({"precision": precision} if precision else {}))
+    train = params.train.model_copy(update={"epochs": repeats + 1})
     samples = len(beat_offsets(params.extract))
     torch.use_deterministic_algorithms(True)
-    device = choose_device(train.precision)
+    device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     beats, target = made(STEPS * train.batch_size, samples)
     model = create(train, beats, classes=len(CLASSES), seed=0).to(device)
@@ -117,7 +117,7 @@ def bench(repeats, precision=None):
 
     def epoch():
         batches = batches_of(x, y, train.batch_size, progress.random)
-        settings = {"weights": torch.ones(3, device=device), "precision": train.precision, "after_step": after_step}
+        settings = {"weights": torch.ones(3, device=device), "after_step": after_step}
         train_epoch(model, batches, progress.optimiser, **settings)
 
     plain = plain_loop(plain_network(train).to(device), beats, target, train, device)
@@ -128,7 +128,6 @@ def bench(repeats, precision=None):
     result = {
         "device": name,
         "threads": torch.get_num_threads(),
-        "precision": train.precision,
         "samples_per_s": len(beats) / seconds,
         "gflops": gflops,
         "matmul_gflops": matmul_gflops,
@@ -148,16 +147,14 @@ def bench(repeats, precision=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--precision", choices=["float32", "tf32", "bf16"], help="default: train.precision")
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
-    result = bench(arguments.repeats, arguments.precision)
+    result = bench(arguments.repeats)
     if arguments.json:
         return print(json.dumps(result))
     labels = {
         "device": "device",
         "threads": "threads",
-        "precision": "precision of the step",
         "samples_per_s": "samples/s in training steps",
         "gflops": "    useful GFLOP/s (a)",
         "matmul_gflops": "float32 matrix multiplication, GFLOP/s (b)",

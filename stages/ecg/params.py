@@ -136,7 +136,6 @@ class Train(Architecture):
     members: Positive
     epochs: Positive
     batch_size: Annotated[int, Field(ge=2)]
-    precision: Literal["float32", "tf32", "bf16"]
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     average: Annotated[float, Field(ge=0, lt=1)]

@@ -20,7 +20,7 @@ from ecg.beats.windows import beat_times
 from ecg.evaluation.bootstrap import bootstrap_intervals, compare_aucs
 from ecg.evaluation.questions import QUESTIONS, select_question
 from ecg.evaluation.random_convolutions import convolution_features
-from ecg.evaluation.roc import delong, roc_auc
+from ecg.evaluation.roc import roc_auc
 from ecg.network.trees import evenly
 from ecg.params import Audit, Evaluate, Extract
 
@@ -123,9 +123,6 @@ def auc_rows(scored: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
         if row["model"] == "network":
             for key in ("network_minus_model", "difference_low", "difference_high"):
                 row.pop(key, None)
-        elif "reason" not in row:
-            positive, score, _ = select_question(scored[row["model"]], row["question"])
-            row["p_delong"] = delong(positive, select_question(network, row["question"])[1], score)[1]
     return rows
 
 
@@ -185,6 +182,6 @@ def summarise(
     rows += [{"model": name, "question": "roc_auc", "reason": lacks[name]} for name in lacks if name not in scored]
     rows += [*permuted_rows(permuted), probe_row(probe, evaluate)]
     columns = ["model", "question", "roc_auc", "low", "high", "n_ischemia", "n_others"]
-    columns += ["network_minus_model", "difference_low", "difference_high", "p_delong", "reason"]
+    columns += ["network_minus_model", "difference_low", "difference_high", "reason"]
     table = pd.DataFrame(rows).reindex(columns=columns)
     return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})

@@ -41,7 +41,7 @@ def fit_model(
     `beats` are n x 12 x samples (mV), `rows` have their label and patient. `val` is only watched.
     """
     torch.use_deterministic_algorithms(True)
-    device = choose_device(train.precision)
+    device = choose_device()
     data = Beats(beats, rows.label.map(classes.index).to_numpy())
     seeds = [int(np.random.SeedSequence([train.seed, n + 1]).generate_state(1)[0]) for n in range(train.members)]
     members = [create(train, beats, classes=len(classes), seed=seed).to(device) for seed in seeds]

@@ -82,15 +82,13 @@ def train_epoch(
     optimiser: torch.optim.Optimizer,
     *,
     weights: torch.Tensor | None = None,
-    precision: str = "float32",
     after_step: Callable[[], None] = lambda: None,
 ) -> float:
     """Train on each batch; return the mean cross-entropy over the records."""
     model.train()
     n, total = 0, torch.zeros((), device=model.mean.device)
     for beats, target in batches:
-        with torch.autocast(beats.device.type, torch.bfloat16, enabled=precision == "bf16"):
-            loss = functional.cross_entropy(model(beats), target, weights)
+        loss = functional.cross_entropy(model(beats), target, weights)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -127,9 +125,7 @@ def fit(
 
     for epoch in range(1, train.epochs + 1):
         batches = batches_of(beats, target, train.batch_size, progress.random)
-        train_loss = train_epoch(
-            model, batches, progress.optimiser, weights=weights, precision=train.precision, after_step=after_step
-        )
+        train_loss = train_epoch(model, batches, progress.optimiser, weights=weights, after_step=after_step)
         row = {"epoch": epoch, "train_loss": train_loss}
         if val is not None:
             out = outputs(progress.averaged.module, val.beats).double()

@@ -107,9 +107,8 @@ def audit_table(audit: pd.DataFrame) -> pd.DataFrame:
         question=audit.question.map(QUESTION_TITLES).fillna("each source"),
         auc=intervals(audit, "roc_auc"),
         gain=[format_gain(row) for row in audit.to_dict("records")],
-        p=["< 0.001" if p < 0.001 else format_number(p) for p in audit.p_delong],
-    )[["model", "question", "auc", "gain", "p"]]
-    return table.set_axis(["model", "ischemia", "ROC AUC (95% interval)", "the model minus this", "p"], axis=1)
+    )[["model", "question", "auc", "gain"]]
+    return table.set_axis(["model", "ischemia", "ROC AUC (95% interval)", "the model minus this"], axis=1)
 
 
 def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
