@@ -26,7 +26,6 @@ import pandas as pd
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.bootstrap import FEW
 from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import headline, measures
@@ -72,6 +71,19 @@ def plot_example(
     return plot_ecg(
         beats[chosen], times, record, notes, Explanation(activation[chosen] - logit(threshold), contributions)
     )
+
+
+def print_summary(scores: pd.DataFrame, numbers: dict, what: str) -> None:
+    """Print the ROC AUCs with their counts, and the shares called."""
+    print(what)
+    for row in scores.to_dict("records")[: len(QUESTION_TITLES)]:
+        print(say_auc(row))
+    if any(str(reason).startswith("too few") for reason in scores.reason):
+        print("for so few, `python stages/cross_validate.py` tests on all recordings")
+    called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
+    if numbers["specificity_other"] is not None:
+        called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]
+    print(f"called: {', '.join(f'{share:.0%} of {name}' for name, share in called.items())} recordings")
 
 
 def main() -> None:
@@ -132,15 +144,7 @@ def main() -> None:
         (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),
     ):
         save_figure(figure, path)
-    print(what)
-    for row in scores.to_dict("records")[: len(QUESTION_TITLES)]:
-        print(say_auc(row))
-    if min(test.label.value_counts()) < FEW:
-        print("for so few, `python stages/cross_validate.py` tests on all recordings")
-    called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
-    if (test.label == "other").any():
-        called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]
-    print(f"called: {', '.join(f'{share:.0%} of {name}' for name, share in called.items())} recordings")
+    print_summary(scores, numbers, what)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Writes  data/model.safetensors  weights, with all that is needed to use them: ca
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.names import QUESTION_TITLES
 from ecg.evaluation.questions import QUESTIONS, scored_table
 from ecg.evaluation.reference import counts_and_aucs, reference_numbers
 from ecg.network.ensemble import probabilities
@@ -43,9 +42,9 @@ def main() -> None:
     numbers |= {"brier_val": reference["brier"], "cross_entropy_val": float(-np.log(of_label).mean())}
     known = counts_and_aucs(scored_table(rows, classes, probabilities(model, beats)))
     write_json(TRAIN_NUMBERS, numbers | {"roc_auc_train": known["roc_auc"], "threshold": threshold})
-    titles = {title: numbers[f"{question}_val"] for question, title in QUESTION_TITLES.items()}
-    aucs = ", ".join(f"{title} {value:.3f}" for title, value in titles.items() if value is not None)
-    print(f"ROC AUC on val {aucs}; threshold {threshold:.3f}")
+    aucs = {key: numbers[f"{key}_val"] for key in QUESTIONS}
+    shown = ", ".join(f"{key} {value:.3f}" for key, value in aucs.items() if value is not None)
+    print(f"on val {shown}; threshold {threshold:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+import yaml
 from conftest import DEFAULTS, ROOT
 from dvc.utils.hydra import apply_overrides  # what -S does
 
@@ -76,13 +77,8 @@ def test_missing_file_and_wrong_top_level(tmp_path):
         read_params(tmp_path / "params.yaml")
 
 
-def test_order_in_the_file_is_the_order_of_the_schema():
-    keys = [
-        line.split(":")[0].strip()
-        for line in (ROOT / "params.yaml").read_text().splitlines()
-        if ":" in line and not line.lstrip().startswith(("#", "-"))
-    ]
-    schema = []
-    for name, field in Params.model_fields.items():
-        schema += [name, *field.annotation.model_fields]
-    assert keys == schema
+def test_the_file_has_the_keys_of_the_schema():
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    schema = {name: set(field.annotation.model_fields) for name, field in Params.model_fields.items()}
+    assert {name: set(section) for name, section in values.items()} == schema
+    assert list(values) == list(schema)

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ecg.evaluation.bootstrap import auc_with_interval, bootstrap_intervals, compare_aucs, resample_patients
+from ecg.evaluation.bootstrap import auc_row, auc_with_interval, bootstrap_intervals, compare_aucs, resample_patients
+from ecg.evaluation.names import say_auc, say_gain
 from ecg.params import Evaluate
 
 
@@ -83,3 +84,17 @@ def test_the_gain_is_paired_and_over_patients():
     _, low, high = auc_with_interval(positive, [score], patient, Evaluate(bootstrap=4000, seed=0))
     assert high - low > 1.3 * (found[2] - found[1])
     assert gain(score, 100) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("n_ischemia", "n_normal", "few"), [(9, 40, True), (40, 9, True), (10, 10, False)])
+def test_below_ten_of_either_class_counts_stand_where_a_headline_would(n_ischemia, n_normal, few):
+    label = np.repeat(["ischemia", "normal"], [n_ischemia, n_normal])
+    p = np.random.default_rng(0).uniform(size=len(label))
+    table = pd.DataFrame({"label": label, "patient": np.arange(len(p)), "p_ischemia": p, "p_normal": 1 - p})
+    evaluate, counts = Evaluate(bootstrap=100, seed=1), f"{n_ischemia} ischemic, {n_normal}"
+    row = {"measure": "roc_auc", "reason": np.nan} | auc_row(table, "roc_auc", evaluate)
+    (compared,) = compare_aucs([table], {"trees": table.assign(p_ischemia=p**2)}, "roc_auc", evaluate)
+    assert ("low" in row, np.isnan(compared["difference_low"])) == (not few, few)
+    said = say_auc({"low": np.nan} | row)
+    assert said == f"ROC AUC against normal: too few: {counts} normal" if few else said.endswith(f"), {counts} others")
+    assert say_gain(compared).endswith(f"no gain shown, too few: {counts} normal") == few
