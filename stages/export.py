@@ -22,8 +22,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ecg.evaluation.names import data_kind
 from ecg.network.description import Description
 from ecg.network.ensemble import Ensemble
-from ecg.network.fcn import FCN
 from ecg.network.model_file import load_model
+from ecg.network.networks import Network
 from ecg.network.trees import CHANGE, LEAST, Trees
 from ecg.stage.files import output_file, replacing
 from ecg.stage.paths import MODEL, ONNX
@@ -83,7 +83,7 @@ def add_trees(graph: Graph, trees: Trees) -> str:
     return graph.add("Log", graph.add("Add", mean_shares, LEAST))
 
 
-def add_network(graph: Graph, network: FCN, samples: int) -> str:
+def add_network(graph: Graph, network: Network, samples: int) -> str:
     """Add a network and return the name of its output, n x classes.
 
     Each batch norm is within its convolution, and the means over parts of the beat within the linear layer.

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ecg.evaluation.archive import read_archives
 from ecg.evaluation.calibration import calibration_line
-from ecg.evaluation.names import QUESTION_TITLES, names_of
+from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, SIMPLE_MODELS, names_of
 from ecg.evaluation.pooling import pool, summarise_runs
 from ecg.evaluation.questions import scored_table
 from ecg.evaluation.reference import counts_and_aucs, reference_numbers
@@ -176,6 +176,7 @@ def main() -> None:
         "seeds": seeds,
         "folds": folds,
         "questions": QUESTION_TITLES,
+        "simple": [MODEL_TITLES[model] for model in SIMPLE_MODELS],
         "others": left_out_archives(beats, table, params, seeds),
         "counts": count_classes(rows),
         "patients": rows.patient.nunique(),

@@ -48,7 +48,7 @@ ERRORS = 4  # of each kind, in the page
 
 def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
     """Return what activation maps (test records x samples) show, and beats coloured by them as pictures."""
-    architecture, times = description.architecture, beat_times(description.extract)
+    times = beat_times(description.extract)
     step = 1000 / description.extract.sampling_rate
     members = {name: (test.label == name).to_numpy() for name in CLASSES if (test.label == name).any()}
     maps = {name: activation[rows].mean(axis=0, dtype=np.float64) for name, rows in members.items()}
@@ -71,7 +71,7 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
         "times": times,
         "shares": tables.evidence_shares(above, times),
         "peak": times[above.argmax()],
-        "reach": step * (1 + sum(kernel - 1 for kernel in architecture.kernels)),
+        "reach": step * description.architecture.reach,
         "step": step,
         "means": means,
         "errors": errors,

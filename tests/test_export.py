@@ -48,7 +48,7 @@ def test_the_same_probabilities_as_torch_whatever_the_batch(classes, trees):
     for member in model.members:
         member.std.uniform_(0.2, 2)
         member.classifier.weight.data *= 3
-        for norm in (layer for layer in member.blocks if isinstance(layer, torch.nn.BatchNorm2d)):
+        for norm in (layer for layer in member.modules() if isinstance(layer, torch.nn.BatchNorm2d)):
             norm.running_mean.normal_(0, 0.1)
             norm.running_var.uniform_(0.5, 2)
             norm.weight.data.uniform_(0.5, 2)

@@ -97,8 +97,7 @@ def test_numbers_of_the_default_are_those_of_the_metrics():
         "\n".join([f"{n} test synthetic recordings", *map(say_auc, scores.reset_index().to_dict("records")[:3])])
         in README
     )
-    assert f"(a) is the default: {n} test recordings" in README
-    assert f"from p(ischemia) = {numbers['threshold']:.3f} on, set on val" in " ".join(README.split())
+    assert f"p(ischemia) = {numbers['threshold']:.3f}" in " ".join(README.split())
     assert (
         f"called: {numbers['sensitivity']:.0%} of ischemic, {1 - numbers['specificity_normal']:.0%} of normal, "
         f"{1 - numbers['specificity_other']:.0%} of abnormal, not ischemic recordings\n"
@@ -133,15 +132,14 @@ def test_results_on_real_recordings_are_those_of_the_metrics():
         assert f"{sum(n.values()):,}, {n['ischemia']} ischemic, {n['normal']} normal, {n['other']} other" in results
         assert numbers["seeds"] == 5
         assert set(json.loads(committed("metrics/evaluate.json"))) - {"roc_auc_vs_rest_val"} < set(numbers)
-    assert f"where all of the interval is above 0: {', '.join(gained) or 'nowhere'}." in readme
-    assert f"A loss is shown where all of it is below 0: {', '.join(lost) or 'nowhere'}." in readme
+    for claimed in (gained, lost):
+        assert (", ".join(claimed) or "nowhere") in readme
     numbers = json.loads(committed("metrics/ptb-xl-1237/cross_validation.json"))
-    assert f"the ROC AUC is {numbers['roc_auc']:.3f} against normal, which is easy, and " in readme
-    assert f" {numbers['roc_auc_vs_other']:.3f} against abnormal but not ischemic, which is hard." in readme
-    assert (
-        f"calls {numbers['sensitivity']:.0%} of the ischemic, {1 - numbers['specificity_normal']:.1%} of the normal "
-        f"and {1 - numbers['specificity_other']:.0%} of the abnormal recordings ischemic."
-    ) in readme
+    shown = [f"{numbers[key]:.3f}" for key in ("roc_auc", "roc_auc_vs_other")]
+    shown.append(f"{numbers['sensitivity']:.0%}")
+    shown += [f"{1 - numbers['specificity_normal']:.1%}", f"{1 - numbers['specificity_other']:.0%}"]
+    summary = README.split("\n## Results\n")[1].split("\n|")[0]
+    assert {number for number in shown if not re.search(rf"(?<![\d.]){number}", summary)} == set()
 
 
 def test_licences_of_all_dependencies_are_told():

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
 from ecg.evaluation.names import SIMPLE_MODELS
+from ecg.params import Architecture
 
 SICK_OR_NORMAL = ["ischemia", "normal"]
 
@@ -161,8 +162,7 @@ def test_model_describes_itself(finished):
         description = json.loads(file.metadata()["description"])
     params = yaml.safe_load((finished / "params.yaml").read_text())
     assert description["extract"] == params["extract"]
-    keys = ("filters", "kernels", "dropout", "parts", "trees")
-    assert description["architecture"] == {key: params["train"][key] for key in keys}
+    assert description["architecture"] == {key: params["train"][key] for key in Architecture.model_fields}
     assert description["members"] == 2
     shown = json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
     assert float(f"{description['threshold']:.4g}") == shown

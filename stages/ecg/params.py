@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -116,6 +116,14 @@ class Split(Section):
 
 
 class Architecture(Section):
+    """What the networks and trees of a model are, with the networks' name and source, for people."""
+
+    networks: ClassVar[str] = "fully convolutional networks"
+    source: ClassVar[str] = (
+        "Wang Z, Yan W, Oates T (2017). Time series classification from scratch with deep neural networks: a strong "
+        "baseline. arXiv:1611.06455"
+    )
+
     filters: Annotated[list[Positive], Field(min_length=1)]
     kernels: Annotated[list[Positive], Field(min_length=1)]
     dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
@@ -130,6 +138,18 @@ class Architecture(Section):
                 "must be as many, one a layer"
             )
         return self
+
+    @property
+    def details(self) -> str:
+        """Say what the networks look like."""
+        layers = {"filters": self.filters, "kernels": self.kernels}
+        texts = [f"{name} {', '.join(map(str, values))}" for name, values in layers.items()]
+        return "; ".join([*texts, f"means over {self.parts} parts of the beat"])
+
+    @property
+    def reach(self) -> int:
+        """Return how many samples of the beat a feature of the networks depends on."""
+        return 1 + sum(kernel - 1 for kernel in self.kernels)
 
 
 class Train(Architecture):

@@ -10,7 +10,7 @@ from ecg.evaluation.reference import reference_numbers
 from ecg.leads import LEADS
 from ecg.network.description import FORMAT, Description
 from ecg.network.ensemble import Ensemble, probabilities, uncalibrated_logits
-from ecg.network.fcn import FCN
+from ecg.network.networks import Network
 from ecg.network.novelty import Novelty
 from ecg.params import Architecture, labels_of, read_params
 from ecg.stage.script import UsageError
@@ -43,7 +43,7 @@ def site():
     """A model, and beats of a hospital where its log odds of ischemia are right but for slope and intercept."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    network = FCN(ARCHITECTURE, leads=12, classes=3)
+    network = Network(ARCHITECTURE, leads=12, classes=3)
     model = Ensemble([network], None, Novelty(82), torch.arange(3), CLASSES.index("ischemia")).eval()
     beats = rng.normal(size=(1200, 12, 82)).astype(np.float32)
     torch.nn.init.normal_(network.classifier.weight, std=100)

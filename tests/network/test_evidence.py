@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from test_fcn import small_model
+from test_fcn import ARCHITECTURE, small_model
 
 from ecg.network.ensemble import probabilities
 from ecg.network.evidence import activation_maps, average_beat, lead_contributions
+from ecg.params import Architecture
 
 BEATS = np.random.default_rng(1).normal(size=(5, 12, 94)).astype(np.float32)
 
@@ -55,9 +56,10 @@ def test_a_map_is_high_where_the_evidence_is():
     bump = quiet.copy()
     bump[:, :, 40:50] = 5
     change = np.abs(activation_maps(model, bump) - activation_maps(model, quiet))[0]
-    # 8, 5 and 3 samples wide: nothing farther away than 13 samples can have a say.
-    assert change[:27].max() == change[63:].max() == 0
-    assert change[27:63].max() > 0
+    # Nothing that no feature sees together with the bump can have a say.
+    reach = Architecture(**ARCHITECTURE).reach
+    assert change[: 40 - reach + 1].max() == change[50 + reach - 1 :].max() == 0
+    assert change[40 - reach + 1 : 50 + reach - 1].max() > 0
 
 
 def test_a_leads_contribution_is_what_its_absence_costs():

@@ -5,7 +5,7 @@ from torch import nn
 
 from ecg.network.decision import Calibration, calibrated
 from ecg.network.ensemble import Ensemble, first_bytes, probabilities, uncalibrated_logits
-from ecg.network.fcn import FCN, Dropout
+from ecg.network.networks import Dropout, Network
 from ecg.network.novelty import Novelty
 from ecg.network.training import Beats
 from ecg.network.trees import fit_trees
@@ -18,7 +18,7 @@ def small_model(leads: int = 3, classes: int = 2, ischemia: int = 1, **changes) 
     """Two networks, with trees for beats of 94 samples where the changes say so, and a calibration."""
     torch.manual_seed(0)
     architecture = Architecture(**ARCHITECTURE | changes)
-    members = [FCN(architecture, leads=leads, classes=classes) for _ in range(2)]
+    members = [Network(architecture, leads=leads, classes=classes) for _ in range(2)]
     for member in members:
         member.mean.normal_()
     trees = None
@@ -34,7 +34,7 @@ def small_model(leads: int = 3, classes: int = 2, ischemia: int = 1, **changes) 
 
 def test_shape_and_size_of_the_paper():
     paper = {"filters": [128, 256, 128], "dropout": [0, 0, 0], "parts": 1}
-    model = FCN(Architecture(**ARCHITECTURE | paper), leads=12, classes=3)
+    model = Network(Architecture(**ARCHITECTURE | paper), leads=12, classes=3)
     weights = 12 * 128 * 8 + 128 * 256 * 5 + 256 * 128 * 3 + 2 * (128 + 256 + 128) + 3 * 129
     assert sum(p.numel() for p in model.parameters()) == weights
     for length in (188, 60, 375):
@@ -52,6 +52,13 @@ def test_it_is_the_network_of_one_dimensional_layers():
         x = nn.functional.relu(x / np.sqrt(1 + 1e-5))  # a batch norm that has seen nothing yet
     torch.testing.assert_close(model(beats), model.classifier(x.mean(dim=2)))
     torch.testing.assert_close(model.features(beats), x)
+
+
+def test_a_feature_reaches_as_far_as_is_said():
+    beats = torch.randn(1, 3, 101, requires_grad=True)
+    small_model().members[0].features(beats)[0, :, 50].sum().backward()
+    seen = beats.grad.abs().sum(dim=(0, 1)).nonzero()
+    assert seen.max() - seen.min() + 1 == Architecture(**ARCHITECTURE).reach
 
 
 def test_the_classifier_sees_the_mean_of_each_part_of_the_beat():

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ecg.evaluation.roc import roc_auc
 from ecg.network.device import outputs
-from ecg.network.fcn import FCN
+from ecg.network.networks import Network
 from ecg.network.training import Beats, class_weights, create, fit, fit_together, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError
@@ -99,7 +99,7 @@ def test_same_seed_same_weights_other_seed_other_weights():
 
 def test_normalisation_comes_from_train():
     x, _ = beats(50, 0)
-    model = FCN(TRAIN, leads=12, classes=3)
+    model = Network(TRAIN, leads=12, classes=3)
     standardise(model, x)
     np.testing.assert_allclose(model.mean[:, 0], x.mean(axis=(0, 2)), atol=1e-6)
     np.testing.assert_allclose(model.std[:, 0], x.std(axis=(0, 2)), rtol=1e-5)

@@ -11,9 +11,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_stage
+from conftest import ROOT, run_stage
 from safetensors import safe_open
 from safetensors.numpy import save_file
+
+from ecg.evaluation.names import SIMPLE_MODELS
 
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")
@@ -201,7 +203,7 @@ def test_the_page_says_where_the_evidence_lies(finished, tmp_path):
 def test_the_audit_says_whether_the_network_shows_a_gain(finished, tmp_path):
     copy = copied(finished, tmp_path / "copy")
     audit = pd.read_csv(copy / "metrics/audit.csv")
-    simple = audit.model.isin(["logistic", "trees", "random_convolutions", "st_t"])
+    simple = audit.model.isin(SIMPLE_MODELS)
     audit.loc[simple, ["network_minus_model", "difference_low", "difference_high"]] = [0.01, -0.02, 0.03]
     audit.loc[audit.model == "trees", ["roc_auc", "difference_low"]] = [0.9995, 0.005]
     audit.loc[(audit.model == "trees") & (audit.question == "roc_auc_vs_rest"), "roc_auc"] = 0
@@ -257,6 +259,19 @@ def test_the_page_says_what_a_point_of_the_map_takes_in(finished, tmp_path, text
     assert f"{sees}." in page
     for text in (page, card):
         assert "Geurts" not in text
+
+
+def test_other_networks_are_not_called_those_of_the_paper(finished, tmp_path):
+    copy = copied(finished, tmp_path / "copy")
+    with (copy / "stages/ecg/params.py").open("a") as file:
+        words = {"networks": "residual networks", "source": "He K (2016)", "details": "5 blocks", "reach": 25}
+        file.writelines(f"Architecture.{name} = {value!r}\n" for name, value in words.items())
+    for text in written(copy):
+        assert "residual networks" in text and "He K (2016)" in text
+        assert not re.search(r"\bFCN\b|Wang|fully convolutional|kernels [0-9]", re.sub(r"base64,[^\"]*", "", text))
+    # 25 samples at 125 Hz.
+    assert "a point takes in 200 ms of the beat for the networks" in (copy / "metrics/report.html").read_text()
+    assert not re.search("Wang|fully convolutional", (ROOT / "stages/templates/released.md").read_text())
 
 
 def test_no_script_no_network_and_ids_of_its_own(texts):

@@ -1,1 +1,1 @@
-"""The FCN and random convolutions, their training, its checkpoints, its description of itself, what it looks at."""
+"""Networks and trees, their training, the model of both, its file and description of itself, what it looks at."""

@@ -9,30 +9,32 @@ from torch.nn import functional
 
 from ecg.network.description import TREES_SHARE
 from ecg.network.device import in_batches, outputs
-from ecg.network.fcn import FCN
+from ecg.network.networks import Network
 from ecg.network.novelty import Novelty
 from ecg.network.trees import Trees
 
 
 class Ensemble(nn.Module):
-    """FCNs that were trained apart, and trees if any; the mean of their logits, calibrated (`Calibration`).
+    """Networks that were trained apart, and trees if any; the mean of their logits, calibrated (`Calibration`).
 
     Takes n x 12 leads x samples (mV) and returns n x classes log probabilities. Beside them stand the distance of a
     beat from those of training, and the first bytes of the hashes (`first_bytes`) of the recordings of training.
     """
 
-    def __init__(self, members: list[FCN], trees: Trees | None, novelty: Novelty, hashes: torch.Tensor, ischemia: int):
+    def __init__(
+        self, members: list[Network], trees: Trees | None, novelty: Novelty, hashes: torch.Tensor, ischemia: int
+    ):
         super().__init__()
-        self.members: list[FCN] = nn.ModuleList(members)  # type: ignore[assignment]  # ModuleList is not generic
+        self.members: list[Network] = nn.ModuleList(members)  # type: ignore[assignment]  # ModuleList is not generic
         self.trees, self.novelty, self.hashes, self.ischemia = trees, novelty, nn.Buffer(hashes), ischemia
         self.temperature, self.slope = nn.Buffer(torch.ones(())), nn.Buffer(torch.ones(()))
         self.log_shares = nn.Buffer(torch.zeros(members[0].classifier.out_features))
         self.intercept = nn.Buffer(torch.zeros(()))
 
-    def shares(self) -> list[tuple[FCN | Trees, float]]:
+    def shares(self) -> list[tuple[Network | Trees, float]]:
         """Return each part and its share of the mean."""
         rest = 1.0 if self.trees is None else 1 - TREES_SHARE
-        networks: list[tuple[FCN | Trees, float]] = [(member, rest / len(self.members)) for member in self.members]
+        networks: list[tuple[Network | Trees, float]] = [(member, rest / len(self.members)) for member in self.members]
         return networks if self.trees is None else [(self.trees, TREES_SHARE), *networks]
 
     def uncalibrated(self, beats: torch.Tensor) -> torch.Tensor:

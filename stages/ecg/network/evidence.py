@@ -7,7 +7,7 @@ from torch.nn import functional
 from ecg.leads import limb_leads
 from ecg.network.device import in_batches, outputs
 from ecg.network.ensemble import Ensemble, uncalibrated_logits
-from ecg.network.fcn import FCN
+from ecg.network.networks import Network
 from ecg.network.trees import Trees
 
 
@@ -36,7 +36,7 @@ def activation_maps(model: Ensemble, beats: np.ndarray) -> np.ndarray:
     device = model.temperature.device
     both = np.concatenate([average_beat(model), beats])
 
-    def maps_of(part: FCN | Trees) -> torch.Tensor:
+    def maps_of(part: Network | Trees) -> torch.Tensor:
         return in_batches(lambda batch: part.evidence(batch.to(device)).cpu(), both).double()
 
     maps = torch.stack([share * maps_of(part) for part, share in model.shares()]).sum(dim=0)

@@ -10,7 +10,7 @@ from torch import nn
 
 from ecg.network.description import Description, no_model, read_description
 from ecg.network.ensemble import Ensemble
-from ecg.network.fcn import FCN
+from ecg.network.networks import Network
 from ecg.network.novelty import Novelty
 from ecg.network.trees import Trees, first_sample
 
@@ -40,7 +40,7 @@ def build(description: Description, state: dict[str, torch.Tensor]) -> Ensemble:
     # Without memory: what it takes is known only when the shapes fit those of the file.
     with torch.device("meta"):
         shape = {"leads": len(description.leads), "classes": len(description.classes)}
-        members = [FCN(description.architecture, **shape) for _ in range(description.members)]
+        members = [Network(description.architecture, **shape) for _ in range(description.members)]
         trees = None
         if n := description.architecture.trees:
             grown = description.trees.model_dump() | {"samples": description.samples}

@@ -1,4 +1,4 @@
-"""Training one FCN, epoch by epoch, with averaged weights."""
+"""Training one network, epoch by epoch, with averaged weights."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ecg.network.device import outputs
-from ecg.network.fcn import FCN, Dropout
+from ecg.network.networks import Dropout, Network
 from ecg.params import Architecture, Train
 from ecg.stage.script import UsageError
 
@@ -26,23 +26,23 @@ class Beats(NamedTuple):
 class Progress(NamedTuple):
     """What changes while a network trains."""
 
-    model: FCN
+    model: Network
     averaged: AveragedModel
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     random: torch.Generator
 
 
-def standardise(model: FCN, beats: np.ndarray) -> None:
+def standardise(model: Network, beats: np.ndarray) -> None:
     """Store each lead's mean and standard deviation over the train split (n x leads x samples, mV) in the model."""
     model.mean.copy_(torch.from_numpy(beats.mean(axis=(0, 2), dtype=np.float64))[:, None])
     model.std.copy_(torch.from_numpy(beats.std(axis=(0, 2), dtype=np.float64))[:, None])
 
 
-def create(architecture: Architecture, beats: np.ndarray, *, classes: int, seed: int) -> FCN:
+def create(architecture: Architecture, beats: np.ndarray, *, classes: int, seed: int) -> Network:
     """Return an untrained network for beats like these of the train split (n x leads x samples, mV)."""
     torch.manual_seed(seed)
-    model = FCN(architecture, leads=beats.shape[1], classes=classes)
+    model = Network(architecture, leads=beats.shape[1], classes=classes)
     standardise(model, beats)
     return model
 
@@ -52,7 +52,7 @@ def class_weights(target: torch.Tensor, classes: int) -> torch.Tensor:
     return len(target) / (classes * torch.bincount(target, minlength=classes))
 
 
-def begin(model: FCN, steps: int, train: Train) -> Progress:
+def begin(model: Network, steps: int, train: Train) -> Progress:
     """Return the beginning of a training whose epochs have so many steps; all its random numbers come from `seed`.
 
     AdamW with a one-cycle schedule (Smith & Topin 2018) up to `lr`; of the exponential average of the weights the share
@@ -77,7 +77,7 @@ def batches_of(
 
 
 def train_epoch(
-    model: FCN,
+    model: Network,
     batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
     optimiser: torch.optim.Optimizer,
     *,
@@ -100,7 +100,7 @@ def train_epoch(
 
 
 def fit(
-    model: FCN,
+    model: Network,
     data: Beats,
     train: Train,
     val: Beats | None = None,

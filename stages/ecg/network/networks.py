@@ -1,4 +1,4 @@
-"""The fully convolutional network of Wang, Yan and Oates (2017), with a look at where in the beat a feature is."""
+"""The networks: blocks that see the beat, and a linear layer that sees the means of what they find over its parts."""
 
 import torch
 from torch import nn
@@ -30,30 +30,41 @@ class Dropout(nn.Module):
         return x * keep
 
 
-class FCN(nn.Module):
-    """Blocks of convolution, batch norm, ReLU, dropout; means over time; a linear layer.
+def blocks_of(architecture: Architecture, leads: int) -> tuple[nn.Sequential, int]:
+    """Return the blocks of a network, and how many features they find.
 
-    The means are over each of `parts` parts of the beat: over one, as in the paper, it is lost where in the beat a
-    feature was. Takes n x leads x samples in mV, of any length, and returns n x classes logits. Each lead is
-    standardised with the mean and standard deviation (mV) that are stored with the weights.
+    They take n x leads x 1 x samples and return n x features x 1 x samples. These are the FCN's of Wang, Yan and Oates
+    (2017): convolution, batch norm, ReLU, dropout.
+    """
+    blocks, channels = nn.Sequential(), leads
+    for n, kernel, rate in zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True):
+        # The length stays, with even kernels too. A bias would be undone by the batch norm.
+        if kernel % 2 == 0:
+            blocks.append(nn.ZeroPad2d((0, 1, 0, 0)))
+        convolution = nn.Conv2d(channels, n, (1, kernel), padding=(0, (kernel - 1) // 2), bias=False)
+        blocks.extend([convolution, nn.BatchNorm2d(n), nn.ReLU(), Dropout(rate)])
+        channels = n
+    return blocks, channels
+
+
+class Network(nn.Module):
+    """Blocks, means over time of the features that they find, a linear layer.
+
+    The means are over each of `parts` parts of the beat: over one it is lost where in the beat a feature was. Takes
+    n x leads x samples in mV, of any length, and returns n x classes logits. Each lead is standardised with the mean
+    and standard deviation (mV) that are stored with the weights.
     """
 
     def __init__(self, architecture: Architecture, *, leads: int, classes: int):
         super().__init__()
         self.mean = nn.Buffer(torch.zeros(leads, 1))
         self.std = nn.Buffer(torch.ones(leads, 1))
-        self.parts, self.blocks, channels = architecture.parts, nn.Sequential(), leads
-        for n, kernel, rate in zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True):
-            # The length stays, with even kernels too. A bias would be undone by the batch norm.
-            if kernel % 2 == 0:
-                self.blocks.append(nn.ZeroPad2d((0, 1, 0, 0)))
-            convolution = nn.Conv2d(channels, n, (1, kernel), padding=(0, (kernel - 1) // 2), bias=False)
-            self.blocks.extend([convolution, nn.BatchNorm2d(n), nn.ReLU(), Dropout(rate)])
-            channels = n
-        self.classifier = nn.Linear(self.parts * channels, classes)
+        self.parts = architecture.parts
+        self.blocks, features = blocks_of(architecture, leads)
+        self.classifier = nn.Linear(self.parts * features, classes)
 
     def features(self, beats: torch.Tensor) -> torch.Tensor:
-        """Return what the classifier sees the means over time of: n x channels x steps."""
+        """Return what the classifier sees the means over time of: n x features x samples."""
         # Channels last, as pictures of height 1: so convolutions run at the speed of matrix multiplication.
         pictures = ((beats - self.mean) / self.std).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return self.blocks(pictures).squeeze(2)
