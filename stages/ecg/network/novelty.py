@@ -12,8 +12,7 @@ COMPONENTS = 12  # of the beat's shape
 BEYOND = 0.005  # share of unseen beats beyond each of the three limits
 PARTS = 3  # of the patients; each part is seen by what is fitted to the others
 RIDGE = 1e-3  # of the largest variance over the leads, so that leads that nearly follow from others have a limit
-SMALL = 1e-6  # mV; a flat beat has no size
-LEAST = 1e-9  # variance, so that what is divided by it stays finite
+SMALL, LEAST = 1e-6, 1e-9  # size in mV, and variance, so that what is divided by them stays finite
 
 
 class Novelty(nn.Module):
@@ -31,19 +30,18 @@ class Novelty(nn.Module):
         self.mean = nn.Buffer(torch.zeros(leads, samples))
         self.components = nn.Buffer(torch.zeros(COMPONENTS, leads * samples))
         self.spread = nn.Buffer(torch.ones(COMPONENTS + 1))  # standard deviation along each component, and outside
-        # The residual of each lead's regression on the others, over its standard deviation.
-        self.from_others = nn.Buffer(torch.ones(leads, leads))
+        self.from_others = nn.Buffer(torch.ones(leads, leads))  # residuals of regressions over their deviations
         self.limits = nn.Buffer(torch.ones(3))
 
     def parts(self, beats: torch.Tensor) -> torch.Tensor:
         """Return n x 3 distances, of size, shape and leads, of n x 12 leads x samples (mV)."""
         unit, log_size = at_size_1(beats)
-        size = (log_size - self.size[0]).clamp(min=0) / self.size[1]
         shape = (unit - self.mean).flatten(1)
         along = shape @ self.components.T
         outside = (shape.square().sum(dim=1) - along.square().sum(dim=1)).clamp(min=0)
         departure = (along / self.spread[:-1]).square().sum(dim=1) + outside / self.spread[-1] ** 2
         alone = (self.from_others @ unit).square().mean(dim=2).sqrt().amax(dim=1)
+        size = (log_size - self.size[0]).clamp(min=0) / self.size[1]
         return torch.stack([size, departure.sqrt(), alone], dim=1) / self.limits
 
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
@@ -60,31 +58,23 @@ def at_size_1(beats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def learn(beats: np.ndarray) -> Novelty:
     """Return the distance from beats (n x 12 x samples, mV), all limits 1."""
     unit, log_size = (values.numpy() for values in at_size_1(torch.from_numpy(beats).double()))
-    mean = unit.mean(axis=0)
+    model, mean = Novelty(beats.shape[2]), unit.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov((unit - mean).reshape(len(unit), -1), rowvar=False, bias=True))
     variances = values[::-1].clip(min=LEAST)
     covariance = np.einsum("nit,njt->ij", unit, unit) / (len(unit) * unit.shape[2])
     precision = np.linalg.inv(covariance + RIDGE * np.linalg.eigvalsh(covariance)[-1] * np.eye(len(covariance)))
-    fitted = {
-        "size": np.array([log_size.mean(), max(log_size.std(), 1e-3)]),
-        "mean": mean,
-        "components": vectors[:, ::-1].T[:COMPONENTS].copy(),
-        "spread": np.sqrt(np.append(variances[:COMPONENTS], variances[COMPONENTS:].mean())),
-        "from_others": precision / np.sqrt(np.diag(precision))[:, None],
-    }
-    model = Novelty(beats.shape[2])
-    for name, array in fitted.items():
-        getattr(model, name).copy_(torch.from_numpy(array))
+    model.size.copy_(torch.tensor([log_size.mean(), max(log_size.std(), 1e-3)]))
+    model.mean.copy_(torch.from_numpy(mean))
+    model.components.copy_(torch.from_numpy(vectors[:, ::-1].T[:COMPONENTS].copy()))
+    model.spread.copy_(torch.from_numpy(np.append(variances[:COMPONENTS], variances[COMPONENTS:].mean())).sqrt())
+    model.from_others.copy_(torch.from_numpy(precision / np.sqrt(np.diag(precision))[:, None]))
     return model
 
 
-# Sums must not depend on how many threads there are.
-@threadpool_limits.wrap(limits=1)
+@threadpool_limits.wrap(limits=1)  # sums must not depend on the number of threads
 def fit_novelty(beats: np.ndarray, patients: np.ndarray) -> Novelty:
     """Return the distance from beats (n x 12 x samples, mV) of these patients; its limits are set on unseen ones."""
-    model = learn(beats)
-    part = np.unique(patients, return_inverse=True)[1] % PARTS
+    model, part = learn(beats), np.unique(patients, return_inverse=True)[1] % PARTS
     unseen = [in_batches(learn(beats[part != k]).parts, beats[part == k]) for k in np.unique(part)]
-    limits = torch.quantile(torch.cat(unseen), 1 - BEYOND, dim=0, interpolation="higher")
-    model.limits.copy_(limits.clamp(min=1e-3))
+    model.limits.copy_(torch.quantile(torch.cat(unseen), 1 - BEYOND, dim=0, interpolation="higher").clamp(min=1e-3))
     return model
