@@ -4,7 +4,8 @@ import ast
 import hashlib
 import re
 import shutil
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -284,7 +285,8 @@ def test_lock_is_fresh():
     for stage, locked in lock.items():
         declared = PIPELINE["stages"][stage]
         assert {dep["path"] for dep in locked["deps"]} == set(declared["deps"])
-        assert locked["params"]["params.yaml"] == {name: params[name] for name in declared["params"]}
+        values = {name: reduce(getitem, name.split("."), params) for name in declared["params"]}
+        assert locked["params"]["params.yaml"] == values
         for dep in locked["deps"]:
             if dep["path"].endswith(".py"):
                 content = (ROOT / dep["path"]).read_bytes()

@@ -133,5 +133,7 @@ def format_interval(row: Mapping, value: str = "value") -> str:
 
 def say_auc(row: Mapping) -> str:
     """Say a ROC AUC, a row of metrics/evaluate.csv, with interval and counts, or why there is no headline of it."""
-    answer = f"{format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} others"
-    return f"ROC AUC {QUESTION_TITLES[row['measure']]}: {row['reason'] if is_missing(row['low']) else answer}"
+    title = f"ROC AUC {QUESTION_TITLES[row['measure']]}"
+    if is_missing(row["low"]):
+        return f"{title}: {row['reason']}"
+    return f"{title}: {format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} others"

@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
-from ecg.network.decision import Calibration, calibrated, fit_calibration, threshold_for
+from ecg.network.decision import Calibration, fit_calibration, threshold_for
 from ecg.network.description import FORMAT, Description
 from ecg.network.device import choose_device
-from ecg.network.ensemble import Ensemble, first_bytes, uncalibrated_logits
+from ecg.network.ensemble import Ensemble, first_bytes, probabilities, uncalibrated_logits
 from ecg.network.novelty import fit_novelty
 from ecg.network.training import Beats, create, fit, fit_together
 from ecg.network.trees import first_sample, fit_trees
@@ -100,12 +100,14 @@ def train_model(
     logits = uncalibrated_logits(model, val_beats)
     shares = rows.label.value_counts(normalize=True)[classes].to_numpy()
     calibration = fit_calibration(logits, val_target, shares, ischemia)
-    p = calibrated(logits, calibration, ischemia)
+    calibrate(model, calibration)
+    # The model's own, whose last digits decide about the recording that sets the threshold.
+    p = probabilities(model, val_beats)
     threshold = threshold_for(train.specificity, p[val_target != ischemia, ischemia])
     if train.refit:
         both = pd.concat([rows, val_rows], ignore_index=True)
         model, _ = fit_model(np.concatenate([beats, val_beats]), both, classes, extract, train)
-    calibrate(model, calibration)
+        calibrate(model, calibration)
     return Trained(model, classes, threshold, p, history)
 
 
