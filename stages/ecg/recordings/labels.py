@@ -20,13 +20,7 @@ def labels_of(files: Iterable[Path], top: Path | None = None, *, lenient: bool =
     or where it does not lie below `top`, it is a warning. Of patients only digests are returned.
     """
     top = top and top.absolute()
-
-    @cache
-    def nearest(folder: Path) -> Path | None:
-        if (folder / LABELS).is_file():
-            return folder
-        return None if folder == folder.parent else nearest(folder.parent)
-
+    nearest = cache(lambda folder: next((at for at in (folder, *folder.parents) if (at / LABELS).is_file()), None))
     names: dict[Path, dict[str, Path]] = {}
     for file in files:
         if folder := nearest(file.absolute().parent):

@@ -12,10 +12,7 @@ NOT_IN_TABLE = "no patient id in PTB-XL's table"
 LEFT, RIGHT, INDETERMINATE = "39732003", "47665007", "251200008"
 # The table's column heart_axis as the Challenge's SNOMED CT codes have it: deviation of the axis to the left or right,
 # or an indeterminate one. MID, the usual axis, has none.
-AXES = {
-    **{"LAD": LEFT, "ALAD": LEFT, "RAD": RIGHT, "ARAD": RIGHT},
-    **{"AXL": INDETERMINATE, "AXR": INDETERMINATE, "SAG": INDETERMINATE},
-}
+AXES = {"LAD": LEFT, "ALAD": LEFT, "RAD": RIGHT, "ARAD": RIGHT} | dict.fromkeys(("AXL", "AXR", "SAG"), INDETERMINATE)
 
 
 def read_ptbxl_table(where: str, columns: list[str]) -> dict[int, Row]:

@@ -11,27 +11,18 @@ import pandas as pd
 from ecg.leads import BadRecording, lead_of
 from ecg.recordings.ecg_file import UNITS, microvolts_in
 from ecg.recordings.header import MAX_SIGNALS
+from ecg.recordings.tables import decode
 
 MAX_TABLE = 8 * 2**20  # bytes
 FEWEST = 8  # columns of numbers: the independent leads
 PEEK = 20  # lines, and cells of each, that tell how a table is written
 # Separator (None: blanks) and decimal mark; of several that fit, the first is taken.
 WAYS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
 FRONT = re.compile(r"\s*(?:[#%]|sep=.$)")  # a comment, and the line that tells Excel the separator
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 MISSING = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")
 SWAP = str.maketrans(".,", ",.")
 SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "minutes": 60, "hours": 3600}
-
-
-class Layout(NamedTuple):
-    """How a table is written: separator, decimal mark, cells of the rows above its numbers, their first line from 0."""
-
-    separator: str | None
-    decimal: str
-    header: list[list[str]]
-    first: int
 
 
 class Table(NamedTuple):
@@ -44,14 +35,8 @@ class Table(NamedTuple):
 
 
 def lines_of(content: bytes) -> list[str]:
-    """Return the lines of a text in UTF-8, UTF-16 or Latin-1, without quotes."""
-    try:
-        text = content.decode("utf-16" if content.startswith(UTF16) else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    for old, new in (("\r\n", "\n"), ("\r", "\n"), ('"', ""), ("'", "")):
-        text = text.replace(old, new)
-    return text.split("\n")
+    """Return the lines of a text without quotes."""
+    return re.split(r"\r\n?|\n", re.sub("[\"']", "", decode(content)))
 
 
 def cells_of(line: str, separator: str | None, most: int = MAX_TABLE) -> list[str]:
@@ -77,8 +62,11 @@ def is_numbered(cells: list[str]) -> bool:
     return any(cells[1:] == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
 
 
-def layout_of(lines: list[str]) -> Layout:
-    """Find out how a table is written: so that most cells of its first lines are numbers."""
+def layout_of(lines: list[str]) -> tuple[str | None, str, list[list[str]], int]:
+    """Find out how a table is written: so that most cells of its first lines are numbers.
+
+    Return the separator, the decimal mark, the cells of the rows above the numbers, the first line of these from 0.
+    """
     start = next((i for i, line in enumerate(lines) if not FRONT.match(line)), len(lines))
     peek = lines[start : start + PEEK]
     leads = {way: [count_leads(cells_of(line, way[0], PEEK)) for line in peek[:1]] for way in WAYS}
@@ -91,7 +79,7 @@ def layout_of(lines: list[str]) -> Layout:
     if start > 0 == end and count_leads(cells_of(lines[start - 1].strip("#% "), separator)) >= 3:
         start, end = start - 1, 1
     header = [cells_of(line.strip("#% "), separator) for line in lines[start : start + end]]
-    return Layout(separator, decimal, header, start + end if True in rows else len(lines))
+    return separator, decimal, header, start + end if True in rows else len(lines)
 
 
 def is_table_of_samples(head: bytes) -> bool:
@@ -117,14 +105,14 @@ def read_table(content: bytes) -> Table:
     lines = lines_of(content)
     places = np.flatnonzero([line.strip(" ") != "" for line in lines]) + 1
     lines, line = [lines[i - 1] for i in places], "line"
-    layout = layout_of(lines)
-    rows = lines[layout.first - len(layout.header) :]
+    separator, decimal, header, first = layout_of(lines)
+    rows = lines[first - len(header) :]
     if FEWEST <= len(rows) <= MAX_SIGNALS:
-        names = [cells_of(row, layout.separator, 1)[0] for row in rows]
-        if count_leads(names) >= 3 or len(rows[0].split(layout.separator)) > MAX_SIGNALS:
-            lines, line = transpose(rows, layout.separator), "column"
-            places, layout = np.arange(1, len(lines) + 1), layout_of(lines)
-    separator, decimal, header, first = layout
+        names = [cells_of(row, separator, 1)[0] for row in rows]
+        if count_leads(names) >= 3 or len(rows[0].split(separator)) > MAX_SIGNALS:
+            lines, line = transpose(rows, separator), "column"
+            places = np.arange(1, len(lines) + 1)
+            separator, decimal, header, first = layout_of(lines)
     if first == len(lines):
         both = zip(*header[:2], strict=False) if len(header) > 1 else []
         below = ", ".join([repr(cell[:20]) for name, cell in both if lead_of(name)][:3])

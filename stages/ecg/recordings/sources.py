@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,7 +79,11 @@ def sizes_by_header(records: dict[str, list[Path]], root: Path) -> dict[Path, in
     headers = {stem: [path for path in paths if path.suffix.lower() == ".hea"] for stem, paths in records.items()}
     named: set[bytes] = set()
     if not all(headers.values()):
-        named.update(*(first_words(header, root) for some in headers.values() for header in some))
+        for header in chain.from_iterable(headers.values()):
+            with suppress(BadRecording, OSError):
+                if file_size(header, root) <= MAX_HEADER:
+                    # Its signal files' names are first words of lines.
+                    named |= {line.split()[0].lower() for line in header.read_bytes().splitlines() if line.strip()}
     sizes = dict[Path, int]()
     for stem, paths in records.items():
         if not headers[stem] and any(os.fsencode(path.name.lower()) in named for path in paths):
@@ -89,14 +94,6 @@ def sizes_by_header(records: dict[str, list[Path]], root: Path) -> dict[Path, in
             with suppress(BadRecording, OSError):
                 sizes[own[0]] += file_size(path, root)
     return sizes
-
-
-def first_words(header: Path, root: Path) -> set[bytes]:
-    """Return the first words of a header's lines in lower case, its signal files' names too; none of what is none."""
-    with suppress(BadRecording, OSError):
-        if file_size(header, root) <= MAX_HEADER:
-            return {line.split()[0].lower() for line in header.read_bytes().splitlines() if line.strip()}
-    return set()
 
 
 def find_recordings(root: Path, known: Callable[[Path], dict], inside: Path | None = None) -> Found:

@@ -35,11 +35,12 @@ def read_rows(content: bytes, where: str, required: Iterable[str], optional: Ite
     except csv.Error as error:
         raise UsageError(f"{where} is no CSV table: line {lines.line_num}: {error}") from None
     header = rows.pop(0)[1] if rows else []
+    while header and not header[-1]:
+        header.pop()
     columns = find_columns(header, where, list(required), list(optional))
-    width = len(filled(header))
     for line, cells in rows:
-        if len(filled(cells)) > width:
-            raise UsageError(f"{where}, line {line}: {len(filled(cells))} cells under a header of {width}")
+        if any(cells[len(header) :]):
+            raise UsageError(f"{where}, line {line}: {len(cells)} cells under a header of {len(header)}")
     return {
         line: {name: cells[i] for name, i in columns.items() if i < len(cells) and cells[i]} for line, cells in rows
     }
@@ -53,11 +54,6 @@ def decode(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("cp1252", "replace")
-
-
-def filled(cells: list[str]) -> list[str]:
-    """Return cells without the empty ones at the end."""
-    return cells[: max((i for i, cell in enumerate(cells, start=1) if cell), default=0)]
 
 
 def find_columns(header: list[str], where: str, required: list[str], optional: list[str]) -> dict[str, int]:
