@@ -18,7 +18,7 @@ from ecg.recordings.archives import from_directory
 from ecg.recordings.codes import CLASSES, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.ptbxl import NOT_IN_TABLE
-from ecg.recordings.sources import Found, RecordingFile, from_kaggle
+from ecg.recordings.sources import RecordingFile, from_kaggle
 from ecg.recordings.synthetic import write_recordings
 from ecg.stage.files import replacing, scratch
 from ecg.stage.parallel import in_parallel
@@ -27,8 +27,8 @@ from ecg.stage.script import UsageError, run_stage, warn
 from ecg.stage.store import PART_BYTES, write_rows
 
 
-def find(download: Download, temporary: Path) -> Found:
-    """Find the recordings of the source and their sizes in bytes; synthetic ones are written to a temporary folder."""
+def find(download: Download, temporary: Path) -> list[RecordingFile]:
+    """Find the recordings of the source; synthetic ones are written to a temporary folder."""
     if download.source == "kaggle":
         return from_kaggle(download)
     if download.source == "synthetic":
@@ -120,7 +120,7 @@ def main() -> None:
         raise UsageError(f"{others[0]} is no part of a store; move it out of {RECORDINGS}, which is made anew")
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
-        recordings, sizes = find(download, temporary)
+        recordings = find(download, temporary)
         if not recordings:
             raise UsageError("no recordings found in the source's folders")
         rows = []
@@ -128,7 +128,7 @@ def main() -> None:
             folder.mkdir()
             batches = [
                 (recordings[run], folder.resolve() / f"part-{i:05d}.npy", download)
-                for i, run in enumerate(runs_of_bytes(sizes, PART_BYTES))
+                for i, run in enumerate(runs_of_bytes([recording.size for recording in recordings], PART_BYTES))
             ]
             for part in in_parallel(store_batch, batches):
                 rows += part

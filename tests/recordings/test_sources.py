@@ -15,7 +15,7 @@ def of_directory(project, *folders):
     """The recordings of a folder or several, by name."""
     directory = [str(folder) for folder in folders] if len(folders) > 1 else str(folders[0])
     download = read_params(project / "params.yaml").download.model_copy(update={"directory": directory})
-    return {recording.record: recording for recording in from_directory(download)[0]}
+    return {recording.record: recording for recording in from_directory(download)}
 
 
 def in_upper_case(path):
@@ -49,7 +49,7 @@ def test_records_whose_names_differ_in_the_case_of_the_suffix_only(tmp_path):
     (tmp_path / "r.HEA").write_text(path.read_text())
     if len(list(tmp_path.iterdir())) == 2:
         pytest.skip("this file system knows no case")
-    recordings, _ = in_one({"": find_recordings(tmp_path, lambda header: {})})
+    recordings = in_one({"": find_recordings(tmp_path, lambda header: {})})
     assert [recording.record for recording in recordings] == ["r.HEA", "r.hea"]
 
 
@@ -198,7 +198,7 @@ def test_a_list_of_one_is_that_folder(project):
     download = read_params(project / "params.yaml").download
     found = [from_directory(download.model_copy(update={"directory": given})) for given in ("x", ["x"])]
     assert found[0] == found[1]
-    assert {recording.record for recording in found[0][0]} == {"deeper/r", "r"}
+    assert {recording.record for recording in found[0]} == {"deeper/r", "r"}
 
 
 @pytest.mark.parametrize(

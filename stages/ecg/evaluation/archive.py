@@ -33,7 +33,7 @@ def read_batch(batch: list[RecordingFile], extract: Extract, labels: Labels) -> 
 
 def read_archives(folders: list[str], extract: Extract, labels: Labels) -> tuple[pd.DataFrame, np.ndarray]:
     """Return a row for every recording found, and the beats of those that have no reason against them."""
-    recordings, _ = from_folders(folders, "ARCHIVE")
+    recordings = from_folders(folders, "ARCHIVE")
     calls = [(recordings[i : i + BATCH], extract, labels) for i in range(0, len(recordings), BATCH)]
     found: list[tuple[dict, MedianBeat]] = []
     with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:

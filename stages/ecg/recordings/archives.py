@@ -6,7 +6,7 @@ from pathlib import Path
 from ecg.params import Download
 from ecg.recordings.labels import LABELS
 from ecg.recordings.ptbxl import about_recording, read_ptbxl_table
-from ecg.recordings.sources import Found, find_labelled, find_recordings, from_project, in_one
+from ecg.recordings.sources import RecordingFile, find_labelled, find_recordings, from_project, in_one
 from ecg.recordings.tables import match_rows
 from ecg.stage.script import UsageError, warn
 
@@ -15,7 +15,7 @@ TABLE = "ptbxl_database.csv"
 RECORDS = {"records500": "filename_hr", "records100": "filename_lr"}
 
 
-def from_directory(download: Download) -> Found:
+def from_directory(download: Download) -> list[RecordingFile]:
     """Find the recordings of the folders that download.directory names."""
     folders = [download.directory] if isinstance(download.directory, str) else download.directory
     if not folders or "" in folders:
@@ -25,7 +25,7 @@ def from_directory(download: Download) -> Found:
     return from_folders([from_project(folder) for folder in folders], "download.directory")
 
 
-def from_folders(folders: list[str], called: str) -> Found:
+def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
     """Find the recordings of folders, each an archive; an error says what the user `called` them."""
     roots = [Path(folder).absolute() for folder in folders]
     for root in roots:
@@ -33,7 +33,7 @@ def from_folders(folders: list[str], called: str) -> Found:
             raise UsageError(f"{called} is '{root}': no such folder")
     check_apart(roots, called)
     archives = {root.resolve().name if len(roots) > 1 else "": from_archive(root, called) for root in roots}
-    for root, (recordings, _) in zip(roots, archives.values(), strict=True):
+    for root, recordings in zip(roots, archives.values(), strict=True):
         if not recordings:
             raise UsageError(f"no recordings found in {root}")
     return in_one(archives)
@@ -54,16 +54,16 @@ def check_apart(roots: list[Path], called: str) -> None:
             )
 
 
-def from_archive(root: Path, called: str) -> Found:
+def from_archive(root: Path, called: str) -> list[RecordingFile]:
     """Find the recordings of a folder: in PTB-XL's layout where it has the table, else any files."""
     if (root / TABLE).is_file():
         return from_ptbxl(root)
-    recordings, sizes = find_labelled(root)
+    recordings = find_labelled(root)
     elsewhere = folder_of_table({recording.header.parent for recording in recordings})
     if elsewhere:
         where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere
         raise UsageError(f"{TABLE} is in {where}/: set {called} to it")
-    return recordings, sizes
+    return recordings
 
 
 def folder_of_table(folders: set[Path]) -> Path | None:
@@ -76,7 +76,7 @@ def folder_of_table(folders: set[Path]) -> Path | None:
     return None
 
 
-def from_ptbxl(root: Path) -> Found:
+def from_ptbxl(root: Path) -> list[RecordingFile]:
     """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
     columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *RECORDS.values()]
     where = str(root / TABLE)
@@ -86,8 +86,8 @@ def from_ptbxl(root: Path) -> Found:
         raise UsageError(f"{root} has {TABLE}, but neither {' nor '.join(RECORDS)}")
     if (root / LABELS).exists():
         warn(f"{root / LABELS} is not read: {TABLE} beside it has the labels")
-    recordings, sizes = find_recordings(root / records, lambda header: {}, inside=root)
+    recordings = find_recordings(root / records, lambda header: {}, inside=root)
     files = [recording.header.relative_to(root).as_posix() for recording in recordings]
     rows = match_rows(table, RECORDS[records], files, where)
     known = [about_recording(rows.get(file, {})) for file in files]
-    return [r._replace(known=about) for r, about in zip(recordings, known, strict=True)], sizes
+    return [r._replace(known=about) for r, about in zip(recordings, known, strict=True)]

@@ -28,15 +28,13 @@ ARCHIVE_FILES = re.compile(
 
 
 class RecordingFile(NamedTuple):
-    """A recording on disk: its name, its header or one file, what is known from elsewhere, the folder it lies in."""
+    """A recording on disk: its name, its header or one file, what is known from elsewhere, its folder, its bytes."""
 
     record: str
     header: Path
     known: dict
     root: Path | None = None
-
-
-Found = tuple[list[RecordingFile], list[int]]  # the recordings, and the sizes of their files in bytes
+    size: int = 0
 
 
 def header_of(path: Path) -> Path:
@@ -96,42 +94,40 @@ def sizes_by_header(records: dict[str, list[Path]], root: Path) -> dict[Path, in
     return sizes
 
 
-def find_recordings(root: Path, known: Callable[[Path], dict], inside: Path | None = None) -> Found:
-    """Return all recordings below a folder, called by their paths in it, and their sizes in bytes.
+def find_recordings(root: Path, known: Callable[[Path], dict], inside: Path | None = None) -> list[RecordingFile]:
+    """Return all recordings below a folder, called by their paths in it.
 
     The source is the folder as a whole: a patient may well be in two of the folders below. `known(header)` tells what
     is known of a recording from elsewhere than its header. Links may not lead out of `inside`, by default the folder
     itself.
     """
-    sizes = find_headers(root, inside or root)
     source = {"source": root.resolve().name}
-    recordings = [
-        RecordingFile(header.relative_to(root).as_posix(), header, source | known(header), inside or root)
-        for header in sizes
+    return [
+        RecordingFile(header.relative_to(root).as_posix(), header, source | known(header), inside or root, size)
+        for header, size in find_headers(root, inside or root).items()
     ]
-    return recordings, list(sizes.values())
 
 
-def find_labelled(root: Path, *, lenient: bool = False) -> Found:
+def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
     """Find all recordings below a folder, and what labels.csv says of each."""
-    recordings, sizes = find_recordings(root, lambda header: {})
+    recordings = find_recordings(root, lambda header: {})
     labels = labels_of([recording.header for recording in recordings], root, lenient=lenient)
-    return [r._replace(known=r.known | {"labels": labels.get(r.header, {})}) for r in recordings], sizes
+    return [r._replace(known=r.known | {"labels": labels.get(r.header, {})}) for r in recordings]
 
 
-def in_one(archives: dict[str, Found]) -> Found:
-    """Return the recordings of named archives as one list, and their sizes.
+def in_one(archives: dict[str, list[RecordingFile]]) -> list[RecordingFile]:
+    """Return the recordings of named archives as one list.
 
     A recording is then called by its name, or by its path from the archive's name on where another has that name.
     """
-    found = [(Path(name, recording.record), recording) for name in archives for recording in archives[name][0]]
+    found = [(Path(name, recording.record), recording) for name in archives for recording in archives[name]]
     stems, records = Counter(path.stem for path, _ in found), Counter(path.with_suffix("") for path, _ in found)
     recordings = []
     for path, recording in found:
         # Where one folder holds r1.hea and r1.HEA, even the suffix counts.
         longer = path.with_suffix("") if records[path.with_suffix("")] == 1 else path
         recordings.append(recording._replace(record=path.stem if stems[path.stem] == 1 else longer.as_posix()))
-    return recordings, [size for _, sizes in archives.values() for size in sizes]
+    return recordings
 
 
 def from_project(where: str) -> str:
@@ -144,7 +140,7 @@ def from_project(where: str) -> str:
     return str(Path(os.environ.get("DVC_ROOT", ""), path))
 
 
-def from_kaggle(download: Download) -> Found:
+def from_kaggle(download: Download) -> list[RecordingFile]:
     """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
     try:
         patients = from_project(download.ptbxl_patients)
@@ -195,13 +191,13 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
             raise UsageError(f"{name}: no such record or folder")
     labels = labels_of(tables, lenient=True)
     for name, root in roots.items():
-        below, _ = in_one({"": find_labelled(root, lenient=True)})
+        below = in_one({"": find_labelled(root, lenient=True)})
         if not below:
             raise UsageError(f"{name}: no recording in that folder")
         found += below
     counts = Counter(recording.record for recording in found)
     named = []
-    for record, header, known, inside in found:
+    for record, header, known, inside, _ in found:
         path = header.with_suffix("") if header.suffix.lower() == ".hea" else header
         called = printable(record if counts[record] == 1 else path.as_posix())
         # Absolute: worker processes may have been started elsewhere.
