@@ -21,6 +21,8 @@ import gc
 if __name__ == "__main__":
     gc.disable()  # `run_stage` enables it: to look for garbage among modules takes a sixth of the time to load them
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.special import logit
@@ -73,6 +75,14 @@ def plot_example(
     )
 
 
+def write_curves(folder: Path, lines: dict[str, pd.DataFrame]) -> None:
+    """Write the points of each question's curve into a file of its own."""
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for question, points in lines.items():
+            points.to_csv(temporary / CURVE_FILES[question], index=False)
+
+
 def print_summary(scores: pd.DataFrame, numbers: dict, what: str) -> None:
     """Print the ROC AUCs with their counts, and the shares called."""
     print(what)
@@ -111,10 +121,7 @@ def main() -> None:
         np.save(temporary, activation.astype(np.float32))
     write_json(paths.EVALUATE_METRICS, numbers)
     for path, lines in zip((paths.ROC, paths.PRECISION_RECALL), drawn, strict=True):
-        with replacing(path) as temporary:
-            temporary.mkdir()
-            for question, points in lines.items():
-                points.to_csv(temporary / CURVE_FILES[question], index=False)
+        write_curves(path, lines)
     for path, values in (
         (paths.CONFUSION, counts),
         (paths.RELIABILITY, bins),
@@ -127,7 +134,9 @@ def main() -> None:
             values.to_csv(temporary, index=False)
 
     what, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)
-    beats, history = np.concatenate([beats for beats, _ in splits]), pd.read_csv(paths.HISTORY)
+    all_of_them = data_kind(table.source)
+    times, history = beat_times(description.extract), pd.read_csv(paths.HISTORY)
+    mean_beats = plot_beats(np.concatenate([beats for beats, _ in splits]), table.label.to_numpy(), times, all_of_them)
     for path, figure in (
         (paths.ROC_PNG, figures.plot_roc(drawn[0], scores, threshold, what)),
         (paths.PRECISION_RECALL_PNG, figures.plot_precision_recall(drawn[1], what)),
@@ -137,10 +146,7 @@ def main() -> None:
         (paths.DISTRIBUTION_PNG, figures.plot_distribution(spread, counts, threshold, what)),
         (paths.SUBGROUPS_PNG, plot_subgroups(groups, what)),
         (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, trained_on)),
-        (
-            paths.BEATS_PNG,
-            plot_beats(beats, table.label.to_numpy(), beat_times(description.extract), data_kind(table.source)),
-        ),
+        (paths.BEATS_PNG, mean_beats),
         (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),
     ):
         save_figure(figure, path)

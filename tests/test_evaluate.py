@@ -25,5 +25,5 @@ def test_titles_name_the_sources_of_the_test_set_alone_and_two_classes_answer_on
         assert not any(value for key, value in numbers.items() if "_vs_" in key), numbers
     page = (finished / "metrics/report.html").read_text()
     assert f"In {n} test recordings of elsewhere, of patients" in page
-    assert "elsewhere, here" not in page
+    assert "of elsewhere, here" not in page
     assert page.count("<p>no other recording</p>") == 2
