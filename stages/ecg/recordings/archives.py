@@ -31,16 +31,6 @@ def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
     for root in roots:
         if not root.is_dir():
             raise UsageError(f"{called} is '{root}': no such folder")
-    check_apart(roots, called)
-    archives = {root.resolve().name if len(roots) > 1 else "": from_archive(root, called) for root in roots}
-    for root, recordings in zip(roots, archives.values(), strict=True):
-        if not recordings:
-            raise UsageError(f"no recordings found in {root}")
-    return in_one(archives)
-
-
-def check_apart(roots: list[Path], called: str) -> None:
-    """UsageError where two folders are one, one lies in the other, or both have one name, which is their source's."""
     for one, other in combinations(roots, 2):
         real, there = one.resolve(), other.resolve()
         if real == there:
@@ -52,6 +42,11 @@ def check_apart(roots: list[Path], called: str) -> None:
                 f"{called} names two folders called '{real.name}', which would be one source: {real} and "
                 f"{there}; rename one"
             )
+    archives = {root.resolve().name if len(roots) > 1 else "": from_archive(root, called) for root in roots}
+    for root, recordings in zip(roots, archives.values(), strict=True):
+        if not recordings:
+            raise UsageError(f"no recordings found in {root}")
+    return in_one(archives)
 
 
 def from_archive(root: Path, called: str) -> list[RecordingFile]:
@@ -59,21 +54,14 @@ def from_archive(root: Path, called: str) -> list[RecordingFile]:
     if (root / TABLE).is_file():
         return from_ptbxl(root)
     recordings = find_labelled(root)
-    elsewhere = folder_of_table({recording.header.parent for recording in recordings})
-    if elsewhere:
-        where = elsewhere.relative_to(root) if elsewhere.is_relative_to(root) else elsewhere
-        raise UsageError(f"{TABLE} is in {where}/: set {called} to it")
+    # The table may lie above records500 or records100, or these below the folder that is named.
+    folders = {recording.header.parent for recording in recordings}
+    tops = {above.parent for folder in folders for above in (folder, *folder.parents) if above.name in RECORDS}
+    for top in sorted(tops):
+        if (top / TABLE).is_file():
+            where = top.relative_to(root) if top.is_relative_to(root) else top
+            raise UsageError(f"{TABLE} is in {where}/: set {called} to it")
     return recordings
-
-
-def folder_of_table(folders: set[Path]) -> Path | None:
-    """Return the folder with PTB-XL's table in whose records500 or records100 one of the folders lies, if any."""
-    for above in sorted({above for folder in folders for above in folder.parents}):
-        if (above / TABLE).is_file() and any(
-            folder.is_relative_to(above / records) for folder in folders for records in RECORDS
-        ):
-            return above
-    return None
 
 
 def from_ptbxl(root: Path) -> list[RecordingFile]:

@@ -14,16 +14,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import (
-    Ecg,
-    content_of,
-    file_size,
-    masked,
-    microvolts_in,
-    number,
-    person,
-    with_a_reason,
-)
+from ecg.recordings.ecg_file import Ecg, content_of, masked, microvolts_in, number, person
+from ecg.recordings.header import with_a_reason
 from ecg.recordings.sample_text import MAX_TABLE, Table, read_table
 from ecg.recordings.signals import MAX_VALUES
 
@@ -36,7 +28,7 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
         is_npy = file.read(6) == b"\x93NUMPY"
     # Not as a decorator, which does not travel to the workers of a cluster.
     with np.errstate(all="ignore"):
-        table = Table([], read_npy(path, root)) if is_npy else read_table(content_of(path, root, MAX_TABLE))
+        table = Table([], read_npy(path)) if is_npy else read_table(content_of(path, root, MAX_TABLE))
     rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
     absent = [name for name, value in (("sampling_rate", rate), ("units", unit)) if not value]
     if absent:
@@ -59,10 +51,8 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
     return Ecg(values * scale, rate, leads, person(), flags=flags)
 
 
-def read_npy(path: Path, root: Path | None) -> np.ndarray:
+def read_npy(path: Path) -> np.ndarray:
     """Read a matrix of numbers; nothing that needs pickle."""
-    with with_a_reason():
-        file_size(path, root or path.parent)
     try:
         # As a map, so that a shape larger than the file is seen before memory is asked for.
         stored = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -24,7 +24,6 @@ ARCHIVES = {
     "E": Archive("georgia", 500, 4880),
     "JS": Archive("chapman-ningbo", 500),
 }
-CHALLENGE_SOURCES = [archive.source for archive in ARCHIVES.values()]
 RECORD_NAME = re.compile(r"(?:([AQIS])\d{4}|(HR|E|JS)\d{5})")
 
 

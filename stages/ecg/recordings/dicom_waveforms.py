@@ -7,6 +7,7 @@ import numpy as np
 
 from ecg.leads import LEADS, BadRecording, lead_of
 from ecg.recordings.ecg_file import Ecg, allow_only, microvolts_in, millivolts, number, person, rate_told, years_between
+from ecg.recordings.xml_tree import only
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -20,10 +21,7 @@ HEART_RATES = ("8867-4", "2:16016")  # LOINC, MDC
 
 def from_dataset(dataset: "Dataset") -> Ecg:
     """Return the rhythm of a data set, and what it says of the person."""
-    groups = [group for group in dataset.get("WaveformSequence", []) if is_rhythm(group)]
-    if len(groups) != 1:
-        raise BadRecording(f"file: {len(groups)} groups of rhythm waveforms; allowed: one")
-    group = groups[0]
+    group = only([one for one in dataset.get("WaveformSequence", []) if is_rhythm(one)], "groups of rhythm waveforms")
     channels = group.ChannelDefinitionSequence
     n_samples, n_channels = int(group.NumberOfWaveformSamples), len(channels)
     coded = f"{group.WaveformSampleInterpretation}{group.WaveformBitsAllocated}"
@@ -96,9 +94,8 @@ def lead_name(channel: "Dataset") -> str:
     """Return a channel's lead as the meaning of its code, the code or the channel's label names it."""
     source = channel.ChannelSourceSequence[0]
     coded = re.fullmatch(r"(?:2:|5\.6\.3-9-)(\d{1,3})", str(source.get("CodeValue", "")))
-    names = [
-        str(name or "") for name in (source.get("CodeMeaning"), source.get("CodeValue"), channel.get("ChannelLabel"))
-    ]
+    told = (source.get("CodeMeaning"), source.get("CodeValue"), channel.get("ChannelLabel"))
+    names = [str(name or "") for name in told]
     return next((name for name in names if lead_of(name)), LEAD_CODES.get(int(coded[1]), "") if coded else names[0])
 
 

@@ -6,17 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ecg.leads import BadRecording, lead_of
-from ecg.recordings.ecg_file import (
-    Ecg,
-    allow_only,
-    content_of,
-    masked,
-    microvolts_in,
-    millivolts,
-    number,
-    person,
-    side_by_side,
-)
+from ecg.recordings.ecg_file import Ecg, allow_only, content_of, masked, microvolts_in, millivolts, number, person
 from ecg.recordings.header import MAX_SIGNALS
 from ecg.recordings.signals import MAX_VALUES
 
@@ -39,7 +29,13 @@ def read_edf(path: Path, root: Path | None) -> Ecg:
         raise BadRecording(f"file: {n_signals} signals; allowed: 1 to {MAX_SIGNALS}")
     start = FIXED * (1 + n_signals)
     allow_only("length of the header", number(text[184:192], "length of the header"), start)
-    signals = fields_of(content[FIXED:start].decode("latin-1"), n_signals)
+    # Each field of all signals, one field after the other.
+    signals: list[dict[str, str]] = [{} for _ in range(n_signals)]
+    at = FIXED
+    for name, width in WIDTHS.items():
+        for signal in signals:
+            signal[name] = content[at : at + width].decode("latin-1").strip()
+            at += width
     per_record = [int(number(signal["per_record"], "samples a record")) for signal in signals]
     if min(per_record) < 0 or not sum(per_record):
         raise BadRecording("file: no samples in a record")
@@ -74,7 +70,7 @@ def read_edf(path: Path, root: Path | None) -> Ecg:
     code, sex = [*re.split(r" +", text[8:88].strip()), "", ""][:2]
     about = person(sex=sex, patient="" if code == "X" else code)
     rate = per_record[used[0]] / duration if used else 0
-    return Ecg(side_by_side(leads), rate, names, about)
+    return Ecg(np.array(leads).T, rate, names, about)
 
 
 def longest_step(notes: np.ndarray) -> float:
@@ -88,14 +84,3 @@ def longest_step(notes: np.ndarray) -> float:
             return float(np.diff(np.char.partition(texts, b"\x14")[:, 0].astype(float)).max(initial=0))
     except ValueError:
         return 0.0
-
-
-def fields_of(text: str, n: int) -> list[dict[str, str]]:
-    """Return the fields of each signal; the header has each field of all signals, one field after the other."""
-    signals: list[dict[str, str]] = [{} for _ in range(n)]
-    at = 0
-    for name, width in WIDTHS.items():
-        for signal in signals:
-            signal[name] = text[at : at + width].strip()
-            at += width
-    return signals

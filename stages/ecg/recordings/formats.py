@@ -24,16 +24,6 @@ FORMATS = {
 }
 
 
-def samples_in(form: str, n_bytes: int) -> int:
-    """Return how many whole samples so many bytes hold."""
-    return 2 * n_bytes // FORMATS[form].half_bytes
-
-
-def bytes_of(form: str, n_samples: int) -> int:
-    """Return how many bytes hold so many samples."""
-    return -(-n_samples * FORMATS[form].half_bytes // 2)
-
-
 def decode(form: str, content: bytes) -> np.ndarray:
     """Return the samples (int8, int16 or int32) in whole bytes of a format; 212 may give one more than was written."""
     stored = np.frombuffer(content, FORMATS[form].items)

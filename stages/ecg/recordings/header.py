@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecg.leads import MAX_RATE, BadRecording, lead_of
+from ecg.recordings.tables import decode
 
 MAX_HEADER = 2**20  # bytes
 MAX_SIGNALS = 1000
@@ -93,24 +94,16 @@ def read_header(path: Path, root: Path | None = None) -> Header:
         if size > MAX_HEADER:
             raise BadRecording(f"header: {size} bytes; allowed: {MAX_HEADER}")
         content = path.read_bytes()
-    # Not splitlines: it also ends a line at characters that a comment may hold, … in Windows-1252 among them.
-    lines = [line.strip() for line in re.split(r"[\r\n]+", decode_text(content))]
+    if b"\0" in content:
+        raise BadRecording("header: it holds NUL bytes, as UTF-16 and binary files do")
+    # ASCII by the standard; some hold names and µV. Not splitlines: it also ends a line at characters of comments.
+    lines = [line.strip() for line in re.split(r"[\r\n]+", decode(content))]
     record, *signals = [line.split() for line in lines if line and not line.startswith("#")] or [[]]
     frame_rate, frames = parse_record(record, len(signals))
     header = Header(path, root, frame_rate, frames, [parse_signal(fields) for fields in signals], comments_in(lines))
     if header.sampling_rate > MAX_RATE:
         raise BadRecording(f"header: sampling rate is {header.sampling_rate:g} Hz; allowed: to {MAX_RATE}")
     return header
-
-
-def decode_text(content: bytes) -> str:
-    """Headers are ASCII by the standard; some hold names and µV in UTF-8 or Latin-1."""
-    if b"\0" in content:
-        raise BadRecording("header: it holds NUL bytes, as UTF-16 and binary files do")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 def comments_in(lines: list[str]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg.recordings.ecg_file import digest_of
-from ecg.recordings.tables import Row, match_rows, read_rows
+from ecg.recordings.tables import match_rows, read_rows
 from ecg.stage.script import UsageError, warn
 
 LABELS = "labels.csv"
@@ -36,13 +36,9 @@ def labels_of(files: Iterable[Path], top: Path | None = None, *, lenient: bool =
                 raise
             warn(f"labels.csv is not used: {error}")
             continue
-        labels |= {paths[name]: known_of(row) for name, row in matched.items()}
+        for name, row in matched.items():
+            known: dict[str, Any] = {column: cell for column, cell in row.items() if column not in ("file", "patient")}
+            known |= {"dx": [row["dx"]]} if "dx" in row else {}
+            patient = digest_of(row.get("patient", ""))
+            labels[paths[name]] = known | ({"patient": patient} if patient else {})
     return labels
-
-
-def known_of(row: Row) -> dict[str, Any]:
-    """Return what a row tells, in the words of the index."""
-    known: dict[str, Any] = {name: cell for name, cell in row.items() if name not in ("file", "patient", "dx")}
-    known |= {"dx": [row["dx"]]} if "dx" in row else {}
-    patient = digest_of(row.get("patient", ""))
-    return known | ({"patient": patient} if patient else {})

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,12 @@ SCP = "SCP-ECG is not read; BioSig's save2gdf converts it: save2gdf -f=EDF IN.sc
 
 def format_of(path: Path, root: Path | None = None) -> str | None:
     """Return the format that a file's first bytes are those of; None where it is none of them, or no plain file."""
-    with suppress(BadRecording, OSError):
+    try:
         file_size(path, root or path.parent)
         with path.open("rb") as file:
-            return format_in(file.read(HEAD))
-    return None
-
-
-def format_in(head: bytes) -> str | None:
-    """Return the format that begins with these bytes."""
+            head = file.read(HEAD)
+    except (BadRecording, OSError):
+        return None
     if head[128:132] == b"DICM":
         return "DICOM"
     if head.startswith(b"\x93NUMPY"):

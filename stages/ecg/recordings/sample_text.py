@@ -110,7 +110,11 @@ def read_table(content: bytes) -> Table:
     if FEWEST <= len(rows) <= MAX_SIGNALS:
         names = [cells_of(row, separator, 1)[0] for row in rows]
         if count_leads(names) >= 3 or len(rows[0].split(separator)) > MAX_SIGNALS:
-            lines, line = transpose(rows, separator), "column"
+            cells = [cells_of(row, separator) for row in rows]
+            lengths = ", ".join(map(str, sorted(set(map(len, cells)))))
+            if "," in lengths:
+                raise BadRecording(f"file: a lead a row, of {lengths} cells; allowed: as many in each")
+            lines, line = ["\t".join(column) for column in zip(*cells, strict=True)], "column"
             places = np.arange(1, len(lines) + 1)
             separator, decimal, header, first = layout_of(lines)
     if first == len(lines):
@@ -151,15 +155,6 @@ def read_table(content: bytes) -> Table:
     if len({microvolts_in(unit) for unit in stated}) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
     return Table([names[i] for i in columns if names], values, min(stated, default=None), rate)
-
-
-def transpose(rows: list[str], separator: str | None) -> list[str]:
-    """Return the columns of a table as lines with tabs between their cells."""
-    cells = [cells_of(row, separator) for row in rows]
-    lengths = sorted(set(map(len, cells)))
-    if len(lengths) > 1:
-        raise BadRecording(f"file: a lead a row, of {', '.join(map(str, lengths))} cells; allowed: as many in each")
-    return ["\t".join(column) for column in zip(*cells, strict=True)]
 
 
 def names_and_units(header: list[list[str]], table: pd.DataFrame, lines: list[str]) -> tuple[list[str], list[str]]:

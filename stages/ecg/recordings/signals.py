@@ -9,7 +9,7 @@ import numpy as np
 
 from ecg.leads import LEADS, BadRecording, find_leads, to_microvolts
 from ecg.recordings.challenge import correct_gains
-from ecg.recordings.formats import FORMATS, bytes_of, decode, samples_in
+from ecg.recordings.formats import FORMATS, decode
 from ecg.recordings.header import Header, Signal, file_size, with_a_reason
 
 MAX_VALUES = 22_000_000  # stored samples of all signals: 12 leads of 1000 Hz for half an hour
@@ -44,7 +44,9 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
     if wrong:
         flags.append(f"wrong checksum: {', '.join(wrong)}")
 
-    if len(columns) == len(LEADS) and all(map(is_in_microvolts, signals, scales)):
+    # How `samples` are stored in the end, as most are in their files.
+    kinds = {(s.format, s.per_frame, s.skew, s.baseline, scale) for s, scale in zip(signals, scales, strict=True)}
+    if len(columns) == len(LEADS) and kinds == {("16", 1, 0, 0, 1)}:
         # Each lead lies in contiguous memory, as here so in `median_beat`.
         samples, lead_flags = np.concatenate([values.T for values in stored]).T, list[str]()
     else:
@@ -54,8 +56,6 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
             for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True)
         }
         samples, lead_flags = to_microvolts(leads)
-    if not (samples != samples[0]).any():
-        raise BadRecording("flat")
     return samples, flags + lead_flags
 
 
@@ -75,12 +75,6 @@ def microvolts_per_unit(signal: Signal) -> float:
     return step
 
 
-def is_in_microvolts(signal: Signal, scale: float) -> bool:
-    """Say whether a signal is stored as `read_samples` returns it, as most are; a step is `scale` uV."""
-    stored = (signal.format, signal.per_frame, signal.skew, signal.baseline, scale)
-    return stored == ("16", 1, 0, 0, 1)
-
-
 def read_leads(header: Header, columns: list[int]) -> list[np.ndarray]:
     """Read some signals as they are stored, each frames x samples a frame, in ADC units."""
     files: dict[str, list[int]] = {}
@@ -91,10 +85,8 @@ def read_leads(header: Header, columns: list[int]) -> list[np.ndarray]:
         if set(members) & set(columns):
             frames = read_file(header, [header.signals[i] for i in members], n_frames)
             n_frames = len(frames)
-            end = 0
-            for i in members:
-                start, end = end, end + header.signals[i].per_frame
-                stored[i] = frames[:, start:end]
+            ends = np.cumsum([header.signals[i].per_frame for i in members])
+            stored.update(zip(members, np.split(frames, ends[:-1], axis=1), strict=True))
     # Work along contiguous memory takes half the time.
     return [np.ascontiguousarray(stored[i]) for i in columns]
 
@@ -109,13 +101,14 @@ def read_file(header: Header, signals: list[Signal], n_frames: int | None) -> np
     if min(signal.per_frame for signal in signals) < 1:
         raise BadRecording("header: samples a frame is 0")
     path, size = signal_file(header, first)
-    available = samples_in(first.format, size) // n
+    half_bytes = FORMATS[first.format].half_bytes
+    available = 2 * size // half_bytes // n
     length = available if n_frames is None else n_frames
     if available < length:
         raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header says {length}")
     if length * n > MAX_VALUES:
         raise BadRecording(f"too long: {length * n} samples in {first.file}; allowed: {MAX_VALUES}")
-    n_bytes = bytes_of(first.format, length * n)
+    n_bytes = -(-length * n * half_bytes // 2)
     if n_frames is None and n_bytes < size:
         raise BadRecording(f"signal file: {first.file} ends within a sample")
     if path.suffix.lower() == ".mat":

@@ -60,10 +60,9 @@ def read_muse(tree: "Element") -> Ecg:
             allow_only(f"{field} of {names[-1]}", number(lead.findtext(field) or "0", field), 0)
         stored = np.frombuffer(content, "<i2")
         leads.append(masked(stored * (np.nan if off else scale), stored))
-    who = {
-        key: tree.findtext(f"PatientDemographics/{key}") for key in ("PatientAge", "AgeUnits", "Gender", "PatientID")
-    }
-    about = person(age=who["PatientAge"], unit=who["AgeUnits"], sex=who["Gender"], patient=who["PatientID"])
+    fields = ("PatientAge", "AgeUnits", "Gender", "PatientID")
+    age, unit, sex, patient = (tree.findtext(f"PatientDemographics/{field}") for field in fields)
+    about = person(age=age, unit=unit, sex=sex, patient=patient)
     told = rate_told(tree.findtext("RestingECGMeasurements/VentricularRate"))
     return Ecg(side_by_side(leads), rate, names, about, told)
 
