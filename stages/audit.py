@@ -15,16 +15,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ecg.evaluation import simple_models as models
 from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gain, strongest_simple
-from ecg.evaluation.simple_models import (
-    classify,
-    logistic,
-    other_models,
-    principal_components,
-    probe_source,
-    simple_models,
-    summarise,
-)
 from ecg.params import read_params
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_audit
@@ -50,18 +42,20 @@ def main() -> None:
     # How far one gets by telling what is not normal, ischemic or not.
     scored["not_normal"] = scored["network"].assign(p_ischemia=1 - network.p_normal)
     lacks = {}
-    seen = {name: (*model, "") for name, model in simple_models(beats, table, train, params.extract, audit).items()}
-    for name, (features, model, lack) in tqdm((seen | other_models(table)).items(), desc="models", disable=None):
+    simple = models.simple_models(beats, table, train, params.extract, audit)
+    seen = {name: (*model, "") for name, model in simple.items()}
+    for name, (features, model, lack) in tqdm((seen | models.other_models(table)).items(), desc="models", disable=None):
         lacks[name] = lack
         if features is not None:
-            scored[name] = records.assign(**classify(model, features, labels, train, test))
-    components = principal_components(beats.reshape(len(beats), -1), train, audit)
+            scored[name] = records.assign(**models.classify(model, features, labels, train, test))
+    components = models.principal_components(beats.reshape(len(beats), -1), train, audit)
     rng, permuted = np.random.default_rng(audit.seed), []
     for _ in tqdm(range(audit.permutations), desc="permutations", disable=None):
-        permuted.append(records.assign(**classify(logistic(0.1), components, rng.permutation(labels), train, test)))
-    probe = probe_source(components, table)
+        shuffled = rng.permutation(labels)
+        permuted.append(records.assign(**models.classify(models.logistic(0.1), components, shuffled, train, test)))
+    probe = models.probe_source(components, table)
 
-    summary = summarise(scored, lacks, permuted, probe, params.evaluate).round(4)
+    summary = models.summarise(scored, lacks, permuted, probe, params.evaluate).round(4)
     scored |= {f"permuted-{number}": values for number, values in enumerate(permuted, start=1)}
     everything = pd.concat([values.assign(model=name) for name, values in [*scored.items(), ("source_probe", probe)]])
     with replacing(paths.AUDIT_PREDICTIONS) as temporary:

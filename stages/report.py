@@ -6,35 +6,26 @@ Writes  metrics/report.html       one page that needs no network and no script
         metrics/environment.json  the machine; then each package that requirements.txt names, with its version
 """
 
+import os
+import platform
+import re
+import shutil
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.special import logit
+from threadpoolctl import threadpool_info
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.names import (
-    CURVE_FILES,
-    QUESTION_TITLES,
-    SOURCE_LIMIT,
-    SYNTHETIC,
-    data_kind,
-    names_of,
-    say_gain,
-    strongest_simple,
-)
+from ecg.evaluation import names
 from ecg.network.description import TREES_FROM, TREES_SHARE, Description, read_description
 from ecg.params import read_params
-from ecg.reporting import tables
+from ecg.reporting import curves, tables
 from ecg.reporting.citations import cite_sources
-from ecg.reporting.curves import (
-    plot_distribution,
-    plot_learning_curve,
-    plot_net_benefit,
-    plot_precision_recall,
-    plot_reliability,
-    plot_roc,
-)
 from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
-from ecg.reporting.environment import describe_environment
 from ecg.reporting.figures import data_uri, inline_svg
 from ecg.reporting.forest import plot_audit, plot_subgroups
 from ecg.reporting.page import render
@@ -44,6 +35,7 @@ from ecg.stage.script import run_stage
 from ecg.stage.tables import CLASSES, load_split, read_table
 
 ERRORS = 4  # of each kind, in the page
+REQUIREMENTS = Path("requirements.txt")
 
 
 def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
@@ -78,46 +70,63 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
     }
 
 
+def describe_environment() -> dict:
+    """Return what this runs on, and the versions of the packages that requirements.txt names."""
+    cpu = Path("/proc/cpuinfo")
+    processors = re.findall(r"^model name\s*: (.+)$", cpu.read_text(), re.M) if cpu.exists() else []
+    accelerators = []
+    if shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        accelerators = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
+    packages = re.findall(r"^([\w.-]+)==", REQUIREMENTS.read_text(), re.M)
+    return {
+        "python": platform.python_version(),
+        "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
+        "processor": processors[0] if processors else platform.processor() or None,
+        "accelerator": accelerators[0] if accelerators else None,
+        "cores": os.cpu_count(),
+        "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
+    } | {name: version(name) for name in packages}
+
+
 def main() -> None:
     params, description = read_params(), read_description(paths.MODEL)
     scores, confusion, bins = map(pd.read_csv, (paths.EVALUATE_TABLE, paths.CONFUSION, paths.RELIABILITY))
     benefit, spread = map(pd.read_csv, (paths.NET_BENEFIT, paths.DISTRIBUTION))
     roc, pr = (
-        {question: pd.read_csv(folder / name) for question, name in CURVE_FILES.items()}
+        {question: pd.read_csv(folder / name) for question, name in names.CURVE_FILES.items()}
         for folder in (paths.ROC, paths.PRECISION_RECALL)
     )
     groups, audit, history = map(pd.read_csv, (paths.SUBGROUPS, paths.AUDIT_TABLE, paths.HISTORY))
     (beats, rows), activation = load_split("test"), np.load(paths.ACTIVATION)
     test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
-    counts, refused = tables.count_recordings(read_table(paths.SPLIT))
+    counts, refused = tables.count_recordings(read_table(paths.SPLIT), ["train", "val", "test"])
 
     evidence, environment = draw_beats(test, beats, activation, description), describe_environment()
-    recordings, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)
+    what, trained_on = f"{len(test)} test {names.data_kind(test.source)}", names.data_kind(description.sources)
     sources, maps = sorted(set(counts.source[:-1])), (evidence["maps"], evidence["times"])
+    threshold = description.threshold
     charts = {
-        "roc": (plot_roc(roc, scores, description.threshold, recordings), tables.roc_table(roc)),
-        "precision_recall": (plot_precision_recall(pr, recordings), tables.precision_recall_table(pr)),
-        "reliability": (plot_reliability(bins, scores, recordings), tables.reliability_table(bins)),
-        "net_benefit": (
-            plot_net_benefit(benefit, description.threshold, recordings),
-            tables.net_benefit_table(benefit),
-        ),
+        "roc": (curves.plot_roc(roc, scores, threshold, what), tables.roc_table(roc)),
+        "precision_recall": (curves.plot_precision_recall(pr, what), tables.precision_recall_table(pr)),
+        "reliability": (curves.plot_reliability(bins, scores, what), tables.reliability_table(bins)),
+        "net_benefit": (curves.plot_net_benefit(benefit, threshold, what), tables.net_benefit_table(benefit)),
         "distribution": (
-            plot_distribution(spread, confusion, description.threshold, recordings),
+            curves.plot_distribution(spread, confusion, threshold, what),
             tables.distribution_table(spread),
         ),
-        "audit": (plot_audit(audit, recordings), tables.audit_table(audit)),
-        "subgroups": (plot_subgroups(groups, recordings), tables.subgroups_table(groups)),
-        "evidence": (plot_evidence(*maps, recordings), tables.activation_table(*maps)),
-        "learning": (plot_learning_curve(history, trained_on), tables.learning_table(history)),
+        "audit": (plot_audit(audit, what), tables.audit_table(audit)),
+        "subgroups": (plot_subgroups(groups, what), tables.subgroups_table(groups)),
+        "evidence": (plot_evidence(*maps, what), tables.activation_table(*maps)),
+        "learning": (curves.plot_learning_curve(history, trained_on), tables.learning_table(history)),
     }
     sections = (params.download, params.extract, params.split, params.train, params.evaluate, params.audit)
     # A section is called as its class.
     parameters = {f"{type(section).__name__.lower()}.{key}": value for section in sections for key, value in section}
     values = {
-        "synthetic": trained_on == SYNTHETIC,
-        "recordings": recordings,
-        "questions": QUESTION_TITLES,
+        "synthetic": trained_on == names.SYNTHETIC,
+        "recordings": what,
+        "questions": names.QUESTION_TITLES,
         "description": description,
         "bootstrap": params.evaluate.bootstrap,
         "scores": scores.set_index("measure").to_dict("index"),
@@ -127,11 +136,11 @@ def main() -> None:
         "confusion": tables.confusion_table(confusion),
         "evidence": evidence,
         "source_auc": audit.set_index(["model", "question"]).roc_auc.get(("source", "roc_auc")),
-        "definition": names_of(description.labels.ischemia),
-        "source_limit": SOURCE_LIMIT,
+        "definition": names.names_of(description.labels.ischemia),
+        "source_limit": names.SOURCE_LIMIT,
         "trees_share": TREES_SHARE,
         "trees_from": TREES_FROM,
-        "gains": [say_gain(row) for row in strongest_simple(audit).to_dict("records")],
+        "gains": [names.say_gain(row) for row in names.strongest_simple(audit).to_dict("records")],
         "counts": counts,
         "totals": counts.iloc[-1].to_dict(),
         "refused": refused,

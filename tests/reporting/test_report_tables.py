@@ -95,7 +95,7 @@ def test_every_recording_is_counted_once():
     split = pd.DataFrame({"record": list("abcde"), "source": "s", "label": ["normal"] * 4 + [""]})
     split["split"] = ["train", "train", "test", "", ""]
     split["reason"] = ["", "", "", "flat lead: V1", "header: empty"]
-    counts, refused = tables.count_recordings(split)
+    counts, refused = tables.count_recordings(split, ["train", "val", "test"])
     assert counts.values.tolist() == [
         ["s", "normal", 4, 2, 0, 1, 1],
         ["s", "unknown", 1, 0, 0, 0, 1],

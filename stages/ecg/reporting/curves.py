@@ -1,11 +1,13 @@
 """Figures of the scores of all recordings: ROC, decisions, net benefit, distribution, reliability, learning curves.
 
-`recordings` says in each title which recordings they are: "58 test synthetic recordings".
+ROC AUC, reliability, net benefit and distribution are what is essential to show of a model (Van Calster et al. 2025,
+Lancet Digital Health 7:100916). `recordings` says in each title which they are: "58 test synthetic recordings".
 """
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.scale import FuncScale
 from matplotlib.ticker import MaxNLocator
 
@@ -21,21 +23,21 @@ def called_from(threshold: float) -> str:
     return f"called from {100 * threshold:.3g}% on, set on val"
 
 
-def use_root_scale(axes: plt.Axes, which: str) -> None:
+def use_root_scale(axes: Axes, which: str) -> None:
     """Make "x", "y" or both of "xy" a square root axis of probabilities."""
     for axis in which:
         scale, labels = FuncScale(None, (np.sqrt, np.square)), [f"{tick:g}" for tick in TICKS]
         axes.set(**{f"{axis}scale": scale, f"{axis}lim": (0, 1), f"{axis}ticks": TICKS, f"{axis}ticklabels": labels})
 
 
-def plot_roc(roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, recordings: str) -> plt.Figure:
+def plot_roc(roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, recordings: str) -> Figure:
     """Draw metrics/roc/, with the AUCs and the rates at the threshold of metrics/evaluate.csv."""
     figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH)
     draw_roc(axes, roc, scores, threshold)
     return figure
 
 
-def draw_roc(axes: plt.Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float) -> None:
+def draw_roc(axes: Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float) -> None:
     """Draw a curve a question, and the rates at the threshold on that of ischemia against all others."""
     measured = scores.set_index("measure")
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
@@ -53,7 +55,7 @@ def draw_roc(axes: plt.Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame,
     axes.legend(loc="lower right")
 
 
-def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> plt.Figure:
+def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> Figure:
     """Draw metrics/precision_recall/."""
     figure, axes = create_figure(f"Precision and recall, {recordings}", WIDTH)
     for question, (color, dash, _) in QUESTION_STYLES.items():
@@ -69,7 +71,7 @@ def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> p
     return figure
 
 
-def plot_confusion(counts: pd.DataFrame, recordings: str) -> plt.Figure:
+def plot_confusion(counts: pd.DataFrame, recordings: str) -> Figure:
     """Draw metrics/confusion.csv."""
     decisions = counts[["called", "not_called"]].to_numpy()
     share = decisions / decisions.sum(axis=1, keepdims=True)
@@ -85,12 +87,8 @@ def plot_confusion(counts: pd.DataFrame, recordings: str) -> plt.Figure:
     return figure
 
 
-def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -> plt.Figure:
-    """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006).
-
-    With ROC AUC, reliability and distribution what is essential to show of a model (Van Calster et al. 2025, Lancet
-    Digital Health 7:100916).
-    """
+def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -> Figure:
+    """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006)."""
     figure, axes = create_figure(f"Net benefit, {recordings}", WIDTH)
     lines = {"all": ("calling all", "--", GREY), "none": ("calling none", "-", GREY)}
     for column, (label, dash, color) in (lines | {"model": ("this model", "-", CLASS_COLORS["ischemia"])}).items():
@@ -102,12 +100,8 @@ def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -
     return figure
 
 
-def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float, recordings: str) -> plt.Figure:
-    """Draw metrics/distribution.csv, a panel a class, with the share called of each from metrics/confusion.csv.
-
-    With ROC AUC, reliability and net benefit what is essential to show of a model (Van Calster et al. 2025, Lancet
-    Digital Health 7:100916).
-    """
+def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float, recordings: str) -> Figure:
+    """Draw metrics/distribution.csv, a panel a class, with the share called of each from metrics/confusion.csv."""
     title = f"p(ischemia) by class, {recordings}; {called_from(threshold)}"
     figure, panels = create_figure(title, 1.2 + 1.4 * len(counts), len(counts), 1, sharex=True, squeeze=False)
     for axes, row in zip(panels.flat, counts.itertuples(), strict=True):
@@ -123,7 +117,7 @@ def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float
     return figure
 
 
-def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) -> plt.Figure:
+def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) -> Figure:
     """Draw metrics/reliability.csv: the share of ischemia among probabilities alike, with its 95% Wilson interval."""
     names = {"calibration_slope": "slope", "calibration_intercept": "intercept", "brier": "Brier score"}
     names |= {"expected_calibration_error": "calibration error"}
@@ -136,7 +130,7 @@ def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) 
     return figure
 
 
-def draw_reliability(axes: plt.Axes, bins: pd.DataFrame) -> None:
+def draw_reliability(axes: Axes, bins: pd.DataFrame) -> None:
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
     spread = np.array([bins.observed - bins.low, bins.high - bins.observed]).clip(min=0)
     axes.errorbar(bins.probability, bins.observed, spread, fmt="o", color=CLASS_COLORS["ischemia"], clip_on=False)
@@ -146,7 +140,7 @@ def draw_reliability(axes: plt.Axes, bins: pd.DataFrame) -> None:
 
 def plot_roc_and_reliability(
     roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, bins: pd.DataFrame, recordings: str
-) -> plt.Figure:
+) -> Figure:
     """Draw ROC curves and a reliability diagram side by side."""
     title = f"ROC AUC (95% interval) and reliability, {recordings}"
     figure, (left, right) = create_figure(title, WIDTH + 0.4, 1, 2, width=2 * WIDTH)
@@ -156,7 +150,7 @@ def plot_roc_and_reliability(
     return figure
 
 
-def plot_learning_curve(history: pd.DataFrame, recordings: str) -> plt.Figure:
+def plot_learning_curve(history: pd.DataFrame, recordings: str) -> Figure:
     """Draw data/history.csv."""
     figure, axes = create_figure(f"Learning curves, mean of the networks, {recordings}", 3.4)
     for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": VAL})):

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.artist import setp
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from ecg.beats.measurements import ST_AFTER_J, measure_beats
@@ -44,7 +46,7 @@ class Explanation(NamedTuple):
     contributions: np.ndarray | None = None
 
 
-def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordings: str) -> plt.Figure:
+def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordings: str) -> Figure:
     """Draw each class's mean median beat (records x 12 x samples, mV; times in ms) with its interquartile band."""
     title = f"Mean median beat and interquartile band, {recordings}"
     figure, grid = create_figure(title, 6.4, 3, 4, width=10.4, sharex=True, sharey=True)
@@ -61,13 +63,13 @@ def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordi
     for lead, axes in zip(LAYOUT.flat, grid.flat, strict=True):
         axes.set_title(lead, fontweight="bold", loc="left", fontsize=10)
         axes.axhline(0, color=GREY, lw=0.5)
-    plt.setp(grid[-1], xlabel="ms from the R peak")
-    plt.setp(grid[:, 0], ylabel="mV")
+    setp(grid[-1], xlabel="ms from the R peak")
+    setp(grid[:, 0], ylabel="mV")
     grid[0, 0].legend()
     return figure
 
 
-def plot_evidence(maps: dict[str, np.ndarray], times: np.ndarray, recordings: str) -> plt.Figure:
+def plot_evidence(maps: dict[str, np.ndarray], times: np.ndarray, recordings: str) -> Figure:
     """Draw each class's mean activation map (log odds) over the beat (times in ms from the R peak)."""
     figure, axes = create_figure(f"Mean activation map, {recordings}", 3.8)
     axes.axvspan(QRS_END, times[-1], color=GREY, alpha=0.14, lw=0)
@@ -93,7 +95,7 @@ def wrap_to(width: float, text: str, size: float, weight: str = "normal") -> lis
         return PEN.get_text_width_height_descent(text[:end], font, False)[0]
 
     while text:
-        end = len(text) if pixels(len(text)) <= width else bisect_right(range(2, len(text)), width, key=pixels) + 1
+        end = bisect_right(range(2, len(text) + 1), width, key=pixels) + 1
         space = text.rfind(" ", 0, end + 1)
         end = space if end < len(text) and space > 0 else end
         lines.append(text[:end])
@@ -101,7 +103,7 @@ def wrap_to(width: float, text: str, size: float, weight: str = "normal") -> lis
     return lines
 
 
-def draw_grid(axes: plt.Axes, width: float, bottom: float) -> None:
+def draw_grid(axes: Axes, width: float, bottom: float) -> None:
     """Draw the lines of ECG paper, every 1 and 5 mm, from (0, 0) to (width, bottom) in mm."""
     axes.set(xlim=(0, width), ylim=(bottom, 0))
     axes.axis("off")
@@ -124,19 +126,19 @@ def arrange_rows(traces: np.ndarray, layout: np.ndarray, above: float) -> tuple[
     return rows, edge
 
 
-def color_trace(axes: plt.Axes, x: np.ndarray, y: np.ndarray, colors: np.ndarray, width: float) -> None:
+def color_trace(axes: Axes, x: np.ndarray, y: np.ndarray, colors: np.ndarray, width: float) -> None:
     """Draw a broad line behind a trace, in a colour for each step between samples."""
     points = np.column_stack([x, y])
     pieces = np.stack([points[:-1], points[1:]], axis=1)
     axes.add_collection(LineCollection(list(pieces), colors=colors, lw=width, capstyle="round"))
 
 
-def draw_color_bar(figure: plt.Figure, mappable: ScalarMappable, place: tuple, mean: float) -> None:
+def draw_color_bar(figure: Figure, mappable: ScalarMappable, place: tuple, mean: float) -> None:
     """Explain the colours in axes at `place` (left, bottom, width, height), and mark the mean of a map there."""
     bar, limit = figure.add_axes(place), SATURATED
     figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both").outline.set_linewidth(0.4)
-    bar.set_xticks([-limit, -limit / 2, 0, limit / 2, limit])
-    bar.set_xticklabels([f"≤ −{limit}", f"−{limit / 2:g}", "0", f"+{limit / 2:g}", f"≥ +{limit}"])
+    names = [f"≤ −{limit}", f"−{limit / 2:g}", "0", f"+{limit / 2:g}", f"≥ +{limit}"]
+    bar.set_xticks([-limit, -limit / 2, 0, limit / 2, limit], names)
     bar.tick_params(labelsize=10 * POINT, length=2, width=0.4, pad=1)
     across = bar.get_xaxis_transform()
     bar.plot(np.clip(mean, -limit, limit), 1.5, "v", color=INK, ms=3, transform=across, clip_on=False)
@@ -151,7 +153,7 @@ def plot_ecg(
     notes: Sequence[str] = (),
     explanation: Explanation | None = None,
     reach: float = 5.0,
-) -> plt.Figure:
+) -> Figure:
     """Draw 12 leads (12 x samples, mV, NaN is missing; times in ms) on ECG paper, 25 mm/s and 10 mm/mV.
 
     Rows are as high as the traces, which beyond ± `reach` (mV) are cut and marked. An explanation colours a median beat
@@ -183,7 +185,7 @@ def plot_ecg(
     head, paper = 14 + 1.35 * sum(size for _, size, _ in lines), -bottom * mm
     foot = (28 if explanation is None else 42) + 15 * len(below)
     height = head + paper + foot
-    figure = plt.figure(figsize=(WIDE * INCH, height * INCH))
+    figure = Figure(figsize=(WIDE * INCH, height * INCH))
     down = 7.0
     for text, size, weight in lines:
         figure.text(EDGE / WIDE, 1 - down / height, text, fontsize=size * POINT, fontweight=weight, va="top")

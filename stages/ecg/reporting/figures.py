@@ -10,7 +10,7 @@ from typing import Any
 
 import matplotlib
 from markupsafe import Markup
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from ecg.stage.files import replacing
 
@@ -18,7 +18,6 @@ from ecg.stage.files import replacing
 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
 matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 matplotlib.rcParams |= {
-    "backend": "agg",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "text.parse_math": False,  # the text of data may hold a $
     "axes.spines.top": False,
@@ -41,13 +40,13 @@ QUESTION_STYLES = {
 
 
 def create_figure(title: str, height: float, *grid: int, width: float = WIDTH, **options: Any) -> tuple:
-    """Return a figure (size in inches) and its axes as `plt.subplots` does, with a title in as many lines as needed."""
-    figure, axes = plt.subplots(*grid, figsize=(width, height), layout="constrained", **options)
+    """Return a figure (size in inches) and its axes as `Figure.subplots` does, with a title in the lines it needs."""
+    figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(fill(title, int(12.5 * width), break_on_hyphens=False), x=0.02, ha="left", fontsize=10)
-    return figure, axes
+    return figure, figure.subplots(*grid, **options)
 
 
-def place(figure: plt.Figure, dpi: float) -> None:
+def place(figure: Figure, dpi: float) -> None:
     """Put the axes where they are to be, once: savefig would draw all of it twice to do so."""
     figure.set_dpi(dpi)
     if engine := figure.get_layout_engine():
@@ -55,31 +54,26 @@ def place(figure: plt.Figure, dpi: float) -> None:
         figure.set_layout_engine(None)
 
 
-def save_figure(figure: plt.Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG that depends on the figure alone."""
     place(figure, 150)
-    try:
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=150, metadata={"Software": None})
-    finally:
-        plt.close(figure)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, metadata={"Software": None})
 
 
-def inline_svg(figure: plt.Figure, name: str) -> Markup:
+def inline_svg(figure: Figure, name: str) -> Markup:
     """Return the figure as SVG for a page: text as text; no id is in the SVG of another `name`."""
     svg = io.StringIO()
     place(figure, 72)
-    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    plt.close(figure)
     text = svg.getvalue()
     # Groups are numbered alike in every figure, and nothing refers to them.
     return Markup(re.sub(r'<g id="[^"]*"', "<g", text[text.index("<svg") :]))
 
 
-def data_uri(figure: plt.Figure) -> str:
+def data_uri(figure: Figure) -> str:
     """Return the figure as a small picture that an HTML page can hold: the data URI of a WebP."""
     image = io.BytesIO()
     figure.savefig(image, format="webp", dpi=150, pil_kwargs={"quality": 70, "method": 6})
-    plt.close(figure)
     return f"data:image/webp;base64,{base64.b64encode(image.getvalue()).decode()}"

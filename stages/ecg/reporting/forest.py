@@ -3,7 +3,8 @@
 from textwrap import wrap
 
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_interval
@@ -16,7 +17,7 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def draw_estimate(axes: plt.Axes, y: float, row: dict, question: str) -> None:
+def draw_estimate(axes: Axes, y: float, row: dict, question: str) -> None:
     """Draw roc_auc, low and high of a row as a point and a line, with the numbers beside; or the reason for none."""
     color, _, marker = QUESTION_STYLES.get(question, (GREY, "-", "X"))
     beside: dict = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
@@ -28,7 +29,7 @@ def draw_estimate(axes: plt.Axes, y: float, row: dict, question: str) -> None:
     axes.text(1.06, y, format_interval(row, "roc_auc"), **beside)
 
 
-def finish_forest(axes: plt.Axes, lows: pd.Series, lines: int) -> None:
+def finish_forest(axes: Axes, lows: pd.Series, lines: int) -> None:
     """Lay out axes of so many lines, from the lowest end of the intervals, or from chance, to 1."""
     axes.axvline(0.5, color=GREY, lw=1, zorder=0)
     left = min(0.5, float(lows.min()) - 0.02) if lows.notna().any() else 0.5
@@ -38,7 +39,7 @@ def finish_forest(axes: plt.Axes, lows: pd.Series, lines: int) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def plot_subgroups(groups: pd.DataFrame, recordings: str) -> plt.Figure:
+def plot_subgroups(groups: pd.DataFrame, recordings: str) -> Figure:
     """Draw metrics/subgroups.csv, each grouping below its name."""
     lines: list[tuple[str, dict | None]] = []
     for grouping, members in groups.groupby("grouping", sort=False):
@@ -58,7 +59,7 @@ def plot_subgroups(groups: pd.DataFrame, recordings: str) -> plt.Figure:
     return figure
 
 
-def plot_audit(audit: pd.DataFrame, recordings: str) -> plt.Figure:
+def plot_audit(audit: pd.DataFrame, recordings: str) -> Figure:
     """Draw metrics/audit.csv, a model's questions below one another."""
     figure, axes = create_figure(f"Simple models on the same patients, {recordings}", 8)
     lines = 4 * len(MODEL_TITLES)

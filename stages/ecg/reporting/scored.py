@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
@@ -46,37 +47,32 @@ def draw(
             path = output_file(str(file_of(folder, row["record"])))
             if len(row["record"]) > TITLE:
                 row = row | {"record": f"…{row['record'][1 - TITLE :]}"}
+            decision, *more = in_words(row, description)
+            title, note = f"{row['record']}: {decision}", "; ".join(more)
             if reading.beat.beat is None:
-                draw_refused(path, row, reading.samples, reading.sampling_rate, description)
+                figure = plot_refused(reading, title, note)
             else:
-                draw_scored(path, row, reading.beat.beat, model, description)
+                figure = plot_scored(reading.beat.beat, title, note, model, description)
+            save_figure(figure, path)
         except (OSError, UsageError) as error:
             lost.append(str(error))
     return lost
 
 
-def title_and_note(row: dict, description: Description) -> tuple[str, str]:
-    decision, *more = in_words(row, description)
-    return f"{row['record']}: {decision}", "; ".join(more)
-
-
-def draw_scored(path: Path, row: dict, beat: np.ndarray, model: Ensemble, description: Description) -> None:
+def plot_scored(beat: np.ndarray, title: str, note: str, model: Ensemble, description: Description) -> Figure:
     """Draw a median beat (12 x samples, mV), what speaks for ischemia, and the answer in words."""
     activation = activation_maps(model, beat[None])[0] - logit(description.threshold)
     explanation = Explanation(activation, lead_contributions(model, beat[None])[0])
-    title, note = title_and_note(row, description)
-    save_figure(plot_ecg(beat, beat_times(description.extract), title, [note], explanation), path)
+    return plot_ecg(beat, beat_times(description.extract), title, [note], explanation)
 
 
-def draw_refused(
-    path: Path, row: dict, samples: np.ndarray | None, sampling_rate: float, description: Description
-) -> None:
-    """Draw the first seconds of a recording (samples x 12, int16, uV, or None where none were read) and the reason."""
+def plot_refused(reading: Reading, title: str, note: str) -> Figure:
+    """Draw the first seconds of a recording, where samples were read, and the reason."""
+    samples, sampling_rate = reading.samples, reading.sampling_rate
     shown = np.zeros((len(LEADS), 0)) if samples is None else samples[: int(SHOWN * sampling_rate)].T
     millivolts = np.ma.masked_equal(shown, MISSING) / 1000
     if shown.size:
         millivolts -= np.ma.median(millivolts, axis=1, keepdims=True)
     times = np.arange(shown.shape[1]) * 1000 / max(sampling_rate, 1)
-    title, note = title_and_note(row, description)
     drawn = f"The first {SHOWN:g} s, each lead less its median." if shown.size else "No samples were read."
-    save_figure(plot_ecg(millivolts.filled(np.nan), times, title, [note, drawn], reach=2), path)
+    return plot_ecg(millivolts.filled(np.nan), times, title, [note, drawn], reach=2)

@@ -56,16 +56,15 @@ def precision_recall_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(best).T.rename_axis("precision where recall is at least").reset_index()
 
 
-def measure_table(scores: pd.DataFrame, titles: dict[str, str]) -> pd.DataFrame:
-    """Return rows of metrics/evaluate.csv, by measure, under other names."""
+def measure_table(
+    scores: pd.DataFrame, titles: dict[str, str], reference: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    """Return rows of metrics/evaluate.csv, by measure, under other names, beside the reference where there is one."""
     rows = scores.set_index("measure").loc[list(titles)]
-    return pd.DataFrame({"measure": titles.values(), "value (95% interval)": intervals(rows, "value")})
-
-
-def beside_reference(scores: pd.DataFrame, titles: dict[str, str], reference: Mapping[str, float]) -> pd.DataFrame:
-    """Return rows of measures, by measure, under other names, each beside the number at the model's reference."""
-    table = measure_table(scores, titles)
-    return table.assign(reference=[format_number(reference[name]) if name in reference else "" for name in titles])
+    table = pd.DataFrame({"measure": titles.values(), "value (95% interval)": intervals(rows, "value")})
+    if reference is not None:
+        table["reference"] = [format_number(reference[name]) if name in reference else "" for name in titles]
+    return table
 
 
 def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
@@ -74,18 +73,6 @@ def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
     names = [name for name in titles if f"after_{name}" in numbers]
     columns = {when: [numbers[f"{when}_{name}"] for name in names] for when in ("before", "after")}
     return pd.DataFrame({"measure": [titles[name] for name in names]} | columns)
-
-
-def count_scored(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return how many recordings of each source and class were found, scored and refused; and the refused by reason."""
-    table = table.assign(refused=table.reason.str.split(":").str[0], label=table.label.replace("", "unknown"))
-    groups = table.groupby(["source", "label"]).refused
-    counts = pd.DataFrame({"found": groups.size(), "refused": groups.agg(lambda reasons: (reasons != "").sum())})
-    counts.insert(1, "scored", counts.found - counts.refused)
-    counts.loc[("all", ""), :] = counts.sum()
-    refused = table[table.refused != ""].groupby(["refused", "source", "label"]).size().reset_index(name="recordings")
-    names = {"label": "class", "refused": "reason"}
-    return counts.astype(int).reset_index().rename(columns={"label": "class"}), refused.rename(columns=names)
 
 
 def confusion_table(counts: pd.DataFrame) -> pd.DataFrame:
@@ -172,13 +159,13 @@ def confident_errors(test: pd.DataFrame, threshold: float, most: int) -> pd.Data
     return pd.concat([alarms[::-1][:most], misses[:most]])
 
 
-def count_recordings(split: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def count_recordings(table: pd.DataFrame, splits: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return what became of every recording, by source and class with a last row of sums; and the refused by reason."""
-    table = split[["source", "label", "split", "reason"]].rename(columns={"label": "class"})
+    table = table[["source", "label", "split", "reason"]].rename(columns={"label": "class"})
     table[["source", "class"]] = table[["source", "class"]].replace("", "unknown")
-    outcome = table.split.where(table.split != "", "refused")
+    outcome = table.split.where(table.reason == "", "refused")
     counts = pd.crosstab([table.source, table["class"]], outcome)
-    counts = counts.reindex(columns=["train", "val", "test", "refused"], fill_value=0)
+    counts = counts.reindex(columns=[*splits, "refused"], fill_value=0)
     counts.insert(0, "found", counts.sum(axis=1))
     counts.loc[("all", ""), :] = counts.sum()
     refused = table[table.reason != ""].assign(reason=table.reason.str.split(":").str[0])

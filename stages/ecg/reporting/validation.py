@@ -11,14 +11,8 @@ from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind
 from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
 from ecg.params import Evaluate
+from ecg.reporting import curves as figures
 from ecg.reporting import tables
-from ecg.reporting.curves import (
-    plot_distribution,
-    plot_net_benefit,
-    plot_reliability,
-    plot_roc,
-    plot_roc_and_reliability,
-)
 from ecg.reporting.figures import inline_svg, save_figure
 from ecg.reporting.forest import plot_subgroups
 from ecg.reporting.page import render
@@ -38,23 +32,23 @@ def write_page(
     what, threshold = f"{len(scored)} {data_kind(scored.source)}", description.threshold
     positive, p = (scored.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy()
     bins, decisions = reliability(positive, p), confusion(scored, threshold)
-    groups = subgroups(scored, np.quantile(scored.noise_uv, [1 / 3, 2 / 3]), evaluate)
+    spread, groups = distribution(scored), subgroups(scored, np.quantile(scored.noise_uv, [1 / 3, 2 / 3]), evaluate)
     charts = {
-        "reliability": (plot_reliability(bins, scores, what), tables.reliability_table(bins)),
+        "reliability": (figures.plot_reliability(bins, scores, what), tables.reliability_table(bins)),
         "distribution": (
-            plot_distribution(distribution(scored), decisions, threshold, what),
+            figures.plot_distribution(spread, decisions, threshold, what),
             tables.confusion_table(decisions),
         ),
         "subgroups": (plot_subgroups(groups, what), tables.subgroups_table(groups)),
     }
     if 0 < positive.sum() < len(positive):
         roc, benefit = curves(scored)[0], net_benefit(positive, p)
-        save_figure(plot_roc_and_reliability(roc, scores, threshold, bins, what), folder / "validate.png")
-        charts["roc"] = plot_roc(roc, scores, threshold, what), tables.roc_table(roc)
-        charts["net_benefit"] = plot_net_benefit(benefit, threshold, what), benefit
+        save_figure(figures.plot_roc_and_reliability(roc, scores, threshold, bins, what), folder / "validate.png")
+        charts["roc"] = figures.plot_roc(roc, scores, threshold, what), tables.roc_table(roc)
+        charts["net_benefit"] = figures.plot_net_benefit(benefit, threshold, what), benefit
     else:
-        save_figure(plot_reliability(bins, scores, what), folder / "validate.png")
-    counts, refused = tables.count_scored(table)
+        save_figure(figures.plot_reliability(bins, scores, what), folder / "validate.png")
+    counts, refused = tables.count_recordings(table.assign(split="scored"), ["scored"])
     reference = description.reference | {"called": numbers["called_expected"]}
     values = {
         "synthetic": SYNTHETIC in (data_kind(scored.source), data_kind(description.sources)),
@@ -65,8 +59,8 @@ def write_page(
         "numbers": numbers,
         "scores": scores.set_index("measure").to_dict("index"),
         "charts": {name: (inline_svg(figure, name), rows) for name, (figure, rows) in charts.items()},
-        "rates": tables.beside_reference(scores, tables.RATES, reference),
-        "calibration": tables.beside_reference(scores, tables.CALIBRATION, reference),
+        "rates": tables.measure_table(scores, tables.RATES, reference),
+        "calibration": tables.measure_table(scores, tables.CALIBRATION, reference),
         "counts": counts,
         "refused": refused,
         "recalibrated": tables.before_and_after(numbers),
