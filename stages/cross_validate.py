@@ -18,10 +18,9 @@ import pandas as pd
 from split import check_classes, split_patients
 from tqdm import tqdm
 
+from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.names import format_interval, say_gain, strongest_simple
-from ecg.evaluation.pooling import pool, summarise_runs
-from ecg.evaluation.questions import QUESTIONS, scored_table
-from ecg.evaluation.reference import counts_and_aucs, rates
+from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, rates, scored_table
 from ecg.evaluation.simple_models import classify, simple_models
 from ecg.network.ensemble import probabilities
 from ecg.network.recipe import train_model
@@ -32,13 +31,6 @@ from ecg.stage.script import UsageError, refuse_input, run
 from ecg.stage.tables import read_table
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
-
-
-def read_beats() -> tuple[np.ndarray, pd.DataFrame]:
-    """Return all median beats (n x 12 x samples, mV) and their rows of recordings.csv."""
-    index, quality = read_table(paths.RECORDINGS_TABLE), read_table(paths.BEATS_TABLE)
-    rows = index.merge(quality.loc[quality.row.notna(), ["record", "row"]], on="record")
-    return np.load(paths.BEATS)[rows.row.to_numpy(dtype=int)], rows
 
 
 def test_sets(over: str, split: Split, sources: list[str]) -> dict[str, Split]:
@@ -99,7 +91,9 @@ def main() -> None:
         if not path.exists():
             raise UsageError(f"{path} is not there; run `dvc repro extract` first")
     params = read_params()
-    beats, rows = read_beats()
+    index, quality = read_table(paths.RECORDINGS_TABLE), read_table(paths.BEATS_TABLE)
+    rows = index.merge(quality.loc[quality.row.notna(), ["record", "row"]], on="record")
+    beats = np.load(paths.BEATS)[rows.row.to_numpy(dtype=int)]
     runs: list[dict] = []
     predictions: dict[int, list[pd.DataFrame]] = {seed: [] for seed in seeds}
     simple = []

@@ -28,12 +28,10 @@ import pandas as pd
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
-from ecg.evaluation.measures import headline, measures
+from ecg.evaluation.measures import headline, measures, reliability, subgroups
 from ecg.evaluation.names import CURVE_FILES, QUESTION_TITLES, data_kind, say_auc
 from ecg.evaluation.questions import scored_table
-from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
 from ecg.network.device import choose_device
 from ecg.network.ensemble import Ensemble, distances, probabilities

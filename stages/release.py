@@ -24,11 +24,10 @@ from split import check_classes, split_patients
 from tqdm import tqdm
 
 from ecg.evaluation.archive import read_archives
-from ecg.evaluation.calibration import calibration_line
+from ecg.evaluation.bootstrap import pool, summarise_runs
+from ecg.evaluation.measures import calibration_line
 from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, SIMPLE_MODELS, names_of
-from ecg.evaluation.pooling import pool, summarise_runs
-from ecg.evaluation.questions import scored_table
-from ecg.evaluation.reference import counts_and_aucs, reference_numbers
+from ecg.evaluation.questions import counts_and_aucs, reference_numbers, scored_table
 from ecg.network.decision import Calibration, calibrated, fit_calibration, threshold_for
 from ecg.network.description import TREES_SHARE
 from ecg.network.ensemble import uncalibrated_logits
@@ -104,12 +103,6 @@ def left_out_archives(beats: np.ndarray, rows: pd.DataFrame, params: Params, see
     return pd.DataFrame(found) if found else None
 
 
-def count_classes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return recordings by source and class, and patients by source."""
-    counts = pd.crosstab(rows.source, rows.label)
-    return counts.assign(patients=rows.groupby("source").patient.nunique()).reset_index()
-
-
 def version_of_code() -> str:
     """Return the last commit that changed the code or the params, marked where they differ from it."""
 
@@ -166,7 +159,7 @@ def main() -> None:
     paths.MODELS.mkdir(exist_ok=True)
     with replacing(files[0]) as temporary:
         save_model(temporary, model, description)
-    weights = files[0].read_bytes()
+    weights, counts = files[0].read_bytes(), pd.crosstab(rows.source, rows.label)
     values = {
         "name": name,
         "trees_share": TREES_SHARE,
@@ -178,7 +171,7 @@ def main() -> None:
         "questions": QUESTION_TITLES,
         "simple": [MODEL_TITLES[model] for model in SIMPLE_MODELS],
         "others": left_out_archives(beats, table, params, seeds),
-        "counts": count_classes(rows),
+        "counts": counts.assign(patients=rows.groupby("source").patient.nunique()).reset_index(),
         "patients": rows.patient.nunique(),
         "recordings": len(rows),
         "citations": cite_sources(sorted(set(rows.source)), kaggle=False),

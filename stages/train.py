@@ -10,8 +10,7 @@ Writes  data/model.safetensors  weights, with all that is needed to use them: ca
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.questions import QUESTIONS, scored_table
-from ecg.evaluation.reference import counts_and_aucs, reference_numbers
+from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, reference_numbers, scored_table
 from ecg.network.ensemble import probabilities
 from ecg.network.model_file import save_model
 from ecg.network.recipe import describe, remember, train_model

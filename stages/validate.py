@@ -20,12 +20,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from ecg.evaluation.archive import read_archives
+from ecg.evaluation.archive import halves, read_archives, recalibrate
 from ecg.evaluation.measures import headline, measures
 from ecg.evaluation.names import QUESTION_TITLES, data_kind, format_number, say_auc
-from ecg.evaluation.questions import QUESTIONS, scored_table
-from ecg.evaluation.recalibration import halves, recalibrate
-from ecg.evaluation.reference import reference_numbers
+from ecg.evaluation.questions import QUESTIONS, reference_numbers, scored_table
 from ecg.network.description import Description
 from ecg.network.device import choose_device
 from ecg.network.ensemble import Ensemble, distances, first_bytes, probabilities

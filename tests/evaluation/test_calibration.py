@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from ecg.evaluation.calibration import calibration_line, calibration_rows, expected_calibration_error, reliability
+from ecg.evaluation.measures import calibration_line, calibration_rows, reliability
 
 
 def test_calibration_line_finds_slope_and_intercept():
@@ -44,9 +44,10 @@ def test_no_line_without_both_classes(positive):
 def test_calibration_error_by_hand():
     # Bins .1-.2: mean .15, none of two; .8-1: mean .95, three of four. (2 * .15 + 4 * .2) / 6.
     positive = np.array([False, False, True, True, True, False])
-    table = reliability(positive, np.array([0.12, 0.18, 0.95, 0.95, 0.9, 1.0]))
+    probability = np.array([0.12, 0.18, 0.95, 0.95, 0.9, 1.0])
+    table, error = reliability(positive, probability), calibration_rows(positive, probability)[-1]
     assert table[["bin_low", "bin_high", "n"]].to_numpy().tolist() == [[0.1, 0.2, 2], [0.8, 1, 4]]
-    assert expected_calibration_error(table) == pytest.approx((2 * 0.15 + 4 * 0.2) / 6)
+    assert error["value"] == pytest.approx((2 * 0.15 + 4 * 0.2) / 6)
 
 
 def test_low_probabilities_are_told_apart_and_a_bin_holds_its_lower_edge():

@@ -4,8 +4,7 @@ import pytest
 from sklearn.metrics import auc
 
 from ecg.evaluation.curves import BINS, POINTS, THRESHOLDS, confusion, curves, distribution, net_benefit
-from ecg.evaluation.questions import QUESTIONS, select_question
-from ecg.evaluation.roc import roc_auc
+from ecg.evaluation.questions import QUESTIONS, roc_auc, select_question
 
 
 def scored(labels, p):

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.names import SIMPLE_MODELS
-from ecg.evaluation.pooling import pool, summarise_runs
-from ecg.evaluation.reference import counts_and_aucs, rates, reference_numbers
+from ecg.evaluation.questions import counts_and_aucs, rates, reference_numbers
 from ecg.params import Evaluate
 
 EVALUATE = Evaluate(bootstrap=100, seed=1)

@@ -2,11 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.evaluation.bootstrap import auc_row
+from ecg.evaluation.bootstrap import auc_row, mean_aucs
 from ecg.evaluation.curves import curves
-from ecg.evaluation.pooling import mean_aucs
-from ecg.evaluation.questions import QUESTIONS, ischemia_score, select_question
-from ecg.evaluation.reference import counts_and_aucs
+from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, ischemia_score, select_question
 from ecg.params import Evaluate
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.evaluation.rates import operating_rows, predictive_values
+from ecg.evaluation.measures import operating_rows, predictive_values
 from ecg.params import Evaluate
 
 # Ischemic: two of three called; normal: none of four; other: one of two.

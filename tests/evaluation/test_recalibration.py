@@ -4,9 +4,8 @@ import pytest
 import torch
 from conftest import DEFAULTS
 
-from ecg.evaluation.questions import scored_table
-from ecg.evaluation.recalibration import halves, recalibrate
-from ecg.evaluation.reference import reference_numbers
+from ecg.evaluation.archive import halves, recalibrate
+from ecg.evaluation.questions import reference_numbers, scored_table
 from ecg.leads import LEADS
 from ecg.network.description import FORMAT, Description
 from ecg.network.ensemble import Ensemble, probabilities, uncalibrated_logits

@@ -6,11 +6,11 @@ import pytest
 from conftest import ROOT
 
 from ecg.beats.windows import beat_times
+from ecg.evaluation.bootstrap import compare_models
 from ecg.evaluation.names import SIMPLE_MODELS, gains, say_gain, strongest_simple
-from ecg.evaluation.roc import roc_auc
+from ecg.evaluation.questions import roc_auc
 from ecg.evaluation.simple_models import (
     STRENGTHS,
-    auc_rows,
     classify,
     logistic_of_best_strength,
     other_models,
@@ -167,8 +167,7 @@ def test_the_network_is_set_beside_a_model_on_the_same_records():
     score = 1 / (1 + np.exp(-seen.mean(axis=1)))
     network = table.assign(p_ischemia=np.where(sick, 0.9, 0.1), p_normal=np.where(sick, 0.1, 0.9))
     model = table.assign(p_ischemia=score, p_normal=1 - score)
-    rows = auc_rows({"network": network, "trees": model}, EVALUATE)
+    rows = compare_models([network], {"trees": model}, EVALUATE)
     (row,) = [row for row in rows if (row["model"], row["question"]) == ("trees", "roc_auc")]
     assert row["network_minus_model"] == pytest.approx(1 - row["roc_auc"])
     assert (row["difference_low"], row["difference_high"]) == pytest.approx((1 - row["high"], 1 - row["low"]))
-    assert not any("network_minus_model" in row for row in rows if row["model"] == "network")

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.evaluation.subgroups import subgroups
+from ecg.evaluation.measures import subgroups
 from ecg.params import Evaluate
 
 EVALUATE = Evaluate(bootstrap=100, seed=1)

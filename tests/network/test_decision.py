@@ -3,7 +3,7 @@ import pytest
 from scipy.special import expit, logit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from ecg.evaluation.calibration import calibration_line
+from ecg.evaluation.measures import calibration_line
 from ecg.network.decision import (
     Calibration,
     calibrated,

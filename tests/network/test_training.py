@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ecg.evaluation.roc import roc_auc
+from ecg.evaluation.questions import roc_auc
 from ecg.network.device import outputs
 from ecg.network.networks import Network
 from ecg.network.training import Beats, class_weights, create, fit, fit_together, standardise

@@ -9,11 +9,9 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.text import Text
 
-from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
-from ecg.evaluation.measures import measures
+from ecg.evaluation.measures import measures, reliability, subgroups
 from ecg.evaluation.names import MODEL_TITLES, format_interval
-from ecg.evaluation.subgroups import subgroups
 from ecg.leads import LEADS
 from ecg.params import Evaluate
 from ecg.reporting.curves import (

@@ -1,4 +1,4 @@
-"""Intervals by drawing patients anew, all recordings of a patient at once."""
+"""Intervals by drawing patients anew, all recordings of a patient at once; several test sets and seeds together."""
 
 import warnings
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.questions import QUESTIONS, select_question
-from ecg.evaluation.roc import roc_auc
+from ecg.evaluation.names import SIMPLE_MODELS, gains, strongest_simple
+from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, rates, roc_auc, select_question
 from ecg.params import Evaluate
 
 FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is too narrow
@@ -96,6 +96,12 @@ def compare_aucs(
     return [row | dict(zip(keys, [*auc, *gain], strict=True)) for row, auc, gain in zip(rows, *numbers, strict=True)]
 
 
+def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
+    """Return the rows of `compare_aucs` of all questions, model by model, as in metrics/audit.csv."""
+    compared = [compare_aucs(tables, models, question, evaluate) for question in QUESTIONS]
+    return [row for rows in zip(*compared, strict=True) for row in rows]
+
+
 def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
     """Return the ROC AUC that answers a question, with interval and counts; the reason where either is not there."""
     positive, score, patient = select_question(test, question)
@@ -108,3 +114,51 @@ def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
         return row | {"value": float(roc_auc(positive, score)[0]), "reason": reason}
     value, low, high = auc_with_interval(positive, [score], patient, evaluate)
     return row | {"value": value, "low": low, "high": high}
+
+
+def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the predictions of several test sets as one table, in the order of the records."""
+    return pd.concat(tables).sort_values("record", ignore_index=True)
+
+
+def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
+    """Return the ROC AUC of each question, mean of the tables, and its 95% interval over patients if they are not few.
+
+    `tables` holds one table of test predictions a seed, the same records in the same order.
+    """
+    numbers: dict[str, float | None] = {}
+    for question in QUESTIONS:
+        selected = [select_question(table, question) for table in tables]
+        positive, _, patient = selected[0]
+        keys = (question, f"{question}_low", f"{question}_high")
+        if positive.all():
+            numbers |= dict.fromkeys(keys)
+        else:
+            scores = [score for _, score, _ in selected]
+            values = auc_with_interval(positive, scores, patient, evaluate)
+            numbers |= zip(keys, (*values[:1], None, None) if too_few(positive, question) else values, strict=True)
+    return numbers
+
+
+def summarise_runs(
+    pooled: list[pd.DataFrame], simple: pd.DataFrame, evaluate: Evaluate
+) -> tuple[dict, pd.DataFrame, pd.DataFrame]:
+    """Return the numbers of pooled predictions (a table a seed, column `called`), the comparison with the simple models
+    as in metrics/audit.csv, and rows for a table: each seed, mean and standard deviation, and the simple models.
+    """
+    totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
+    questions = totals[list(QUESTIONS)].astype(float)
+    spread = [{"test": f"pooled, {name}"} | questions.agg(name).to_dict() for name in ("mean", "std")]
+    everything = pd.concat(pooled)
+    error = (everything.p_ischemia - (everything.label == "ischemia")) ** 2
+    numbers = mean_aucs(pooled, evaluate) | rates(everything.called.to_numpy(), everything.label.to_numpy())
+    numbers |= {"brier": float(error.mean())}
+    numbers |= {key: int(totals[key][0]) for key in ("n_ischemia", "n_normal", "n_other")}
+    models = {name: pool([simple[simple.model == name]]) for name in SIMPLE_MODELS}
+    compared = pd.DataFrame(compare_models(pooled, models, evaluate)).dropna(subset="roc_auc")
+    for row in strongest_simple(compared).to_dict("records"):
+        keys = {"": "roc_auc", "_low": "low", "_high": "high"}
+        numbers |= {f"simple_{row['question']}{end}": row[key] for end, key in keys.items()}
+    numbers |= gains(compared) | {f"{question}_std": value for question, value in questions.std().items()}
+    rows = compared.pivot(index="model", columns="question", values="roc_auc").rename("pooled, {}".format)
+    return numbers, compared, pd.concat([totals, pd.DataFrame(spread), rows.rename_axis("test").reset_index()])

@@ -17,10 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from ecg.beats.measurements import measure_beats
 from ecg.beats.windows import beat_times
-from ecg.evaluation.bootstrap import bootstrap_intervals, compare_aucs
-from ecg.evaluation.questions import QUESTIONS, select_question
+from ecg.evaluation.bootstrap import bootstrap_intervals, compare_models
+from ecg.evaluation.questions import QUESTIONS, roc_auc, select_question
 from ecg.evaluation.random_convolutions import convolution_features
-from ecg.evaluation.roc import roc_auc
 from ecg.network.trees import evenly
 from ecg.params import Audit, Evaluate, Extract
 
@@ -113,19 +112,6 @@ def classify(model: Any, features: Any, labels: np.ndarray, train: slice, test: 
     return {f"p_{name}": p for name, p in zip(model.classes_, model.predict_proba(features[test]).T, strict=True)}
 
 
-def auc_rows(scored: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
-    """Return the rows of metrics/audit.csv of scored models, the network's too, set beside it on the same records."""
-    network = scored["network"]
-    compared = [compare_aucs([network], scored, question, evaluate) for question in QUESTIONS]
-    # Model by model.
-    rows = [row for rows in zip(*compared, strict=True) for row in rows]
-    for row in rows:
-        if row["model"] == "network":
-            for key in ("network_minus_model", "difference_low", "difference_high"):
-                row.pop(key, None)
-    return rows
-
-
 @one_thread
 def probe_source(linear: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
     """Return of the normal test recordings a column source_NAME, the probability that a linear model gives each source.
@@ -178,10 +164,13 @@ def summarise(
     scored: dict[str, pd.DataFrame], lacks: dict[str, str], permuted: list, probe: pd.DataFrame, evaluate: Evaluate
 ) -> pd.DataFrame:
     """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
-    rows = [row | {"reason": row.get("reason") or lacks.get(row["model"], "")} for row in auc_rows(scored, evaluate)]
+    # The network's too, which is set beside each on the same records.
+    rows = compare_models([scored["network"]], scored, evaluate)
+    rows = [row | {"reason": row.get("reason") or lacks.get(row["model"], "")} for row in rows]
     rows += [{"model": name, "question": "roc_auc", "reason": lacks[name]} for name in lacks if name not in scored]
     rows += [*permuted_rows(permuted), probe_row(probe, evaluate)]
     columns = ["model", "question", "roc_auc", "low", "high", "n_ischemia", "n_others"]
-    columns += ["network_minus_model", "difference_low", "difference_high", "reason"]
-    table = pd.DataFrame(rows).reindex(columns=columns)
+    differences = ["network_minus_model", "difference_low", "difference_high"]
+    table = pd.DataFrame(rows).reindex(columns=[*columns, *differences, "reason"])
+    table.loc[table.model == "network", differences] = np.nan
     return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.calibration import reliability
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
+from ecg.evaluation.measures import reliability, subgroups
 from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind
-from ecg.evaluation.subgroups import subgroups
 from ecg.network.description import Description
 from ecg.params import Evaluate
 from ecg.reporting import curves as figures
