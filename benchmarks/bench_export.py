@@ -18,8 +18,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 import numpy as np
 import onnxruntime
 
-from ecg.network.ensemble import probabilities
-from ecg.network.model_file import load_model
+from ecg.network.ensemble import load_model, probabilities
 from ecg.stage.paths import BEATS, MODEL
 
 SIZES = (1, 1000)

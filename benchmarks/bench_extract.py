@@ -38,7 +38,7 @@ from ecg.leads import LEADS
 from ecg.recordings.header import read_header
 from ecg.recordings.signals import read_samples
 from ecg.stage.parallel import in_parallel
-from ecg.stage.store import write_rows
+from ecg.stage.tables import write_rows
 
 RATE, LENGTH = 500, 5000
 

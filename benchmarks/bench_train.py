@@ -28,7 +28,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from ecg.beats.windows import beat_offsets
-from ecg.network.device import choose_device
+from ecg.network.networks import choose_device
 from ecg.network.training import Beats, batches_of, begin, create, fit, train_epoch
 from ecg.params import read_params
 

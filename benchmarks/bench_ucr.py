@@ -22,8 +22,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg.network.device import choose_device
 from ecg.network.ensemble import probabilities
+from ecg.network.networks import choose_device
 from ecg.network.training import batches_of, create, train_epoch
 from ecg.params import Architecture
 from ecg.stage.script import UsageError, run

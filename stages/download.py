@@ -1,7 +1,7 @@
 """Bring the recordings of one source into one store.
 
 Reads   the source that `download.source` names
-Writes  data/recordings/     the samples of every usable recording (see ecg/stage/store.py)
+Writes  data/recordings/     the samples of every usable recording (see ecg/stage/tables.py)
         data/recordings.csv  a row for every recording found: what it is and where its samples are, or why it is refused
 """
 
@@ -24,7 +24,7 @@ from ecg.stage.files import replacing, scratch
 from ecg.stage.parallel import in_parallel
 from ecg.stage.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.stage.script import UsageError, run_stage, warn
-from ecg.stage.store import PART_BYTES, write_rows
+from ecg.stage.tables import PART_BYTES, write_rows
 
 
 def find(download: Download, temporary: Path) -> list[RecordingFile]:

@@ -33,10 +33,9 @@ from ecg.evaluation.measures import headline, measures, reliability, subgroups
 from ecg.evaluation.names import CURVE_FILES, QUESTION_TITLES, data_kind, say_auc
 from ecg.evaluation.questions import scored_table
 from ecg.network.description import Description
-from ecg.network.device import choose_device
-from ecg.network.ensemble import Ensemble, distances, probabilities
+from ecg.network.ensemble import Ensemble, distances, load_model, probabilities
 from ecg.network.evidence import activation_maps, lead_contributions
-from ecg.network.model_file import load_model
+from ecg.network.networks import choose_device
 from ecg.params import read_params
 from ecg.reporting import curves as figures
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg

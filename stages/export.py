@@ -21,8 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ecg.evaluation.names import data_kind
 from ecg.network.description import Description
-from ecg.network.ensemble import Ensemble
-from ecg.network.model_file import load_model
+from ecg.network.ensemble import Ensemble, load_model
 from ecg.network.networks import Network
 from ecg.network.trees import CHANGE, LEAST, Trees
 from ecg.stage.files import output_file, replacing

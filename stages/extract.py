@@ -22,8 +22,7 @@ from ecg.stage.files import replacing
 from ecg.stage.parallel import in_parallel
 from ecg.stage.paths import BEATS, BEATS_TABLE, RECORDINGS, RECORDINGS_TABLE
 from ecg.stage.script import UsageError, run_stage
-from ecg.stage.store import open_part, write_rows
-from ecg.stage.tables import read_table
+from ecg.stage.tables import open_part, read_table, write_rows
 
 BATCH = 50  # recordings
 

@@ -84,8 +84,8 @@ def score(readings: list[Reading], names: list[str], model: "Ensemble", descript
 @cache
 def model_of(path: Path, written: int) -> "tuple[Ensemble, Description]":
     """Load a model and its description once for each time that its file was written (ns)."""
-    from ecg.network.device import choose_device
-    from ecg.network.model_file import load_model
+    from ecg.network.ensemble import load_model
+    from ecg.network.networks import choose_device
 
     model, description = load_model(path)
     return model.to(choose_device()), description

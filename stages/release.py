@@ -30,8 +30,7 @@ from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, SIMPLE_MODELS, n
 from ecg.evaluation.questions import counts_and_aucs, reference_numbers, scored_table
 from ecg.network.decision import Calibration, calibrated, fit_calibration, threshold_for
 from ecg.network.description import TREES_SHARE
-from ecg.network.ensemble import uncalibrated_logits
-from ecg.network.model_file import save_model
+from ecg.network.ensemble import save_model, uncalibrated_logits
 from ecg.network.recipe import calibrate, classes_of, describe, fit_model, remember
 from ecg.params import Params, labels_of, read_params
 from ecg.reporting.citations import cite_sources

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, reference_numbers, scored_table
-from ecg.network.ensemble import probabilities
-from ecg.network.model_file import save_model
+from ecg.network.ensemble import probabilities, save_model
 from ecg.network.recipe import describe, remember, train_model
 from ecg.params import labels_of, read_params
 from ecg.stage.files import replacing, write_json

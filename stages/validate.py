@@ -25,9 +25,8 @@ from ecg.evaluation.measures import headline, measures
 from ecg.evaluation.names import QUESTION_TITLES, data_kind, format_number, say_auc
 from ecg.evaluation.questions import QUESTIONS, reference_numbers, scored_table
 from ecg.network.description import Description
-from ecg.network.device import choose_device
-from ecg.network.ensemble import Ensemble, distances, first_bytes, probabilities
-from ecg.network.model_file import load_model, save_model
+from ecg.network.ensemble import Ensemble, distances, first_bytes, load_model, probabilities, save_model
+from ecg.network.networks import choose_device
 from ecg.params import read_params
 from ecg.reporting.validation import write_page
 from ecg.stage import paths

@@ -14,7 +14,7 @@ from ecg.recordings.index import NO_PATIENT
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.stage.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.stage.script import UsageError
-from ecg.stage.store import open_part
+from ecg.stage.tables import open_part
 
 SAMPLES = ecg_signal(5)
 

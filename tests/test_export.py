@@ -13,8 +13,7 @@ from test_fcn import small_model
 from test_model_file import DESCRIPTION, description_of
 
 from ecg.network.description import Description
-from ecg.network.ensemble import probabilities
-from ecg.network.model_file import save_model
+from ecg.network.ensemble import probabilities, save_model
 from ecg.network.training import Beats
 from ecg.network.trees import fit_trees
 

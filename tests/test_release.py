@@ -13,8 +13,7 @@ from conftest import DEFAULTS, ROOT
 from projects import shrink
 
 from ecg.network.decision import calibrated
-from ecg.network.ensemble import first_bytes
-from ecg.network.model_file import load_model
+from ecg.network.ensemble import first_bytes, load_model
 from ecg.params import read_params
 from ecg.recordings.synthetic import write_recordings
 from ecg.stage.script import UsageError

@@ -12,8 +12,7 @@ import pytest
 import yaml
 from projects import environment, outputs, run_stage
 
-from ecg.network.ensemble import first_bytes
-from ecg.network.model_file import load_model
+from ecg.network.ensemble import first_bytes, load_model
 
 WRITTEN = ("data/model.safetensors", "data/history.csv", "data/train.json")
 

@@ -14,7 +14,7 @@ from ecg_files import muse
 from validate import expected_share, is_far, main
 
 from ecg.network.description import read_description
-from ecg.network.model_file import load_model, save_model
+from ecg.network.ensemble import load_model, save_model
 from ecg.recordings.synthetic import write_recordings
 from ecg.stage.script import run as run_script
 

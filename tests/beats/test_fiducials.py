@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_median import EXTRACT, every
 
-from ecg.beats.fiducials import pq_segment
+from ecg.beats.measurements import pq_segment
 from ecg.beats.median import median_beat
 from ecg.beats.windows import beat_times
 from ecg.recordings.hearts import twelve_leads

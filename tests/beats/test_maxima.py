@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import find_peaks
 
-from ecg.beats.maxima import highest_apart, local_maxima, most_prominent
+from ecg.beats.detector import highest_apart, local_maxima, most_prominent
 
 RNG = np.random.default_rng(1)
 SIGNALS = [RNG.standard_normal(n).cumsum() for n in RNG.integers(3, 600, 200)]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ecg.network.device import choose_device
+from ecg.network.networks import choose_device
 from ecg.stage.script import UsageError
 
 

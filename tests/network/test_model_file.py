@@ -11,8 +11,7 @@ from test_fcn import ARCHITECTURE, small_model
 
 from ecg.leads import LEADS
 from ecg.network.description import FORMAT, Description
-from ecg.network.ensemble import probabilities
-from ecg.network.model_file import load_model, save_model
+from ecg.network.ensemble import load_model, probabilities, save_model
 from ecg.params import Labels, read_params
 from ecg.stage.script import UsageError
 

@@ -7,8 +7,7 @@ import torch
 from torch.nn import functional
 
 from ecg.evaluation.questions import roc_auc
-from ecg.network.device import outputs
-from ecg.network.networks import Network
+from ecg.network.networks import Network, outputs
 from ecg.network.training import Beats, class_weights, create, fit, fit_together, standardise
 from ecg.params import Train
 from ecg.stage.script import UsageError

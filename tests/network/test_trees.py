@@ -8,7 +8,7 @@ from test_model_file import description_of
 
 from ecg.network import trees as module
 from ecg.network.description import TREES_FROM, Description
-from ecg.network.model_file import load_model, save_model
+from ecg.network.ensemble import load_model, save_model
 from ecg.network.training import Beats
 from ecg.network.trees import CHANGE, LEAST, MAX_FEATURES, evenly, first_sample, fit_trees
 from ecg.params import read_params

@@ -1,6 +1,6 @@
 import numpy as np
 
-from ecg.stage.store import open_part, write_rows
+from ecg.stage.tables import open_part, write_rows
 
 
 def test_rows_come_back(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from ecg.stage.text import printable
+from ecg.stage.script import printable
 
 
 @pytest.mark.parametrize(

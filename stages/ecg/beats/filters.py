@@ -6,7 +6,7 @@ import numpy as np
 from scipy import fft
 from scipy.ndimage import uniform_filter1d
 
-from ecg.beats.statistics import median_of
+from ecg.beats.windows import median_of
 from ecg.leads import MISSING, RAIL, BadRecording
 
 MAINS, HARMONICS = (50, 60), (1, 2, 3)  # Hz, and multiples of it

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from ecg.beats.statistics import median_of
+from ecg.beats.windows import median_of
 from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording
 
 # Of 781 real recordings, no lead that is on holds a value for more than 0.39 s.

@@ -5,17 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ecg.beats.alignment import align
-from ecg.beats.fiducials import find_fiducials
+from ecg.beats.alignment import align, check_room, similar_beats
 from ecg.beats.filters import remove_hum, resample
 from ecg.beats.gaps import check_gaps, check_leads, fill_gaps, mark_held
-from ecg.beats.measurements import qrs_flags
+from ecg.beats.measurements import find_fiducials, qrs_flags
 from ecg.beats.pacing import has_pacing_spikes
 from ecg.beats.plausibility import arm_flags, check_copies, check_shape, implausible_height, mend_limb_leads
 from ecg.beats.r_peaks import find_r_peaks
-from ecg.beats.rejection import check_room, similar_beats
-from ecg.beats.statistics import median_of, modified_z, rms
-from ecg.beats.windows import beat_offsets, beat_times, cut_windows, window_offsets
+from ecg.beats.windows import beat_offsets, beat_times, cut_windows, median_of, modified_z, rms, window_offsets
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording
 from ecg.params import Extract
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ecg.beats.statistics import median_of
-from ecg.beats.windows import window_offsets
+from ecg.beats.windows import median_of, window_offsets
 
 SPIKE_WIDTH = 4  # ms, at most
 SPIKE = 400  # uV

@@ -6,7 +6,7 @@ import numpy as np
 
 from ecg.beats.gaps import runs_of
 from ecg.beats.r_peaks import sharpness
-from ecg.beats.statistics import median_of, rms
+from ecg.beats.windows import median_of, rms
 from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording
 
 # The limb leads as sums of I and II, by Einthoven's and Goldberger's laws.

@@ -3,9 +3,8 @@
 import numpy as np
 from scipy.ndimage import convolve1d
 
-from ecg.beats.detector import detect
-from ecg.beats.maxima import highest_apart, local_maxima
-from ecg.beats.statistics import median_of, rms
+from ecg.beats.detector import detect, highest_apart, local_maxima
+from ecg.beats.windows import median_of, rms
 from ecg.leads import BadRecording
 
 SMOOTH = 100  # ms, width of the Hann window under which a QRS complex becomes one hill

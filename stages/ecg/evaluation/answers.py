@@ -7,7 +7,7 @@ import numpy as np
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.names import data_kind
 from ecg.network.description import Description
-from ecg.stage.text import printable
+from ecg.stage.script import printable
 
 UNLIKE = "unlike the beats it was trained on"
 

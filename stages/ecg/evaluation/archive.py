@@ -17,8 +17,8 @@ from ecg.evaluation.measures import MIN_EACH
 from ecg.evaluation.questions import reference_numbers, scored_table
 from ecg.network.decision import fit_line, ischemia_log_odds, threshold_for
 from ecg.network.description import Description, Recordings
-from ecg.network.device import outputs
 from ecg.network.ensemble import Ensemble, probabilities
+from ecg.network.networks import outputs
 from ecg.network.recipe import remember
 from ecg.params import Extract, Labels
 from ecg.recordings.archives import from_folders

@@ -5,9 +5,8 @@ import torch
 from torch.nn import functional
 
 from ecg.leads import limb_leads
-from ecg.network.device import in_batches, outputs
 from ecg.network.ensemble import Ensemble, uncalibrated_logits
-from ecg.network.networks import Network
+from ecg.network.networks import Network, in_batches, outputs
 from ecg.network.trees import Trees
 
 

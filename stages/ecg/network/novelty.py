@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ecg.leads import INDEPENDENT
-from ecg.network.device import in_batches
+from ecg.network.networks import in_batches
 
 COMPONENTS = 12  # of the beat's shape
 BEYOND = 0.005  # share of unseen beats beyond each of the three limits

@@ -14,8 +14,8 @@ from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
 from ecg.network.decision import Calibration, fit_calibration, threshold_for
 from ecg.network.description import FORMAT, Description
-from ecg.network.device import choose_device
 from ecg.network.ensemble import Ensemble, first_bytes, probabilities, uncalibrated_logits
+from ecg.network.networks import choose_device
 from ecg.network.novelty import fit_novelty
 from ecg.network.training import Beats, create, fit, fit_together
 from ecg.network.trees import first_sample, fit_trees

@@ -10,8 +10,7 @@ import torch
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ecg.network.device import outputs
-from ecg.network.networks import Dropout, Network
+from ecg.network.networks import Dropout, Network, outputs
 from ecg.params import Architecture, Train
 from ecg.stage.script import UsageError
 

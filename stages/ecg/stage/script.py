@@ -1,8 +1,9 @@
-"""How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C."""
+"""How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C; text as it can be shown."""
 
 import fcntl  # Linux and macOS only
 import gc
 import os
+import re
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
@@ -11,9 +12,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ecg.stage.text import printable
-
+# Apostrophes count, so that none comes before what has one already and makes two texts one.
+FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
 LOCK = Path("data/.lock")
+
+
+def printable(text: str, *, cell: bool = True) -> str:
+    """Return text from a file as it can be shown: what is not printable, or turns text round, as a visible escape.
+
+    For a table's cell a text that a spreadsheet takes for a formula gets an apostrophe, and a backslash is doubled:
+    different texts stay different. For a terminal's line they stay as they are: the text may come from a table.
+    """
+    if cell:
+        text = text.replace("\\", "\\\\")
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{text}" if cell and FORMULA.match(text) else text
 
 
 class UsageError(ArgumentTypeError):

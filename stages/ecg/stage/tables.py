@@ -1,5 +1,6 @@
-"""The tables of data/, and the median beats of one split."""
+"""The sample store, as .npy files that can be memory-mapped; the tables of data/; the median beats of one split."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from ecg.stage.paths import BEATS, SPLIT
 
 # What the column label holds; the order of a model's classes.
 CLASSES = ("normal", "ischemia", "other")
+# A part is the work of one process.
+PART_BYTES = 128 * 2**20
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -39,3 +42,27 @@ def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
     table = read_table(SPLIT)
     table = table[table.split == name].reset_index(drop=True)
     return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
+
+
+def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> int:
+    """Stream blocks (each rows x `row_shape`) into one .npy file, in constant memory; return the number of rows."""
+
+    def header(rows: int) -> None:
+        # numpy pads a header so that its length does not depend on the number of rows.
+        fields = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
+        np.lib.format.write_array_header_1_0(file, fields)
+
+    rows = 0
+    with path.open("wb") as file:
+        header(rows)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype).data)
+            rows += len(block)
+        file.seek(0)
+        header(rows)
+    return rows
+
+
+def open_part(path: Path) -> np.ndarray:
+    """Memory-map one part read-only: samples x 12, int16, uV, -32768 is missing."""
+    return np.load(path, mmap_mode="r")
