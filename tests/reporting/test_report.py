@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from ecg.evaluation.names import SIMPLE_MODELS
+from ecg.network.description import read_description
 
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")
@@ -244,8 +245,9 @@ def test_without_an_interval_the_page_gives_the_reason(finished, tmp_path):
 
 
 def test_the_page_says_what_a_point_of_the_map_takes_in(finished, tmp_path, texts):
-    # Kernels of 8 and 3 samples at 125 Hz.
-    sees = "a point takes in 80 ms of the beat for the networks"
+    # In steps of 8 ms, at 125 Hz.
+    reach = read_description(finished / "data/model.safetensors").architecture.reach
+    sees = f"a point takes in {8 * reach} ms of the beat for the networks"
     assert f"{sees}; the trees see single samples, 8 ms apart, from 10 ms after the R peak on." in texts[0]
     copy = copied(finished, tmp_path / "copy")
     with safe_open(copy / "data/model.safetensors", framework="numpy") as file:
