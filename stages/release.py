@@ -152,8 +152,8 @@ def main() -> None:
     remember(model, rows.sha256)
     # How good the recipe is on patients that it has not seen: the model itself has seen all of them.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    meaning = labels_of(params.download), params
-    description = describe(model, rows.source, classes, *meaning, threshold, reference)
+    labels = labels_of(params.download)
+    description = describe(model, rows.source, classes, labels, params, threshold, reference)
     files = [paths.MODELS / f"{name}{suffix}" for suffix in (".safetensors", ".md")]
     paths.MODELS.mkdir(exist_ok=True)
     with replacing(files[0]) as temporary:

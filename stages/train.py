@@ -29,8 +29,8 @@ def main() -> None:
     seen = pd.concat([rows, val_rows])
     remember(model, seen.sha256)
     reference = reference_numbers(scored_table(val_rows, classes, p_val), threshold)
-    meaning = labels_of(params.download), params
-    description = describe(model, seen.source, classes, *meaning, threshold, reference)
+    labels = labels_of(params.download)
+    description = describe(model, seen.source, classes, labels, params, threshold, reference)
     with replacing(HISTORY) as temporary:
         history.drop(columns="member").groupby("epoch").mean().round(4).to_csv(temporary)
     with replacing(MODEL) as temporary:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
+from ecg.evaluation.bootstrap import stratify_patients
 from ecg.evaluation.measures import MIN_EACH
 from ecg.evaluation.questions import reference_numbers, scored_table
 from ecg.network.decision import fit_line, ischemia_log_odds, threshold_for
@@ -72,16 +73,14 @@ def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
 
     UsageError where a half has too few patients with ischemia, or without.
     """
-    names, code = np.unique(patients, return_inverse=True)
-    stratum = np.zeros(len(names), dtype=int)
-    np.maximum.at(stratum, code, labels.map(STRATA.index).to_numpy())
+    stratum, code = stratify_patients(labels.map(STRATA.index).to_numpy(), patients.to_numpy())
     ischemic = stratum == STRATA.index("ischemia")
     for name, n in (("with", ischemic.sum()), ("without", (~ischemic).sum())):
         if n < 2 * MIN_EACH:
             raise UsageError(f"too few patients {name} ischemia to recalibrate: {n}, at least {2 * MIN_EACH}")
-    shuffled = np.random.default_rng(seed).permutation(len(names))
+    shuffled = np.random.default_rng(seed).permutation(len(stratum))
     dealt = shuffled[np.argsort(stratum[shuffled], kind="stable")]
-    half = np.empty(len(names), dtype=object)
+    half = np.empty(len(stratum), dtype=object)
     half[dealt[::2]], half[dealt[1::2]] = "fitted", "checked"
     return half[code]
 

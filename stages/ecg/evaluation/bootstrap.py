@@ -13,15 +13,24 @@ from ecg.params import Evaluate
 FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is too narrow
 
 
-def resample_patients(strata: np.ndarray, patient: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return n x records multiplicities: the patients of each stratum drawn with replacement.
+def stratify_patients(strata: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the highest stratum (whole number or truth value) among each patient's records, and each record's patient.
 
-    A patient is of the highest stratum (number or truth value) among the records: ischemic when one of them is.
+    Of truth values: a patient is ischemic when one record is. Patients are numbers, in the order of their sorted names.
     """
     names, code = np.unique(patient, return_inverse=True)
     stratum = np.zeros(len(names), dtype=int)
     np.maximum.at(stratum, code, strata.astype(int))
-    drawn = np.zeros((n, len(names)), dtype=np.float32)
+    return stratum, code
+
+
+def resample_patients(strata: np.ndarray, patient: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return n x records multiplicities: the patients of each stratum drawn with replacement.
+
+    A patient is of the highest stratum among the records (`stratify_patients`).
+    """
+    stratum, code = stratify_patients(strata, patient)
+    drawn = np.zeros((n, len(stratum)), dtype=np.float32)
     for number in np.unique(stratum):
         members = np.flatnonzero(stratum == number)
         drawn[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=n)
