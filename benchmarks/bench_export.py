@@ -18,8 +18,8 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 import numpy as np
 import onnxruntime
 
-from ecg.network.ensemble import load_model, probabilities
-from ecg.stage.paths import BEATS, MODEL
+from ecg.model.model import load_model, probabilities
+from ecg.run.paths import BEATS, MODEL
 
 SIZES = (1, 1000)
 

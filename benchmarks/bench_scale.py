@@ -29,7 +29,7 @@ from projects import STAGES, clone, environment
 from ecg.recordings.challenge import ARCHIVES
 from ecg.recordings.hearts import DOWER, healthy_heart, ischemic, twelve_leads
 from ecg.recordings.synthetic import CHEST, DURATION, DX, clean_dipole, noise
-from ecg.stage.parallel import in_parallel
+from ecg.run.parallel import in_parallel
 
 KAGGLE = 17_649  # recordings in both data sets
 DATA_SETS = {

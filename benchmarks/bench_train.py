@@ -28,8 +28,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from ecg.beats.windows import beat_offsets
-from ecg.network.networks import choose_device
-from ecg.network.training import Beats, batches_of, begin, create, fit, train_epoch
+from ecg.model.fcn import choose_device
+from ecg.model.training import Beats, batches_of, begin, create, fit, train_epoch
 from ecg.params import read_params
 
 LEADS, CLASSES = 12, ["normal", "ischemia", "other"]

@@ -22,11 +22,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg.network.ensemble import probabilities
-from ecg.network.networks import choose_device
-from ecg.network.training import batches_of, create, train_epoch
+from ecg.model.fcn import choose_device
+from ecg.model.model import probabilities
+from ecg.model.training import batches_of, create, train_epoch
 from ecg.params import Architecture
-from ecg.stage.script import UsageError, run
+from ecg.run.script import UsageError, run
 
 PUBLISHED = {
     "Coffee": 1.000,

@@ -2,7 +2,7 @@
 
 Reads   data/predictions.csv, data/beats.npy, data/split.csv
 Writes  data/audit.csv      each model's probabilities on the test split
-        metrics/audit.csv   each model and question: ROC AUC, interval, the network's gain with its interval
+        metrics/audit.csv   each model and comparison: ROC AUC, interval, the network's gain with its interval
         metrics/audit.png   the same as a forest plot
 """
 
@@ -20,10 +20,10 @@ from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gai
 from ecg.params import read_params
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_audit
-from ecg.stage import paths
-from ecg.stage.files import replacing
-from ecg.stage.script import run_stage, warn
-from ecg.stage.tables import load_split, read_table
+from ecg.run import paths
+from ecg.run.files import replacing
+from ecg.run.script import run_stage, warn
+from ecg.run.tables import load_split, read_table
 
 
 def main() -> None:
@@ -38,9 +38,9 @@ def main() -> None:
     network = read_table(paths.PREDICTIONS).set_index("record").loc[table.record[test]].reset_index()
     records = table[["record", "patient", "source", "label"]][test].reset_index(drop=True)
 
-    scored = {"network": records.assign(**{column: network[column] for column in network if column.startswith("p_")})}
+    scored = {"model": records.assign(**{column: network[column] for column in network if column.startswith("p_")})}
     # How far one gets by telling what is not normal, ischemic or not.
-    scored["not_normal"] = scored["network"].assign(p_ischemia=1 - network.p_normal)
+    scored["not_normal"] = scored["model"].assign(p_ischemia=1 - network.p_normal)
     lacks = {}
     simple = models.simple_models(beats, table, train, params.extract, audit)
     seen = {name: (*model, "") for name, model in simple.items()}
@@ -63,8 +63,8 @@ def main() -> None:
     with replacing(paths.AUDIT_TABLE) as temporary:
         summary.to_csv(temporary, index=False)
     save_figure(plot_audit(summary, f"{len(records)} test {data_kind(records.source)}"), paths.AUDIT_PNG)
-    shown = ("network", *SIMPLE_MODELS, "age_sex", "source", "recorder")
-    aucs = summary[summary.question == "roc_auc"].set_index("model").roc_auc.dropna()
+    shown = ("model", *SIMPLE_MODELS, "age_sex", "source", "recorder")
+    aucs = summary[summary.comparison == "roc_auc"].set_index("model").roc_auc.dropna()
     print(f"ROC AUC against normal: {', '.join(f'{name} {aucs[name]:.3f}' for name in shown if name in aucs)}")
     for row in strongest_simple(summary).to_dict("records"):
         print(f"model {say_gain(row)}")

@@ -20,15 +20,15 @@ from tqdm import tqdm
 
 from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.names import format_interval, say_gain, strongest_simple
-from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, rates, scored_table
 from ecg.evaluation.simple_models import classify, simple_models
-from ecg.network.ensemble import probabilities
-from ecg.network.recipe import train_model
+from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, scored_table
+from ecg.model.model import probabilities
+from ecg.model.recipe import train_model
 from ecg.params import Params, Split, read_params
-from ecg.stage import paths
-from ecg.stage.files import output_file, replacing, write_json
-from ecg.stage.script import UsageError, refuse_input, run
-from ecg.stage.tables import read_table
+from ecg.run import paths
+from ecg.run.files import output_file, replacing, write_json
+from ecg.run.script import UsageError, refuse_input, run
+from ecg.run.tables import read_table
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
 
@@ -126,11 +126,11 @@ def main() -> None:
     with replacing(out.with_suffix(".csv")) as temporary:
         table.to_csv(temporary, index=False)
     print(table.to_string(index=False, na_rep=""))
-    for question, others in QUESTIONS.items():
-        value, low, high = (numbers[f"{question}{end}"] for end in ("", "_low", "_high"))
+    for comparison, others in COMPARISONS.items():
+        value, low, high = (numbers[f"{comparison}{end}"] for end in ("", "_low", "_high"))
         if value is not None:
             counts = f"{numbers['n_ischemia']} ischemic, {sum(numbers[f'n_{name}'] for name in others)} others"
-            print(f"{question}: model {format_interval({'value': value, 'low': low, 'high': high})}, {counts}")
+            print(f"{comparison}: model {format_interval({'value': value, 'low': low, 'high': high})}, {counts}")
     for row in strongest_simple(compared).to_dict("records"):
         print(f"model {say_gain(row)}")
 

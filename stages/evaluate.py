@@ -6,7 +6,7 @@ Writes  data/predictions.csv      one probability a class for every median beat,
         metrics/evaluate.json     the numbers that runs are compared by
         metrics/evaluate.csv      every AUC and rate with its interval, and the calibration
         metrics/subgroups.csv     the headline AUC by source, sex, age, heart rate and noise
-        metrics/roc/, precision_recall/                                a curve a question
+        metrics/roc/, precision_recall/                                a curve a comparison
         metrics/reliability.csv, net_benefit.csv, distribution.csv     other curves
         metrics/confusion.csv     how many recordings of each class are called ischemic
         metrics/*.png             the same as pictures, and the learning curves
@@ -30,33 +30,31 @@ from scipy.special import logit
 from ecg.beats.windows import beat_times
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import headline, measures, reliability, subgroups
-from ecg.evaluation.names import CURVE_FILES, QUESTION_TITLES, data_kind, say_auc
-from ecg.evaluation.questions import scored_table
-from ecg.network.description import Description
-from ecg.network.ensemble import Ensemble, distances, load_model, probabilities
-from ecg.network.evidence import activation_maps, lead_contributions
-from ecg.network.networks import choose_device
+from ecg.evaluation.names import COMPARISON_TITLES, CURVE_FILES, data_kind, say_auc
+from ecg.model.comparisons import scored_table
+from ecg.model.description import Description
+from ecg.model.evidence import activation_maps, lead_contributions
+from ecg.model.fcn import choose_device
+from ecg.model.model import Model, distances, load_model, probabilities
 from ecg.params import read_params
 from ecg.reporting import curves as figures
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.reporting.forest import plot_subgroups
-from ecg.stage import paths
-from ecg.stage.files import replacing, write_json
-from ecg.stage.script import run_stage
-from ecg.stage.tables import load_split
+from ecg.run import paths
+from ecg.run.files import replacing, write_json
+from ecg.run.script import run_stage
+from ecg.run.tables import load_split
 
 ABOUT = ["record", "patient", "source", "split", "label", "age", "sex", "heart_rate", "noise_uv"]
 
 
-def score_records(model: Ensemble, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
+def score_records(model: Model, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows of split.csv with a probability column p_CLASS for each class, and the distance from training."""
     return scored_table(rows[ABOUT], classes, probabilities(model, beats)).assign(distance=distances(model, beats))
 
 
-def plot_example(
-    model: Ensemble, description: Description, test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray
-):
+def plot_example(model: Model, description: Description, test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray):
     """Draw the ischemic test recording with the highest probability, and what speaks for it."""
     ischemic = np.flatnonzero(test.label == "ischemia")
     chosen = ischemic[test.p_ischemia.iloc[ischemic].argmax()]
@@ -73,17 +71,17 @@ def plot_example(
 
 
 def write_curves(folder: Path, lines: dict[str, pd.DataFrame]) -> None:
-    """Write the points of each question's curve into a file of its own."""
+    """Write the points of each comparison's curve into a file of its own."""
     with replacing(folder) as temporary:
         temporary.mkdir()
-        for question, points in lines.items():
-            points.to_csv(temporary / CURVE_FILES[question], index=False)
+        for comparison, points in lines.items():
+            points.to_csv(temporary / CURVE_FILES[comparison], index=False)
 
 
 def print_summary(scores: pd.DataFrame, numbers: dict, what: str) -> None:
     """Print the ROC AUCs with their counts, and the shares called."""
     print(what)
-    for row in scores.to_dict("records")[: len(QUESTION_TITLES)]:
+    for row in scores.to_dict("records")[: len(COMPARISON_TITLES)]:
         print(say_auc(row))
     if any(str(reason).startswith("too few") for reason in scores.reason):
         print("for so few, `python stages/cross_validate.py` tests on all recordings")
@@ -106,7 +104,7 @@ def main() -> None:
     on_val = description.reference.get("roc_auc_vs_rest")
     numbers = headline(scores, float(f"{threshold:.4g}")) | {"roc_auc_vs_rest_val": on_val and round(on_val, 4)}
     positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
-    drawn = [{question: points.round(4) for question, points in lines.items()} for lines in curves(test)]
+    drawn = [{comparison: points.round(4) for comparison, points in lines.items()} for lines in curves(test)]
     bins, benefit = reliability(positive, p).round(4), net_benefit(positive, p).round(4)
     counts, spread = confusion(test, threshold), distribution(test).round(6)
     terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])

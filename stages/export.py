@@ -20,13 +20,13 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ecg.evaluation.names import data_kind
-from ecg.network.description import Description
-from ecg.network.ensemble import Ensemble, load_model
-from ecg.network.networks import Network
-from ecg.network.trees import CHANGE, LEAST, Trees
-from ecg.stage.files import output_file, replacing
-from ecg.stage.paths import MODEL, ONNX
-from ecg.stage.script import UsageError, refuse_input, run
+from ecg.model.description import Description
+from ecg.model.fcn import FCN
+from ecg.model.model import Model, load_model
+from ecg.model.trees import CHANGE, LEAST, Trees
+from ecg.run.files import output_file, replacing
+from ecg.run.paths import MODEL, ONNX
+from ecg.run.script import UsageError, refuse_input, run
 
 
 class Graph:
@@ -82,7 +82,7 @@ def add_trees(graph: Graph, trees: Trees) -> str:
     return graph.add("Log", graph.add("Add", mean_shares, LEAST))
 
 
-def add_network(graph: Graph, network: Network, samples: int) -> str:
+def add_network(graph: Graph, network: FCN, samples: int) -> str:
     """Add a network and return the name of its output, n x classes.
 
     Each batch norm is within its convolution, and the means over parts of the beat within the linear layer.
@@ -102,17 +102,17 @@ def add_network(graph: Graph, network: Network, samples: int) -> str:
 
 
 @torch.no_grad()
-def onnx_model(model: Ensemble, description: Description) -> Any:
+def onnx_model(model: Model, description: Description) -> Any:
     """Return the onnx.ModelProto of a model that lies on the CPU."""
     from onnx import TensorProto, helper
 
     # Double precision: so what is computed here is rounded once.
-    model, graph, samples = deepcopy(model).double(), Graph(), description.samples
+    model, graph, samples = deepcopy(model).double(), Graph(), description.n_samples
     parts = []
     for part, share in model.shares():
         found = add_trees(graph, part) if isinstance(part, Trees) else add_network(graph, part, samples)
         parts.append(graph.add("Mul", found, share / model.temperature))
-    logits = graph.add("Sum", *parts, model.log_shares)
+    logits = graph.add("Sum", *parts, model.log_prior)
     numbers = [number for number in range(len(description.classes)) if number != model.ischemia]
     ischemia, others = (graph.add("Gather", logits, chosen, axis=1) for chosen in ([model.ischemia], numbers))
     log_odds = graph.add("Sub", ischemia, graph.add("ReduceLogSumExp", others, [1]))

@@ -18,11 +18,11 @@ from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
 from ecg.beats.windows import beat_offsets
 from ecg.params import Extract, read_params
-from ecg.stage.files import replacing
-from ecg.stage.parallel import in_parallel
-from ecg.stage.paths import BEATS, BEATS_TABLE, RECORDINGS, RECORDINGS_TABLE
-from ecg.stage.script import UsageError, run_stage
-from ecg.stage.tables import open_part, read_table, write_rows
+from ecg.run.files import replacing
+from ecg.run.parallel import in_parallel
+from ecg.run.paths import BEATS, BEATS_TABLE, RECORDINGS, RECORDINGS_TABLE
+from ecg.run.script import UsageError, run_stage
+from ecg.run.tables import open_part, read_table, write_rows
 
 BATCH = 50  # recordings
 

@@ -33,18 +33,18 @@ from ecg.beats.plausibility import compare_heart_rates
 from ecg.evaluation.answers import Reading, answer, in_words
 from ecg.evaluation.names import SYNTHETIC, data_kind, names_of
 from ecg.leads import BadRecording
-from ecg.network.description import Description, read_description
+from ecg.model.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.arrays import recording_of
 from ecg.recordings.read import read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile, find_named
-from ecg.stage.files import output_file, output_folder
-from ecg.stage.parallel import in_parallel
-from ecg.stage.paths import RELEASED
-from ecg.stage.script import UsageError, refuse_input, run, warn
+from ecg.run.files import output_file, output_folder
+from ecg.run.parallel import in_parallel
+from ecg.run.paths import RELEASED
+from ecg.run.script import UsageError, refuse_input, run, warn
 
 if TYPE_CHECKING:
-    from ecg.network.ensemble import Ensemble
+    from ecg.model.model import Model
 
 BATCH = 100  # recordings
 TOLD = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
@@ -69,9 +69,9 @@ def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list
     return [r if keep and r.beat.reason else r._replace(samples=None) for r in readings]
 
 
-def score(readings: list[Reading], names: list[str], model: "Ensemble", description: Description) -> list[dict]:
+def score(readings: list[Reading], names: list[str], model: "Model", description: Description) -> list[dict]:
     """Return what is said of each recording, as in --json."""
-    from ecg.network.ensemble import distances, probabilities
+    from ecg.model.model import distances, probabilities
 
     beats = np.array([reading.beat.beat for reading in readings if reading.beat.beat is not None])
     scored = iter(zip(probabilities(model, beats), distances(model, beats), strict=True) if len(beats) else [])
@@ -82,20 +82,20 @@ def score(readings: list[Reading], names: list[str], model: "Ensemble", descript
 
 
 @cache
-def model_of(path: Path, written: int) -> "tuple[Ensemble, Description]":
+def model_of(path: Path, written: int) -> "tuple[Model, Description]":
     """Load a model and its description once for each time that its file was written (ns)."""
-    from ecg.network.ensemble import load_model
-    from ecg.network.networks import choose_device
+    from ecg.model.fcn import choose_device
+    from ecg.model.model import load_model
 
     model, description = load_model(path)
     return model.to(choose_device()), description
 
 
-def current_model(path: Path) -> "tuple[Ensemble, Description]":
+def current_model(path: Path) -> "tuple[Model, Description]":
     return model_of(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
-def load_for_one_thread(path: Path) -> "Ensemble":
+def load_for_one_thread(path: Path) -> "Model":
     """Load the model for the command: the cores are for the median beats, and threads would wait for one another."""
     import torch
 

@@ -26,18 +26,18 @@ from tqdm import tqdm
 from ecg.evaluation.archive import read_archives
 from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.measures import calibration_line
-from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, SIMPLE_MODELS, names_of
-from ecg.evaluation.questions import counts_and_aucs, reference_numbers, scored_table
-from ecg.network.decision import Calibration, calibrated, fit_calibration, threshold_for
-from ecg.network.description import TREES_SHARE
-from ecg.network.ensemble import save_model, uncalibrated_logits
-from ecg.network.recipe import calibrate, classes_of, describe, fit_model, remember
+from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, SIMPLE_MODELS, names_of
+from ecg.model.comparisons import counts_and_aucs, reference_numbers, scored_table
+from ecg.model.decision import Calibration, calibrated, fit_calibration, threshold_for
+from ecg.model.description import TREES_SHARE
+from ecg.model.model import save_model, uncalibrated_logits
+from ecg.model.recipe import calibrate, classes_of, describe, fit_model, remember
 from ecg.params import Params, labels_of, read_params
 from ecg.reporting.citations import cite_sources
 from ecg.reporting.page import render
-from ecg.stage import paths
-from ecg.stage.files import output_folder, replacing
-from ecg.stage.script import UsageError, run
+from ecg.run import paths
+from ecg.run.files import output_folder, replacing
+from ecg.run.script import UsageError, run
 
 FOLDS = 5
 
@@ -97,8 +97,8 @@ def left_out_archives(beats: np.ndarray, rows: pd.DataFrame, params: Params, see
         except UsageError:
             continue
         aucs = [counts_and_aucs(score_test(beats, dealt, params, seed)[0]) for seed in range(1, seeds + 1)]
-        means = pd.DataFrame(aucs)[list(QUESTION_TITLES)].astype(float).mean()
-        found.append({"left out": source} | dict(zip(QUESTION_TITLES.values(), means, strict=True)))
+        means = pd.DataFrame(aucs)[list(COMPARISON_TITLES)].astype(float).mean()
+        found.append({"left out": source} | dict(zip(COMPARISON_TITLES.values(), means, strict=True)))
     return pd.DataFrame(found) if found else None
 
 
@@ -167,7 +167,7 @@ def main() -> None:
         "description": description,
         "seeds": seeds,
         "folds": folds,
-        "questions": QUESTION_TITLES,
+        "comparisons": COMPARISON_TITLES,
         "simple": [MODEL_TITLES[model] for model in SIMPLE_MODELS],
         "others": left_out_archives(beats, table, params, seeds),
         "counts": counts.assign(patients=rows.groupby("source").patient.nunique()).reset_index(),

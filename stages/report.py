@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation import names
-from ecg.network.description import TREES_FROM, TREES_SHARE, Description, read_description
+from ecg.model.description import TREES_FROM, TREES_SHARE, Description, read_description
 from ecg.params import read_params
 from ecg.reporting import curves, tables
 from ecg.reporting.citations import cite_sources
@@ -29,10 +29,10 @@ from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
 from ecg.reporting.figures import data_uri, inline_svg
 from ecg.reporting.forest import plot_audit, plot_subgroups
 from ecg.reporting.page import render
-from ecg.stage import paths
-from ecg.stage.files import replacing, write_json
-from ecg.stage.script import run_stage
-from ecg.stage.tables import CLASSES, load_split, read_table
+from ecg.run import paths
+from ecg.run.files import replacing, write_json
+from ecg.run.script import run_stage
+from ecg.run.tables import CLASSES, load_split, read_table
 
 ERRORS = 4  # of each kind, in the page
 REQUIREMENTS = Path("requirements.txt")
@@ -94,7 +94,7 @@ def main() -> None:
     scores, confusion, bins = map(pd.read_csv, (paths.EVALUATE_TABLE, paths.CONFUSION, paths.RELIABILITY))
     benefit, spread = map(pd.read_csv, (paths.NET_BENEFIT, paths.DISTRIBUTION))
     roc, pr = (
-        {question: pd.read_csv(folder / name) for question, name in names.CURVE_FILES.items()}
+        {comparison: pd.read_csv(folder / name) for comparison, name in names.CURVE_FILES.items()}
         for folder in (paths.ROC, paths.PRECISION_RECALL)
     )
     groups, audit, history = map(pd.read_csv, (paths.SUBGROUPS, paths.AUDIT_TABLE, paths.HISTORY))
@@ -126,7 +126,7 @@ def main() -> None:
     values = {
         "synthetic": trained_on == names.SYNTHETIC,
         "recordings": what,
-        "questions": names.QUESTION_TITLES,
+        "comparisons": names.COMPARISON_TITLES,
         "description": description,
         "bootstrap": params.evaluate.bootstrap,
         "scores": scores.set_index("measure").to_dict("index"),
@@ -135,7 +135,7 @@ def main() -> None:
         "calibration": tables.measure_table(scores, tables.CALIBRATION),
         "confusion": tables.confusion_table(confusion),
         "evidence": evidence,
-        "source_auc": audit.set_index(["model", "question"]).roc_auc.get(("source", "roc_auc")),
+        "source_auc": audit.set_index(["model", "comparison"]).roc_auc.get(("source", "roc_auc")),
         "definition": names.names_of(description.labels.ischemia),
         "source_limit": names.SOURCE_LIMIT,
         "trees_share": TREES_SHARE,

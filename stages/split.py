@@ -12,10 +12,10 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ecg.params import Split, read_params
-from ecg.stage.files import replacing
-from ecg.stage.paths import BEATS_TABLE, RECORDINGS_TABLE, SPLIT
-from ecg.stage.script import UsageError, run_stage
-from ecg.stage.tables import read_table
+from ecg.run.files import replacing
+from ecg.run.paths import BEATS_TABLE, RECORDINGS_TABLE, SPLIT
+from ecg.run.script import UsageError, run_stage
+from ecg.run.tables import read_table
 
 PTBXL_FOLDS = 10
 COLUMNS = [
@@ -72,7 +72,7 @@ def check_classes(table: pd.DataFrame, *, without_test: bool) -> None:
     for label in sorted({"ischemia", "normal", *table.label}):
         for split in splits:
             if label == "other" and split == "test":
-                continue  # the headline question is answered without
+                continue  # the headline comparison is answered without
             if label not in counts.index or not counts.get(split, {}).get(label, 0):
                 raise UsageError(
                     f"no {label} recording in the {split} split; choose other folds (split.folds, split.val_fold, "

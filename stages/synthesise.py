@@ -8,8 +8,8 @@ They are those of download.source=synthetic, one folder a hospital, with diagnos
 import argparse
 
 from ecg.recordings.synthetic import write_recordings
-from ecg.stage.files import output_folder
-from ecg.stage.script import run
+from ecg.run.files import output_folder
+from ecg.run.script import run
 
 
 def main() -> None:

@@ -10,14 +10,14 @@ Writes  data/model.safetensors  weights, with all that is needed to use them: ca
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, reference_numbers, scored_table
-from ecg.network.ensemble import probabilities, save_model
-from ecg.network.recipe import describe, remember, train_model
+from ecg.model.comparisons import COMPARISONS, counts_and_aucs, reference_numbers, scored_table
+from ecg.model.model import probabilities, save_model
+from ecg.model.recipe import describe, remember, train_model
 from ecg.params import labels_of, read_params
-from ecg.stage.files import replacing, write_json
-from ecg.stage.paths import HISTORY, MODEL, TRAIN_NUMBERS
-from ecg.stage.script import run_stage
-from ecg.stage.tables import load_split
+from ecg.run.files import replacing, write_json
+from ecg.run.paths import HISTORY, MODEL, TRAIN_NUMBERS
+from ecg.run.script import run_stage
+from ecg.run.tables import load_split
 
 
 def main() -> None:
@@ -35,12 +35,12 @@ def main() -> None:
         history.drop(columns="member").groupby("epoch").mean().round(4).to_csv(temporary)
     with replacing(MODEL) as temporary:
         save_model(temporary, model, description)
-    numbers = {f"{question}_val": reference.get(question) for question in QUESTIONS}
+    numbers = {f"{comparison}_val": reference.get(comparison) for comparison in COMPARISONS}
     of_label = p_val[np.arange(len(p_val)), val_rows.label.map(classes.index)]
     numbers |= {"brier_val": reference["brier"], "cross_entropy_val": float(-np.log(of_label).mean())}
     known = counts_and_aucs(scored_table(rows, classes, probabilities(model, beats)))
     write_json(TRAIN_NUMBERS, numbers | {"roc_auc_train": known["roc_auc"], "threshold": threshold})
-    aucs = {key: numbers[f"{key}_val"] for key in QUESTIONS}
+    aucs = {key: numbers[f"{key}_val"] for key in COMPARISONS}
     shown = ", ".join(f"{key} {value:.3f}" for key, value in aucs.items() if value is not None)
     print(f"on val {shown}; threshold {threshold:.3f}")
 

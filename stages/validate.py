@@ -22,16 +22,16 @@ from scipy.special import logit
 
 from ecg.evaluation.archive import halves, read_archives, recalibrate
 from ecg.evaluation.measures import headline, measures
-from ecg.evaluation.names import QUESTION_TITLES, data_kind, format_number, say_auc
-from ecg.evaluation.questions import QUESTIONS, reference_numbers, scored_table
-from ecg.network.description import Description
-from ecg.network.ensemble import Ensemble, distances, first_bytes, load_model, probabilities, save_model
-from ecg.network.networks import choose_device
+from ecg.evaluation.names import COMPARISON_TITLES, data_kind, format_number, say_auc
+from ecg.model.comparisons import COMPARISONS, reference_numbers, scored_table
+from ecg.model.description import Description
+from ecg.model.fcn import choose_device
+from ecg.model.model import Model, distances, first_bytes, load_model, probabilities, save_model
 from ecg.params import read_params
 from ecg.reporting.validation import write_page
-from ecg.stage import paths
-from ecg.stage.files import output_file, output_folder, replacing, write_json
-from ecg.stage.script import UsageError, refuse_input, run, warn
+from ecg.run import paths
+from ecg.run.files import output_file, output_folder, replacing, write_json
+from ecg.run.script import UsageError, refuse_input, run, warn
 
 PARTS = [f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")]
 MORE = ("called", "calibration_slope", "calibration_intercept", "expected_calibration_error", "unlike_training")
@@ -39,7 +39,7 @@ ENOUGH = 100  # recordings of either class, at least (Vergouwe et al. 2005; Coll
 FAR = 1.5  # times the odds of being called that are expected
 
 
-def score(model: Ensemble, description: Description, rows: pd.DataFrame, beats: np.ndarray) -> pd.DataFrame:
+def score(model: Model, description: Description, rows: pd.DataFrame, beats: np.ndarray) -> pd.DataFrame:
     """Return rows with probabilities, distance from training, and whether the recording was in it."""
     scored = scored_table(rows, description.classes, probabilities(model, beats))
     seen = np.isin([first_bytes([text])[0] for text in rows.sha256], model.hashes.cpu().numpy())
@@ -64,7 +64,7 @@ def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame
     """Return what validate.json has beside the keys of metrics/evaluate.json."""
     measured, ischemic = scores.set_index("measure"), scored.label == "ischemia"
     found = {name: measured.value[name] for name in MORE}
-    found |= {f"{name}_{end}": measured[end][name] for name in QUESTIONS for end in ("low", "high")}
+    found |= {f"{name}_{end}": measured[end][name] for name in COMPARISONS for end in ("low", "high")}
     numbers = {name: None if pd.isna(value) else float(value) for name, value in found.items()}
     numbers |= {f"n_{label}": int((scored.label == label).sum()) for label in ("ischemia", "normal", "other")}
     expected = expected_share(description.reference, ischemic.mean())
@@ -90,7 +90,7 @@ def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict, des
     n, others = numbers["n_ischemia"], len(scored) - numbers["n_ischemia"]
     patients = f"of {numbers['patients_ischemia']} and {numbers['patients_others']} patients"
     print(f"{n} ischemic and {others} other recordings, {patients}; rule of thumb: at least {ENOUGH} of each")
-    for row in scores.to_dict("records")[: len(QUESTION_TITLES)]:
+    for row in scores.to_dict("records")[: len(COMPARISON_TITLES)]:
         print(f"{say_auc(row)} (reference {number('reference_' + row['measure'])})")
     print(f"called ischemic: {numbers['called']:.1%}, expected {numbers['called_expected']:.1%}")
     print(f"sensitivity {beside('sensitivity')}, specificity {beside('specificity')}, Brier score {beside('brier')}")

@@ -13,7 +13,7 @@ from bench_ucr import find_data_sets, read_split
 from conftest import ROOT
 from projects import STAGES
 
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 
 def bench(name, *arguments, folder=ROOT):

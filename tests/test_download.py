@@ -12,9 +12,9 @@ from ecg_files import SECRETS, WRITERS, dicom, muse
 from ecg.recordings import web
 from ecg.recordings.index import NO_PATIENT
 from ecg.recordings.ptbxl import NOT_IN_TABLE
-from ecg.stage.paths import RECORDINGS, RECORDINGS_TABLE
-from ecg.stage.script import UsageError
-from ecg.stage.tables import open_part
+from ecg.run.paths import RECORDINGS, RECORDINGS_TABLE
+from ecg.run.script import UsageError
+from ecg.run.tables import open_part
 
 SAMPLES = ecg_signal(5)
 

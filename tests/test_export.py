@@ -12,10 +12,10 @@ from export import onnx_model
 from test_fcn import small_model
 from test_model_file import DESCRIPTION, description_of
 
-from ecg.network.description import Description
-from ecg.network.ensemble import probabilities, save_model
-from ecg.network.training import Beats
-from ecg.network.trees import fit_trees
+from ecg.model.description import Description
+from ecg.model.model import probabilities, save_model
+from ecg.model.training import Beats
+from ecg.model.trees import fit_trees
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
 CLASSES = ["normal", "ischemia", "other"]
@@ -77,7 +77,7 @@ def test_the_file_describes_itself_and_is_the_same_each_time(tmp_path):
     assert json.loads(about["description"]) == description_of(model, trees=5)
     assert about["trained_on"] == "recordings of Zürich"
     (beats,) = session.get_inputs()
-    assert (beats.name, beats.shape) == ("beats", ["records", 12, DESCRIPTION["samples"]])
+    assert (beats.name, beats.shape) == ("beats", ["records", 12, DESCRIPTION["n_samples"]])
     outputs = {output.name: output.shape for output in session.get_outputs()}
     assert outputs == {"probabilities": ["records", 2], "score": ["records"]}
 

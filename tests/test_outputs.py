@@ -13,7 +13,7 @@ import synthesise
 import validate
 from conftest import ecg_signal, write_challenge
 
-from ecg.stage.script import run
+from ecg.run.script import run
 
 LONG = "a" * 250
 # Command, its arguments with {} for the output, and what is to be a file at {}.

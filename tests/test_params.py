@@ -6,7 +6,7 @@ from conftest import DEFAULTS, ROOT
 from dvc.utils.hydra import apply_overrides  # what -S does
 
 from ecg.params import Params, read_params
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 
 def read(tmp_path, *changes):

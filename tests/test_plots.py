@@ -40,8 +40,8 @@ def show(folder):
 
 def test_every_line_is_one_curve(project):
     page = show(project)
-    questions = {"against_normal.csv", "against_all_others.csv", "against_other.csv"}
-    assert set(lines(page, "ROC curve")) == set(lines(page, "Precision and recall")) == questions
+    comparisons = {"against_normal.csv", "against_all_others.csv", "against_other.csv"}
+    assert set(lines(page, "ROC curve")) == set(lines(page, "Precision and recall")) == comparisons
     assert set(lines(page, "Learning curve")) == {"train_loss", "val_loss"}
     assert set(lines(page, "Net benefit")) == {"model", "all", "none"}
     for title, columns in AXES.items():

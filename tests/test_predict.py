@@ -18,9 +18,9 @@ from predict import main, predict, score
 
 from ecg.evaluation.answers import UNLIKE, answer_columns, in_percent
 from ecg.leads import LEADS
-from ecg.network.description import read_description
+from ecg.model.description import read_description
 from ecg.recordings.hearts import twelve_leads
-from ecg.stage.script import run as run_script
+from ecg.run.script import run as run_script
 
 KEYS = answer_columns(["normal", "ischemia", "other"])
 SAMPLES = noisy_signal(10)

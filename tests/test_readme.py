@@ -22,7 +22,7 @@ PAGES = {
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 }
 README, METHOD, RESULTS = PAGES["README.md"], PAGES["docs/method.md"], PAGES["docs/results.md"]
-QUESTIONS = ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")
+COMPARISONS = ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # What commands write, and what stands for a name.
 NO_FILES = {"data/model.onnx", "data/validation", "metrics/cross_validation.json", "stages/NAME.py"}
@@ -86,9 +86,9 @@ def signed(*numbers: float) -> str:
 @ON_OUR_CI
 def test_numbers_of_the_default_are_those_of_the_metrics():
     audit = pd.read_csv(io.StringIO(committed("metrics/audit.csv")))
-    network = audit[audit.model == "network"].set_index("question")
-    for name, rows in (("model", network), ("strongest simple", strongest_simple(audit).set_index("question"))):
-        cells = [cell(*rows.loc[question, ["roc_auc", "low", "high"]]) for question in QUESTIONS]
+    network = audit[audit.model == "model"].set_index("comparison")
+    for name, rows in (("model", network), ("strongest simple", strongest_simple(audit).set_index("comparison"))):
+        cells = [cell(*rows.loc[comparison, ["roc_auc", "low", "high"]]) for comparison in COMPARISONS]
         assert f"| (a) synthetic | {name} | {' | '.join(cells)} |" in README
     numbers = json.loads(committed("metrics/evaluate.json"))
     scores = pd.read_csv(io.StringIO(committed("metrics/evaluate.csv"))).set_index("measure")
@@ -114,9 +114,9 @@ def test_results_on_real_recordings_are_those_of_the_metrics():
     ):  # fmt: skip
         numbers = json.loads(committed(f"metrics/{path}.json"))
         for name, prefix in (("model", ""), ("strongest simple", "simple_")):
-            cells = [cell(*(numbers[f"{prefix}{q}{end}"] for end in ends)) for q in QUESTIONS]
+            cells = [cell(*(numbers[f"{prefix}{q}{end}"] for end in ends)) for q in COMPARISONS]
             assert f"| {data} | {name} | {' | '.join(cells)} |" in README
-        gains = [q.replace("roc_auc", "gain") for q in QUESTIONS]
+        gains = [q.replace("roc_auc", "gain") for q in COMPARISONS]
         cells = [signed(*(numbers[f"{gain}{end}"] for end in ends)) for gain in gains]
         assert f"| {data} | model − simple | {' | '.join(cells)} |" in README
         named = {gain: f"{data[:3]} {title}" for gain, title in zip(gains, titles, strict=True)}
@@ -126,7 +126,7 @@ def test_results_on_real_recordings_are_those_of_the_metrics():
             continue
         if "500" in data:
             paper = json.loads(committed("metrics/ptb-xl-500/fcn_of_the_paper.json"))
-            cells = [cell(*(paper[f"{q}{end}"] for end in ends)) for q in QUESTIONS]
+            cells = [cell(*(paper[f"{q}{end}"] for end in ends)) for q in COMPARISONS]
             assert f"| {data} | FCN of the paper | {' | '.join(cells)} |" in README
         n = {label: numbers[f"n_{label}"] for label in ("ischemia", "normal", "other")}
         assert f"{sum(n.values()):,}, {n['ischemia']} ischemic, {n['normal']} normal, {n['other']} other" in results

@@ -12,11 +12,11 @@ import release
 from conftest import DEFAULTS, ROOT
 from projects import shrink
 
-from ecg.network.decision import calibrated
-from ecg.network.ensemble import first_bytes, load_model
+from ecg.model.decision import calibrated
+from ecg.model.model import first_bytes, load_model
 from ecg.params import read_params
 from ecg.recordings.synthetic import write_recordings
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 
 def git(*arguments):

@@ -4,7 +4,7 @@ import pytest
 from split import assign_folds, assign_splits, check_classes
 
 from ecg.params import Split
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 SPLIT = Split(folds=10, val_fold=9, test_fold=10, holdout_source="", seed=1)
 

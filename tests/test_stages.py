@@ -140,13 +140,13 @@ def test_audit_can_be_recomputed(finished):
         aucs[model, "roc_auc_vs_other"] = roc_auc_score(
             ill[rows.label != "normal"], p.p_ischemia[rows.label != "normal"]
         )
-    names = {"network", "not_normal", *SIMPLE_MODELS, "source", "age_sex", "heart_rate", "quality"}
+    names = {"model", "not_normal", *SIMPLE_MODELS, "source", "age_sex", "heart_rate", "quality"}
     assert {model for model, _ in aucs} == names | {"permuted-1", "permuted-2", "permuted-3"}
     for row in summary[summary.model.isin(names)].itertuples():
-        assert row.roc_auc == pytest.approx(aucs[row.model, row.question], abs=6e-5), row
-    numbers = summary[summary.question.isin(["roc_auc", "source"])].set_index("model").roc_auc
+        assert row.roc_auc == pytest.approx(aucs[row.model, row.comparison], abs=6e-5), row
+    numbers = summary[summary.comparison.isin(["roc_auc", "source"])].set_index("model").roc_auc
     evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
-    assert numbers["network"] == evaluated["roc_auc"]
+    assert numbers["model"] == evaluated["roc_auc"]
     permuted = np.mean([aucs[f"permuted-{n}", "roc_auc"] for n in (1, 2, 3)])
     assert numbers["permuted"] == pytest.approx(permuted, abs=6e-5)
 
@@ -167,7 +167,7 @@ def test_model_describes_itself(finished):
     shown = json.loads((finished / "metrics/evaluate.json").read_text())["threshold"]
     assert float(f"{description['threshold']:.4g}") == shown
     assert description["classes"] == ["normal", "ischemia", "other"]
-    assert description["samples"] == 82
+    assert description["n_samples"] == 82
     assert all(source.startswith("synthetic-") for source in description["sources"])
 
 

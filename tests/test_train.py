@@ -12,7 +12,7 @@ import pytest
 import yaml
 from projects import environment, outputs, run_stage
 
-from ecg.network.ensemble import first_bytes, load_model
+from ecg.model.model import first_bytes, load_model
 
 WRITTEN = ("data/model.safetensors", "data/history.csv", "data/train.json")
 
@@ -67,7 +67,7 @@ def test_refit_changes_the_weights_and_neither_calibration_nor_threshold(finishe
     (model, description), (new, about) = (
         load_model(folder / "data/model.safetensors") for folder in (finished, refitted)
     )
-    for name in ("temperature", "log_shares", "slope", "intercept"):
+    for name in ("temperature", "log_prior", "slope", "intercept"):
         assert getattr(new, name).equal(getattr(model, name)), name
     assert about == description.model_copy(update={"trees": about.trees})
     assert new.hashes.equal(model.hashes)

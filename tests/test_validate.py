@@ -13,10 +13,10 @@ from conftest import ROOT, ecg_signal, noisy_signal, write_challenge
 from ecg_files import muse
 from validate import expected_share, is_far, main
 
-from ecg.network.description import read_description
-from ecg.network.ensemble import load_model, save_model
+from ecg.model.description import read_description
+from ecg.model.model import load_model, save_model
 from ecg.recordings.synthetic import write_recordings
-from ecg.stage.script import run as run_script
+from ecg.run.script import run as run_script
 
 PARTS = {"validate.json", "validate.csv", "validate.png", "validate.html"}
 

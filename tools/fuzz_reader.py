@@ -39,7 +39,7 @@ from ecg.params import Labels
 from ecg.recordings.header import read_header
 from ecg.recordings.index import COLUMNS, read_recording
 from ecg.recordings.sources import RecordingFile
-from ecg.stage.tables import CLASSES
+from ecg.run.tables import CLASSES
 
 SECONDS, BYTES = 2, 2**30
 LABELS = Labels(ischemia=["164861001"], normal=["426783006"])

@@ -69,7 +69,7 @@ def test_the_gain_is_paired_and_over_patients():
     def gain(model, bootstrap):
         evaluate = Evaluate(bootstrap=bootstrap, seed=0)
         (row,) = compare_aucs([scored(score)], {"model": scored(model)}, "roc_auc", evaluate)
-        return row["network_minus_model"], row["difference_low"], row["difference_high"]
+        return row["gain"], row["gain_low"], row["gain_high"]
 
     found = gain(other, 4000)
     assert found[0] == pytest.approx(roc_auc_score(positive, score) - roc_auc_score(positive, other), abs=1e-9)
@@ -94,7 +94,7 @@ def test_below_ten_of_either_class_counts_stand_where_a_headline_would(n_ischemi
     evaluate, counts = Evaluate(bootstrap=100, seed=1), f"{n_ischemia} ischemic, {n_normal}"
     row = {"measure": "roc_auc", "reason": np.nan} | auc_row(table, "roc_auc", evaluate)
     (compared,) = compare_aucs([table], {"trees": table.assign(p_ischemia=p**2)}, "roc_auc", evaluate)
-    assert ("low" in row, np.isnan(compared["difference_low"])) == (not few, few)
+    assert ("low" in row, np.isnan(compared["gain_low"])) == (not few, few)
     said = say_auc({"low": np.nan} | row)
     assert said == f"ROC AUC against normal: too few: {counts} normal" if few else said.endswith(f"), {counts} others")
     assert say_gain(compared).endswith(f"no gain shown, too few: {counts} normal") == few

@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import auc
 
 from ecg.evaluation.curves import BINS, POINTS, THRESHOLDS, confusion, curves, distribution, net_benefit
-from ecg.evaluation.questions import QUESTIONS, roc_auc, select_question
+from ecg.model.comparisons import COMPARISONS, roc_auc, select_comparison
 
 
 def scored(labels, p):
@@ -22,7 +22,7 @@ def test_curves_of_many_records_have_few_points_and_the_same_area():
     test = scored(label, 1 / (1 + np.exp(-rng.normal(label == "ischemia"))))
     roc, precision_recall = against_normal(test)
     assert len(roc) == len(precision_recall) == POINTS
-    positive, score, _ = select_question(test, "roc_auc")
+    positive, score, _ = select_comparison(test, "roc_auc")
     assert abs(auc(roc.fpr, roc.tpr) - roc_auc(positive, score)[0]) < 1e-3
     ends = roc.iloc[[0, -1]], precision_recall.iloc[[0, -1]]
     assert ends[0][["fpr", "tpr"]].to_numpy().tolist() == [[0, 0], [1, 1]]
@@ -55,8 +55,8 @@ def test_one_score_for_all_is_a_straight_line():
 )
 def test_a_question_without_such_records_has_no_points(labels, answered):
     for table in curves(scored(labels, np.linspace(0.9, 0.1, len(labels)))):
-        assert list(table) == list(QUESTIONS)
-        assert [question for question, points in table.items() if len(points)] == answered
+        assert list(table) == list(COMPARISONS)
+        assert [comparison for comparison, points in table.items() if len(points)] == answered
 
 
 def test_decisions_by_class():

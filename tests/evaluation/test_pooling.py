@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.names import SIMPLE_MODELS
-from ecg.evaluation.questions import counts_and_aucs, rates, reference_numbers
+from ecg.model.comparisons import counts_and_aucs, rates, reference_numbers
 from ecg.params import Evaluate
 
 EVALUATE = Evaluate(bootstrap=100, seed=1)
@@ -55,7 +55,7 @@ def test_runs_without_other_recordings_answer_two_questions():
     assert numbers["roc_auc_vs_other"] is None
     assert numbers["specificity_other"] is None
     assert "gain_vs_other" not in numbers
-    assert set(compared.question) == {"roc_auc", "roc_auc_vs_rest"}
+    assert set(compared.comparison) == {"roc_auc", "roc_auc_vs_rest"}
 
 
 def test_pooled_test_sets_come_in_the_order_of_the_records():

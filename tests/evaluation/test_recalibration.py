@@ -5,14 +5,14 @@ import torch
 from conftest import DEFAULTS
 
 from ecg.evaluation.archive import halves, recalibrate
-from ecg.evaluation.questions import reference_numbers, scored_table
 from ecg.leads import LEADS
-from ecg.network.description import FORMAT, Description
-from ecg.network.ensemble import Ensemble, probabilities, uncalibrated_logits
-from ecg.network.networks import Network
-from ecg.network.novelty import Novelty
+from ecg.model.comparisons import reference_numbers, scored_table
+from ecg.model.description import FORMAT, Description
+from ecg.model.fcn import FCN
+from ecg.model.model import Model, probabilities, uncalibrated_logits
+from ecg.model.ood import OutOfDistribution
 from ecg.params import Architecture, labels_of, read_params
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
 ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], parts=1, trees=0)
@@ -42,8 +42,8 @@ def site():
     """A model, and beats of a hospital where its log odds of ischemia are right but for slope and intercept."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
-    network = Network(ARCHITECTURE, leads=12, classes=3)
-    model = Ensemble([network], None, Novelty(82), torch.arange(3), CLASSES.index("ischemia")).eval()
+    network = FCN(ARCHITECTURE, leads=12, classes=3)
+    model = Model([network], None, OutOfDistribution(82), torch.arange(3), CLASSES.index("ischemia")).eval()
     beats = rng.normal(size=(1200, 12, 82)).astype(np.float32)
     torch.nn.init.normal_(network.classifier.weight, std=100)
     network.classifier.bias.data -= torch.from_numpy(uncalibrated_logits(model, beats).mean(axis=0)).float()

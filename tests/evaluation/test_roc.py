@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ecg.evaluation.questions import roc_auc
+from ecg.model.comparisons import roc_auc
 
 
 def test_roc_auc_by_hand():

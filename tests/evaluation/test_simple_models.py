@@ -8,7 +8,6 @@ from conftest import ROOT
 from ecg.beats.windows import beat_times
 from ecg.evaluation.bootstrap import compare_models
 from ecg.evaluation.names import SIMPLE_MODELS, gains, say_gain, strongest_simple
-from ecg.evaluation.questions import roc_auc
 from ecg.evaluation.simple_models import (
     STRENGTHS,
     classify,
@@ -18,11 +17,12 @@ from ecg.evaluation.simple_models import (
     simple_models,
     standardised_logistic,
 )
+from ecg.model.comparisons import roc_auc
 from ecg.params import Audit, Evaluate, read_params
 
 EXTRACT = read_params(ROOT / "params.yaml").extract
 AUDIT, EVALUATE = Audit(components=5, permutations=2, seed=1), Evaluate(bootstrap=100, seed=1)
-ROW = {"question": "roc_auc_vs_other", "model": "trees"}
+ROW = {"comparison": "roc_auc_vs_other", "model": "trees"}
 
 
 def records(n: int = 240) -> tuple[pd.DataFrame, np.ndarray]:
@@ -122,20 +122,20 @@ def test_what_the_data_lack_is_the_reason():
 
 
 def audit() -> pd.DataFrame:
-    """Two simple models and a stronger one that is not simple, two questions."""
+    """Two simple models and a stronger one that is not simple, two comparisons."""
     rows = [
-        *(("network", "roc_auc", 0.95), ("logistic", "roc_auc", 0.9), ("trees", "roc_auc", 0.93)),
-        *(("network", "roc_auc_vs_other", 0.8), ("logistic", "roc_auc_vs_other", 0.75)),
+        *(("model", "roc_auc", 0.95), ("logistic", "roc_auc", 0.9), ("trees", "roc_auc", 0.93)),
+        *(("model", "roc_auc_vs_other", 0.8), ("logistic", "roc_auc_vs_other", 0.75)),
         *(("trees", "roc_auc_vs_other", 0.7), ("age_sex", "roc_auc", 0.99), ("trees", "roc_auc_vs_rest", np.nan)),
     ]
-    table = pd.DataFrame(rows, columns=["model", "question", "roc_auc"])
-    table["network_minus_model"] = np.where(table.question == "roc_auc", 0.95, 0.8) - table.roc_auc
-    return table.assign(difference_low=table.network_minus_model - 0.03, difference_high=1.0)
+    table = pd.DataFrame(rows, columns=["model", "comparison", "roc_auc"])
+    table["gain"] = np.where(table.comparison == "roc_auc", 0.95, 0.8) - table.roc_auc
+    return table.assign(gain_low=table.gain - 0.03, gain_high=1.0)
 
 
 def test_the_strongest_simple_model_of_each_question():
     found = strongest_simple(audit())
-    assert list(zip(found.question, found.model, strict=True)) == [
+    assert list(zip(found.comparison, found.model, strict=True)) == [
         ("roc_auc", "trees"),
         ("roc_auc_vs_other", "logistic"),
     ]
@@ -157,7 +157,7 @@ def test_the_strongest_simple_model_of_each_question():
     ],
 )
 def test_a_gain_is_said_where_the_whole_interval_is_above_nothing(difference, low, high, said):
-    row = ROW | {"network_minus_model": difference, "difference_low": low, "difference_high": high}
+    row = ROW | {"gain": difference, "gain_low": low, "gain_high": high}
     assert say_gain(row) == f"against other {said}"
 
 
@@ -168,6 +168,6 @@ def test_the_network_is_set_beside_a_model_on_the_same_records():
     network = table.assign(p_ischemia=np.where(sick, 0.9, 0.1), p_normal=np.where(sick, 0.1, 0.9))
     model = table.assign(p_ischemia=score, p_normal=1 - score)
     rows = compare_models([network], {"trees": model}, EVALUATE)
-    (row,) = [row for row in rows if (row["model"], row["question"]) == ("trees", "roc_auc")]
-    assert row["network_minus_model"] == pytest.approx(1 - row["roc_auc"])
-    assert (row["difference_low"], row["difference_high"]) == pytest.approx((1 - row["high"], 1 - row["low"]))
+    (row,) = [row for row in rows if (row["model"], row["comparison"]) == ("trees", "roc_auc")]
+    assert row["gain"] == pytest.approx(1 - row["roc_auc"])
+    assert (row["gain_low"], row["gain_high"]) == pytest.approx((1 - row["high"], 1 - row["low"]))

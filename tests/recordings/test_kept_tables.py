@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 
 from ecg.recordings.tables import match_rows, read_rows
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 HERE = "t.csv"
 GREEN = "grün/r0.hea"

@@ -1,7 +1,7 @@
 import pytest
 
 from ecg.recordings.ptbxl import NOT_IN_TABLE, about_recording, ptbxl_patient, read_ptbxl_table
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 COLUMNS = ["patient_id", "strat_fold"]
 

@@ -6,7 +6,7 @@ from ecg.params import read_params
 from ecg.recordings.archives import from_directory
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.sources import find_headers, find_recordings, header_of, in_one
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 SAMPLES = ecg_signal(2)
 

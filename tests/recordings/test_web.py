@@ -12,7 +12,7 @@ import requests
 from kagglehub.exceptions import BackendError, DataCorruptionError
 
 from ecg.recordings import ptbxl, web
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 CONTENT = b"ecg_id,patient_id,strat_fold\n" + b"".join(b"%d,%d.0,3\n" % (i, i + 7) for i in range(1000))
 SUMS = f"{hashlib.sha256(CONTENT).hexdigest()} t.csv\n{'0' * 64} other.csv\n".encode()

@@ -143,7 +143,7 @@ def test_every_subgroup_shows_its_number_or_the_reason():
 
 
 def test_every_model_of_the_audit_is_shown():
-    audit = pd.DataFrame({"model": list(MODEL_TITLES), "question": "roc_auc"})
+    audit = pd.DataFrame({"model": list(MODEL_TITLES), "comparison": "roc_auc"})
     audit = audit.assign(roc_auc=np.linspace(0.2, 0.9, len(audit)), low=0.1, high=0.95, reason="")
     audit.loc[5, ["roc_auc", "low", "high", "reason"]] = [np.nan, np.nan, np.nan, "one source only"]
     figure = plot_audit(audit, "4 recordings")

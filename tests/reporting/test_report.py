@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from ecg.evaluation.names import SIMPLE_MODELS
-from ecg.network.description import read_description
+from ecg.model.description import read_description
 
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")
@@ -81,7 +81,7 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
             counts = [str(row.n_ischemia), str(row.n_normal)]
             assert any(found[1:] == [*counts, shown(row.roc_auc, row.low, row.high)] for found in rows), row
         for row in audit.itertuples():
-            gain = signed(row.network_minus_model, row.difference_low, row.difference_high)
+            gain = signed(row.gain, row.gain_low, row.gain_high)
             assert any(found[2:4] == [shown(row.roc_auc, row.low, row.high), gain] for found in rows), row
     for key in ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other"):
         value, low, high = scores.loc[key, ["value", "low", "high"]]
@@ -159,7 +159,7 @@ def test_two_classes_and_missing_numbers(finished, tmp_path):
     predictions = predictions[~predictions.record.isin(split.record[dropped])]
     predictions.to_csv(copy / "data/predictions.csv", index=False)
     why = "no such recording in the test split"
-    for name, key in (("evaluate", "measure"), ("audit", "question")):
+    for name, key in (("evaluate", "measure"), ("audit", "comparison")):
         table = pd.read_csv(copy / f"metrics/{name}.csv")
         missing = table[key].isin(["roc_auc_vs_other", "specificity_other", "calibration_slope"])
         value = "value" if name == "evaluate" else "roc_auc"
@@ -202,10 +202,10 @@ def test_the_audit_says_whether_the_network_shows_a_gain(finished, tmp_path):
     copy = copied(finished, tmp_path / "copy")
     audit = pd.read_csv(copy / "metrics/audit.csv")
     simple = audit.model.isin(SIMPLE_MODELS)
-    audit.loc[simple, ["network_minus_model", "difference_low", "difference_high"]] = [0.01, -0.02, 0.03]
-    audit.loc[audit.model == "trees", ["roc_auc", "difference_low"]] = [0.9995, 0.005]
-    audit.loc[(audit.model == "trees") & (audit.question == "roc_auc_vs_rest"), "roc_auc"] = 0
-    audit.loc[(audit.model == "st_t") & (audit.question == "roc_auc_vs_rest"), "roc_auc"] = 1
+    audit.loc[simple, ["gain", "gain_low", "gain_high"]] = [0.01, -0.02, 0.03]
+    audit.loc[audit.model == "trees", ["roc_auc", "gain_low"]] = [0.9995, 0.005]
+    audit.loc[(audit.model == "trees") & (audit.comparison == "roc_auc_vs_rest"), "roc_auc"] = 0
+    audit.loc[(audit.model == "st_t") & (audit.comparison == "roc_auc_vs_rest"), "roc_auc"] = 1
     # It beats all, and is no simple model.
     audit.loc[audit.model == "age_sex", "roc_auc"] = 1
     audit.to_csv(copy / "metrics/audit.csv", index=False)
@@ -222,7 +222,7 @@ def test_the_audit_says_whether_the_network_shows_a_gain(finished, tmp_path):
 def test_a_source_that_tells_ischemia_from_normal_has_a_banner(finished, tmp_path):
     copy = copied(finished, tmp_path / "copy")
     audit = pd.read_csv(copy / "metrics/audit.csv")
-    row = (audit.model == "source") & (audit.question == "roc_auc")
+    row = (audit.model == "source") & (audit.comparison == "roc_auc")
     for value, banner in ((0.601, True), (0.6, False), (np.nan, False)):
         audit.loc[row, "roc_auc"] = value
         audit.loc[row, "reason"] = "" if value == value else "one source only"

@@ -22,7 +22,7 @@ def test_numbers_as_they_are_written():
 
 
 def test_sensitivity_at_given_specificities():
-    # At a specificity of 0.9, a fifth of a question's ischemic recordings is found, of the other's none.
+    # At a specificity of 0.9, a fifth of a comparison's ischemic recordings is found, of the other's none.
     curves = {
         "roc_auc": pd.DataFrame({"fpr": [0, 0.1, 0.4, 1], "tpr": [0, 0.2, 0.7, 1]}),
         "roc_auc_vs_rest": pd.DataFrame({"fpr": [0, 0.2, 1], "tpr": [0, 1, 1]}),
@@ -66,9 +66,9 @@ def test_recordings_by_class_and_probability_in_few_bins():
 
 
 def test_the_audit_comes_in_the_order_of_its_figure():
-    audit = pd.DataFrame({"model": list(reversed(MODEL_TITLES)), "question": "roc_auc", "reason": "none"})
+    audit = pd.DataFrame({"model": list(reversed(MODEL_TITLES)), "comparison": "roc_auc", "reason": "none"})
     n = len(audit) - 1
-    gain = {"network_minus_model": [0.1] * n + [np.nan], "difference_low": -0.05, "difference_high": 0.2}
+    gain = {"gain": [0.1] * n + [np.nan], "gain_low": -0.05, "gain_high": 0.2}
     audit = audit.assign(roc_auc=np.nan, low=np.nan, high=np.nan, **gain)
     table = tables.audit_table(audit)
     assert table.model.tolist() == list(MODEL_TITLES.values())

@@ -1,1 +1,1 @@
-"""Three questions, ROC AUC and intervals, threshold, calibration, simple models."""
+"""Three comparisons, ROC AUC and intervals, threshold, calibration, simple models."""

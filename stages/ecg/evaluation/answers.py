@@ -6,8 +6,8 @@ import numpy as np
 
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.names import data_kind
-from ecg.network.description import Description
-from ecg.stage.script import printable
+from ecg.model.description import Description
+from ecg.run.script import printable
 
 UNLIKE = "unlike the beats it was trained on"
 

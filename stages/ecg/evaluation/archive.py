@@ -15,18 +15,18 @@ from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
 from ecg.evaluation.bootstrap import stratify_patients
 from ecg.evaluation.measures import MIN_EACH
-from ecg.evaluation.questions import reference_numbers, scored_table
-from ecg.network.decision import fit_line, ischemia_log_odds, threshold_for
-from ecg.network.description import Description, Recordings
-from ecg.network.ensemble import Ensemble, probabilities
-from ecg.network.networks import outputs
-from ecg.network.recipe import remember
+from ecg.model.comparisons import reference_numbers, scored_table
+from ecg.model.decision import fit_line, ischemia_log_odds, threshold_for
+from ecg.model.description import Description, Recordings
+from ecg.model.fcn import outputs
+from ecg.model.model import Model, probabilities
+from ecg.model.recipe import remember
 from ecg.params import Extract, Labels
 from ecg.recordings.archives import from_folders
 from ecg.recordings.index import index_of, read_recording
 from ecg.recordings.sources import RecordingFile
-from ecg.stage.parallel import in_parallel
-from ecg.stage.script import UsageError
+from ecg.run.parallel import in_parallel
+from ecg.run.script import UsageError
 
 BATCH = 20  # recordings
 ABOUT = ["record", "source", "patient", "label", "dx", "age", "sex", "fold", "sha256"]
@@ -85,7 +85,7 @@ def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
     return half[code]
 
 
-def fit_to(model: Ensemble, specificity: float, beats: np.ndarray, positive: np.ndarray) -> tuple[Ensemble, float]:
+def fit_to(model: Model, specificity: float, beats: np.ndarray, positive: np.ndarray) -> tuple[Model, float]:
     """Return a copy of the model with p(ischemia) calibrated on n beats (n x leads x samples, mV), and its threshold.
 
     Logistic recalibration (Cox 1958; Steyerberg 2019): slope and intercept of the outcome, `positive`, on the log odds.
@@ -104,8 +104,8 @@ def recordings_of(rows: pd.DataFrame) -> Recordings:
 
 
 def recalibrate(
-    model: Ensemble, description: Description, beats: np.ndarray, rows: pd.DataFrame, half: np.ndarray
-) -> tuple[Ensemble, Description]:
+    model: Model, description: Description, beats: np.ndarray, rows: pd.DataFrame, half: np.ndarray
+) -> tuple[Model, Description]:
     """Return the model fitted to one half of labelled records, and its description: the reference is the other half."""
     fitted, checked = half == "fitted", half == "checked"
     positive = (rows.label == "ischemia").to_numpy()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.evaluation.names import SIMPLE_MODELS, gains, strongest_simple
-from ecg.evaluation.questions import QUESTIONS, counts_and_aucs, rates, roc_auc, select_question
+from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, roc_auc, select_comparison
 from ecg.params import Evaluate
 
 FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is too narrow
@@ -66,25 +66,25 @@ def auc_with_interval(
     return float(mean(np.ones((1, len(positive))))[0, 0]), float(low), float(high)
 
 
-def too_few(positive: np.ndarray, question: str) -> str:
+def too_few(positive: np.ndarray, comparison: str) -> str:
     """Say that recordings are too few for an interval, and how many they are; '' where they are not."""
     n_ischemia, n_others = int(positive.sum()), int((~positive).sum())
-    few = f"too few: {n_ischemia} ischemic, {n_others} {' or '.join(QUESTIONS[question])}"
+    few = f"too few: {n_ischemia} ischemic, {n_others} {' or '.join(COMPARISONS[comparison])}"
     return few if min(n_ischemia, n_others) < FEW else ""
 
 
 def compare_aucs(
-    tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], question: str, evaluate: Evaluate
+    tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], comparison: str, evaluate: Evaluate
 ) -> list[dict]:
-    """Return of each model the ROC AUC that answers a question, and how much more the network has; 95% intervals.
+    """Return of each model the ROC AUC that answers a comparison, and how much more the network has; 95% intervals.
 
     `tables` holds one table of the network's predictions a seed; its ROC AUC is their mean. All tables are of the same
     records in the same order. Every model is seen on the same resamples, each drawn once.
     """
-    selected = [select_question(table, question) for table in tables]
+    selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
-    scores = [select_question(table, question)[1] for table in models.values()]
-    rows = [{"model": model, "question": question} for model in models]
+    scores = [select_comparison(table, comparison)[1] for table in models.values()]
+    rows = [{"model": model, "comparison": comparison} for model in models]
     rows = [row | {"n_ischemia": positive.sum(), "n_others": (~positive).sum()} for row in rows]
     if positive.all():
         return [row | {"reason": "no such recording in the test split"} for row in rows]
@@ -95,31 +95,31 @@ def compare_aucs(
         return np.concatenate([aucs, network - aucs], axis=1)
 
     values, intervals = aucs_and_differences(np.ones((1, len(positive)))).T, np.full((2 * len(models), 2), np.nan)
-    if reason := too_few(positive, question):
+    if reason := too_few(positive, comparison):
         rows = [row | {"reason": reason} for row in rows]
     else:
         intervals = bootstrap_intervals(aucs_and_differences, positive, patient, evaluate)
     ranges = np.concatenate([values, intervals], axis=1)
-    keys = ("roc_auc", "low", "high", "network_minus_model", "difference_low", "difference_high")
+    keys = ("roc_auc", "low", "high", "gain", "gain_low", "gain_high")
     numbers = np.split(ranges, 2)
     return [row | dict(zip(keys, [*auc, *gain], strict=True)) for row, auc, gain in zip(rows, *numbers, strict=True)]
 
 
 def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
-    """Return the rows of `compare_aucs` of all questions, model by model, as in metrics/audit.csv."""
-    compared = [compare_aucs(tables, models, question, evaluate) for question in QUESTIONS]
+    """Return the rows of `compare_aucs` of all comparisons, model by model, as in metrics/audit.csv."""
+    compared = [compare_aucs(tables, models, comparison, evaluate) for comparison in COMPARISONS]
     return [row for rows in zip(*compared, strict=True) for row in rows]
 
 
-def auc_row(test: pd.DataFrame, question: str, evaluate: Evaluate) -> dict:
-    """Return the ROC AUC that answers a question, with interval and counts; the reason where either is not there."""
-    positive, score, patient = select_question(test, question)
+def auc_row(test: pd.DataFrame, comparison: str, evaluate: Evaluate) -> dict:
+    """Return the ROC AUC that answers a comparison, with interval and counts; the reason where either is not there."""
+    positive, score, patient = select_comparison(test, comparison)
     n_ischemia, n_others = int(positive.sum()), int((~positive).sum())
     row = {"n_ischemia": n_ischemia, "n_others": n_others}
     if not n_ischemia or not n_others:
-        absent = [name for name in QUESTIONS[question] if not (test.label == name).any()]
+        absent = [name for name in COMPARISONS[comparison] if not (test.label == name).any()]
         return row | {"reason": f"no {' or '.join(absent) if n_ischemia else 'ischemic'} recording"}
-    if reason := too_few(positive, question):
+    if reason := too_few(positive, comparison):
         return row | {"value": float(roc_auc(positive, score)[0]), "reason": reason}
     value, low, high = auc_with_interval(positive, [score], patient, evaluate)
     return row | {"value": value, "low": low, "high": high}
@@ -131,21 +131,21 @@ def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
-    """Return the ROC AUC of each question, mean of the tables, and its 95% interval over patients if they are not few.
+    """Return each comparison's ROC AUC, mean of the tables, and its 95% interval over patients if they are not few.
 
     `tables` holds one table of test predictions a seed, the same records in the same order.
     """
     numbers: dict[str, float | None] = {}
-    for question in QUESTIONS:
-        selected = [select_question(table, question) for table in tables]
+    for comparison in COMPARISONS:
+        selected = [select_comparison(table, comparison) for table in tables]
         positive, _, patient = selected[0]
-        keys = (question, f"{question}_low", f"{question}_high")
+        keys = (comparison, f"{comparison}_low", f"{comparison}_high")
         if positive.all():
             numbers |= dict.fromkeys(keys)
         else:
             scores = [score for _, score, _ in selected]
             values = auc_with_interval(positive, scores, patient, evaluate)
-            numbers |= zip(keys, (*values[:1], None, None) if too_few(positive, question) else values, strict=True)
+            numbers |= zip(keys, (*values[:1], None, None) if too_few(positive, comparison) else values, strict=True)
     return numbers
 
 
@@ -156,8 +156,8 @@ def summarise_runs(
     as in metrics/audit.csv, and rows for a table: each seed, mean and standard deviation, and the simple models.
     """
     totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
-    questions = totals[list(QUESTIONS)].astype(float)
-    spread = [{"test": f"pooled, {name}"} | questions.agg(name).to_dict() for name in ("mean", "std")]
+    comparisons = totals[list(COMPARISONS)].astype(float)
+    spread = [{"test": f"pooled, {name}"} | comparisons.agg(name).to_dict() for name in ("mean", "std")]
     everything = pd.concat(pooled)
     error = (everything.p_ischemia - (everything.label == "ischemia")) ** 2
     numbers = mean_aucs(pooled, evaluate) | rates(everything.called.to_numpy(), everything.label.to_numpy())
@@ -167,7 +167,7 @@ def summarise_runs(
     compared = pd.DataFrame(compare_models(pooled, models, evaluate)).dropna(subset="roc_auc")
     for row in strongest_simple(compared).to_dict("records"):
         keys = {"": "roc_auc", "_low": "low", "_high": "high"}
-        numbers |= {f"simple_{row['question']}{end}": row[key] for end, key in keys.items()}
-    numbers |= gains(compared) | {f"{question}_std": value for question, value in questions.std().items()}
-    rows = compared.pivot(index="model", columns="question", values="roc_auc").rename("pooled, {}".format)
+        numbers |= {f"simple_{row['comparison']}{end}": row[key] for end, key in keys.items()}
+    numbers |= gains(compared) | {f"{comparison}_std": value for comparison, value in comparisons.std().items()}
+    rows = compared.pivot(index="model", columns="comparison", values="roc_auc").rename("pooled, {}".format)
     return numbers, compared, pd.concat([totals, pd.DataFrame(spread), rows.rename_axis("test").reset_index()])

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.names import QUESTION_TITLES
-from ecg.evaluation.questions import select_question
+from ecg.evaluation.names import COMPARISON_TITLES
+from ecg.model.comparisons import select_comparison
 
 POINTS = 1000  # of a curve, at most: more show the same
 THRESHOLDS = np.arange(1, 51) / 100  # of net benefit: above 50% a false alarm would weigh more than a miss
@@ -17,7 +17,7 @@ def thinned(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Return by question the points of the ROC and of the precision-recall curve, from where nobody is called on.
+    """Return by comparison the points of the ROC and of the precision-recall curve, from where nobody is called on.
 
     No points where the test records do not answer it. Without those that lie on a straight line between others, and
     those where only precision falls.
@@ -25,8 +25,8 @@ def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Da
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     roc, precision_recall = {}, {}
-    for question in QUESTION_TITLES:
-        positive, score, _ = select_question(test, question)
+    for comparison in COMPARISON_TITLES:
+        positive, score, _ = select_comparison(test, comparison)
         fpr = tpr = above = recall = precision = threshold = np.array([])
         if 0 < positive.sum() < len(positive):
             fpr, tpr, above = roc_curve(positive, score)
@@ -34,9 +34,9 @@ def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Da
             threshold = np.append(threshold, 1)
         # The first threshold is infinite: nobody is called.
         points = pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": above.clip(max=1)})
-        roc[question] = thinned(points)
+        roc[comparison] = thinned(points)
         points = pd.DataFrame({"recall": recall, "precision": precision, "threshold": threshold})
-        precision_recall[question] = thinned(points[::-1])
+        precision_recall[comparison] = thinned(points[::-1])
     return roc, precision_recall
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from ecg.evaluation.bootstrap import auc_row, auc_with_interval, bootstrap_intervals
-from ecg.evaluation.questions import QUESTIONS, select_question
+from ecg.model.comparisons import COMPARISONS, select_comparison
 from ecg.params import Evaluate
 
 # Most recordings have a low probability. Bins of equal width would hold nearly all of them in one.
@@ -137,7 +137,7 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
     rows = []
     for grouping, membership in groupings.items():
         for group, members in test.groupby(membership, observed=True):
-            positive, score, patient = select_question(members, "roc_auc")
+            positive, score, patient = select_comparison(members, "roc_auc")
             row = {"grouping": grouping, "group": group, "n_ischemia": positive.sum(), "n_normal": (~positive).sum()}
             patients = {"ischemia": patient[positive], "normal": patient[~positive]}
             few = [f"{name} (none)" for name, ids in patients.items() if not len(ids)]
@@ -164,7 +164,7 @@ def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.Dat
     def share_unlike(weights):
         return (weights @ unlike / weights.sum(axis=1))[:, None]
 
-    rows = [{"measure": question} | auc_row(test, question, evaluate) for question in QUESTIONS]
+    rows = [{"measure": comparison} | auc_row(test, comparison, evaluate) for comparison in COMPARISONS]
     rows += operating_rows(test, threshold, evaluate)
     rows += calibration_rows(positive, test.p_ischemia.to_numpy())
     ((low, high),) = bootstrap_intervals(share_unlike, np.zeros(len(test)), test.patient.to_numpy(), evaluate)
@@ -179,4 +179,4 @@ def headline(scores: pd.DataFrame, threshold: float) -> dict:
     measured = measured.where(measured.notna(), None)
     numbers = {"roc_auc": measured.value.roc_auc, "roc_auc_low": measured.low.roc_auc}
     numbers |= {"roc_auc_high": measured.high.roc_auc}
-    return numbers | {name: measured.value[name] for name in (*QUESTIONS, *RATES)} | {"threshold": threshold}
+    return numbers | {name: measured.value[name] for name in (*COMPARISONS, *RATES)} | {"threshold": threshold}

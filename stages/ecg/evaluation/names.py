@@ -1,4 +1,4 @@
-"""What questions, models, groups and data are called, and how a number is written: one way wherever it is shown."""
+"""What comparisons, models, groups and data are called, and how a number is written: one way wherever it is shown."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -7,15 +7,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SYNTHETIC = "synthetic recordings"
-QUESTION_TITLES = {
+COMPARISON_TITLES = {
     "roc_auc": "against normal",
     "roc_auc_vs_rest": "against all others",
     "roc_auc_vs_other": "against other",
 }
 # DVC's legends show a file's name.
-CURVE_FILES = {question: f"{title.replace(' ', '_')}.csv" for question, title in QUESTION_TITLES.items()}
+CURVE_FILES = {comparison: f"{title.replace(' ', '_')}.csv" for comparison, title in COMPARISON_TITLES.items()}
 MODEL_TITLES = {
-    "network": "the model",
+    "model": "the model",
     "not_normal": "the model: anything not normal",
     "logistic": "logistic regression on the beat",
     "trees": "extra trees on the beat",
@@ -93,24 +93,24 @@ def format_difference(value: float) -> str:
 
 
 def strongest_simple(audit: "pd.DataFrame") -> "pd.DataFrame":
-    """Return of each question the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
+    """Return of each comparison the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
     simple = audit[audit.model.isin(SIMPLE_MODELS) & audit.roc_auc.notna()]
-    return simple.loc[simple.groupby("question", sort=False).roc_auc.idxmax()]
+    return simple.loc[simple.groupby("comparison", sort=False).roc_auc.idxmax()]
 
 
 def gains(audit: "pd.DataFrame") -> dict[str, float]:
-    """Return the network's gain over the strongest simple model and its interval, by gain, gain_low … of a question."""
+    """Return the gain over the strongest simple model and its interval, by gain, gain_low … of a comparison."""
     numbers: dict[str, float] = {}
     for row in strongest_simple(audit).to_dict("records"):
-        name = row["question"].replace("roc_auc", "gain")
-        numbers |= {name: row["network_minus_model"]}
+        name = row["comparison"].replace("roc_auc", "gain")
+        numbers |= {name: row["gain"]}
         numbers |= {f"{name}_{end}": row[f"difference_{end}"] for end in ("low", "high")}
     return numbers
 
 
 def format_gain(row: Mapping) -> str:
     """Return what the network is above the model of a row of metrics/audit.csv, with the interval; '' for itself."""
-    keys = ("network_minus_model", "difference_low", "difference_high")
+    keys = ("gain", "gain_low", "gain_high")
     value, low, high = (format_difference(row[key]) for key in keys)
     interval = "" if is_missing(row[keys[1]]) else f" ({low} – {high})"
     return "" if is_missing(row[keys[0]]) else f"{value}{interval}"
@@ -118,9 +118,9 @@ def format_gain(row: Mapping) -> str:
 
 def say_gain(row: Mapping) -> str:
     """Say in words by how much the network is above the strongest simple model, a row of `strongest_simple`."""
-    sign = "a gain" if row["difference_low"] > 0 else "a loss" if row["difference_high"] < 0 else "no gain shown"
-    sign += f", {row['reason']}" if is_missing(row["difference_low"]) else ""
-    return f"{QUESTION_TITLES[row['question']]} {format_gain(row)} over {MODEL_TITLES[row['model']]}: {sign}"
+    sign = "a gain" if row["gain_low"] > 0 else "a loss" if row["gain_high"] < 0 else "no gain shown"
+    sign += f", {row['reason']}" if is_missing(row["gain_low"]) else ""
+    return f"{COMPARISON_TITLES[row['comparison']]} {format_gain(row)} over {MODEL_TITLES[row['model']]}: {sign}"
 
 
 def format_interval(row: Mapping, value: str = "value") -> str:
@@ -133,7 +133,7 @@ def format_interval(row: Mapping, value: str = "value") -> str:
 
 def say_auc(row: Mapping) -> str:
     """Say a ROC AUC, a row of metrics/evaluate.csv, with interval and counts, or why there is no headline of it."""
-    title = f"ROC AUC {QUESTION_TITLES[row['measure']]}"
+    title = f"ROC AUC {COMPARISON_TITLES[row['measure']]}"
     if is_missing(row["low"]):
         return f"{title}: {row['reason']}"
     return f"{title}: {format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} others"

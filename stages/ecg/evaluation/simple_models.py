@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 from ecg.beats.measurements import measure_beats
 from ecg.beats.windows import beat_times
 from ecg.evaluation.bootstrap import bootstrap_intervals, compare_models
-from ecg.evaluation.questions import QUESTIONS, roc_auc, select_question
 from ecg.evaluation.random_convolutions import convolution_features
-from ecg.network.trees import evenly
+from ecg.model.comparisons import COMPARISONS, roc_auc, select_comparison
+from ecg.model.trees import evenly
 from ecg.params import Audit, Evaluate, Extract
 
 STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
@@ -130,7 +130,7 @@ def probe_source(linear: np.ndarray, table: pd.DataFrame) -> pd.DataFrame:
 
 def probe_row(scored: pd.DataFrame, evaluate: Evaluate) -> dict:
     """Return the macro ROC AUC of telling each source from the others, 0.5 where it cannot be told."""
-    row = {"model": "source_probe", "question": "source", "n_others": len(scored)}
+    row = {"model": "source_probe", "comparison": "source", "n_others": len(scored)}
     if not len(scored):
         return row | {"reason": "fewer than two sources with normal recordings in train and in test"}
     sources = scored.source.to_numpy()
@@ -148,13 +148,18 @@ def probe_row(scored: pd.DataFrame, evaluate: Evaluate) -> dict:
 def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
     """Return the mean ROC AUC of the models that were trained on permuted labels; low and high hold 95% of the runs."""
     rows = []
-    for question in QUESTIONS:
-        positive, _, _ = select_question(runs[0], question)
-        row = {"model": "permuted", "question": question, "n_ischemia": positive.sum(), "n_others": (~positive).sum()}
+    for comparison in COMPARISONS:
+        positive, _, _ = select_comparison(runs[0], comparison)
+        row = {
+            "model": "permuted",
+            "comparison": comparison,
+            "n_ischemia": positive.sum(),
+            "n_others": (~positive).sum(),
+        }
         if positive.all():
             rows.append(row | {"reason": "no such recording in the test split"})
             continue
-        aucs = [roc_auc(positive, select_question(run, question)[1])[0] for run in runs]
+        aucs = [roc_auc(positive, select_comparison(run, comparison)[1])[0] for run in runs]
         low, high = np.percentile(aucs, [2.5, 97.5])
         rows.append(row | {"roc_auc": np.mean(aucs), "low": low, "high": high})
     return rows
@@ -165,12 +170,12 @@ def summarise(
 ) -> pd.DataFrame:
     """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
     # The network's too, which is set beside each on the same records.
-    rows = compare_models([scored["network"]], scored, evaluate)
+    rows = compare_models([scored["model"]], scored, evaluate)
     rows = [row | {"reason": row.get("reason") or lacks.get(row["model"], "")} for row in rows]
-    rows += [{"model": name, "question": "roc_auc", "reason": lacks[name]} for name in lacks if name not in scored]
+    rows += [{"model": name, "comparison": "roc_auc", "reason": lacks[name]} for name in lacks if name not in scored]
     rows += [*permuted_rows(permuted), probe_row(probe, evaluate)]
-    columns = ["model", "question", "roc_auc", "low", "high", "n_ischemia", "n_others"]
-    differences = ["network_minus_model", "difference_low", "difference_high"]
+    columns = ["model", "comparison", "roc_auc", "low", "high", "n_ischemia", "n_others"]
+    differences = ["gain", "gain_low", "gain_high"]
     table = pd.DataFrame(rows).reindex(columns=[*columns, *differences, "reason"])
-    table.loc[table.model == "network", differences] = np.nan
+    table.loc[table.model == "model", differences] = np.nan
     return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})

@@ -8,7 +8,7 @@ from ecg.recordings.labels import LABELS
 from ecg.recordings.ptbxl import about_recording, read_ptbxl_table
 from ecg.recordings.sources import RecordingFile, find_labelled, find_recordings, from_project, in_one
 from ecg.recordings.tables import match_rows
-from ecg.stage.script import UsageError, warn
+from ecg.run.script import UsageError, warn
 
 TABLE = "ptbxl_database.csv"
 # PTB-XL's folders of recordings, and the column of its table that names their files.

@@ -76,7 +76,7 @@ def delay_of(channel: "Dataset", rate: float) -> float:
 def check_channel(channel: "Dataset", name: str, stored: np.ndarray) -> None:
     """Refuse a channel whose samples are not what its lead's name and its unit say; `stored` are all not missing."""
     for status in re.findall(r"\w[\w ]*", str(channel.get("ChannelStatus") or "")):
-        allow_only(f"status of {name}", status.strip(), "OK", "QUESTIONABLE", "UNZEROED")
+        allow_only(f"status of {name}", status.strip(), "OK", "COMPARISONABLE", "UNZEROED")
     allow_only(f"number of source modifiers of {name}", len(channel.get("ChannelSourceModifiersSequence") or ()), 0)
     bits = int(channel.get("WaveformBitsStored") or 64)
     low, high = (0, 2**bits) if stored.dtype.kind == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1))

@@ -13,7 +13,7 @@ from ecg.recordings.ecg_file import DIGEST, digest_of
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.read import read_ecg, twelve_leads
 from ecg.recordings.sources import RecordingFile
-from ecg.stage.script import printable
+from ecg.run.script import printable
 
 NO_PATIENT = "no patient id"
 

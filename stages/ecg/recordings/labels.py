@@ -7,7 +7,7 @@ from typing import Any
 
 from ecg.recordings.ecg_file import digest_of
 from ecg.recordings.tables import match_rows, read_rows
-from ecg.stage.script import UsageError, warn
+from ecg.run.script import UsageError, warn
 
 LABELS = "labels.csv"
 COLUMNS = ("patient", "dx", "label", "age", "sex", "source", "sampling_rate", "units", "leads")

@@ -6,7 +6,7 @@ from pathlib import Path
 from ecg.recordings.codes import UNKNOWN
 from ecg.recordings.tables import Row, read_rows
 from ecg.recordings.web import fetch, published_checksum
-from ecg.stage.script import UsageError
+from ecg.run.script import UsageError
 
 NOT_IN_TABLE = "no patient id in PTB-XL's table"
 LEFT, RIGHT, INDETERMINATE = "39732003", "47665007", "251200008"

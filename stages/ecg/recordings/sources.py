@@ -17,7 +17,7 @@ from ecg.recordings.labels import LABELS, labels_of
 from ecg.recordings.ptbxl import ptbxl_patient, read_ptbxl_table
 from ecg.recordings.read import format_of
 from ecg.recordings.web import download_data_set
-from ecg.stage.script import UsageError, printable, warn
+from ecg.run.script import UsageError, printable, warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
 # Of archives at PhysioNet; they need no word.

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from ecg.leads import LEADS
 from ecg.recordings.hearts import BESIDE, DOWER, ST_T, abnormal, dipole, healthy_heart, ischemic, twelve_leads
-from ecg.stage.parallel import in_parallel
+from ecg.run.parallel import in_parallel
 
 
 class Hospital(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
-from ecg.stage.script import UsageError, warn
+from ecg.run.script import UsageError, warn
 
 Row = dict[str, str]  # what is in the cells that are not empty, by column
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-from ecg.stage.script import UsageError, warn
+from ecg.run.script import UsageError, warn
 
 LONGEST_WAIT = 60  # s, that a server may ask for
 TIMEOUT = (10, 60)  # s: to connect, and between two pieces

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.scale import FuncScale
 from matplotlib.ticker import MaxNLocator
 
-from ecg.evaluation.names import QUESTION_TITLES, format_interval, format_number, is_missing
-from ecg.reporting.figures import CLASS_COLORS, GREY, QUESTION_STYLES, WIDTH, create_figure
+from ecg.evaluation.names import COMPARISON_TITLES, format_interval, format_number, is_missing
+from ecg.reporting.figures import CLASS_COLORS, COMPARISON_STYLES, GREY, WIDTH, create_figure
 
 UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
 TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of probabilities, most of which are low
@@ -38,17 +38,17 @@ def plot_roc(roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: floa
 
 
 def draw_roc(axes: Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float) -> None:
-    """Draw a curve a question, and the rates at the threshold on that of ischemia against all others."""
+    """Draw a curve a comparison, and the rates at the threshold on that of ischemia against all others."""
     measured = scores.set_index("measure")
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
-    for question, (color, dash, _) in QUESTION_STYLES.items():
-        points = roc[question]
+    for comparison, (color, dash, _) in COMPARISON_STYLES.items():
+        points = roc[comparison]
         if len(points):
-            label = f"{QUESTION_TITLES[question]}: {format_interval(measured.loc[question])}"
+            label = f"{COMPARISON_TITLES[comparison]}: {format_interval(measured.loc[comparison])}"
             axes.plot(points.fpr, points.tpr, dash, color=color, lw=2, label=label)
     sensitivity, specificity = measured.value[["sensitivity", "specificity"]]
     if not is_missing(sensitivity) and not is_missing(specificity):
-        color, _, marker = QUESTION_STYLES["roc_auc_vs_rest"]
+        color, _, marker = COMPARISON_STYLES["roc_auc_vs_rest"]
         style: dict = {"color": color, "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
         axes.plot(1 - specificity, sensitivity, marker, **style, label=called_from(threshold))
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
@@ -58,11 +58,11 @@ def draw_roc(axes: Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, thr
 def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> Figure:
     """Draw metrics/precision_recall/."""
     figure, axes = create_figure(f"Precision and recall, {recordings}", WIDTH)
-    for question, (color, dash, _) in QUESTION_STYLES.items():
-        points = curves[question]
+    for comparison, (color, dash, _) in COMPARISON_STYLES.items():
+        points = curves[comparison]
         if len(points):
             prevalence = points.precision.iloc[-1]  # a curve ends where everything is called ischemia
-            label = f"{QUESTION_TITLES[question]} ({prevalence:.0%} ischemia)"
+            label = f"{COMPARISON_TITLES[comparison]} ({prevalence:.0%} ischemia)"
             axes.step(points.recall, points.precision, dash, color=color, lw=2, where="pre", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)

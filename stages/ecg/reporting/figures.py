@@ -12,7 +12,7 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ecg.stage.files import replacing
+from ecg.run.files import replacing
 
 # A box stands for a character of a record's name that no font has.
 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
@@ -31,8 +31,8 @@ matplotlib.rcParams |= {
 WIDTH = 4.8  # inches: on a phone, 320 pixels wide, text of 10 pt can still be read
 GREY = "#7f7f7f"
 CLASS_COLORS = {"normal": "#1f77b4", "ischemia": "#d62728", "other": "#2ca02c"}
-# Colour, that of the class that ischemia is told from, dash and marker of a question.
-QUESTION_STYLES = {
+# Colour, that of the class that ischemia is told from, dash and marker of a comparison.
+COMPARISON_STYLES = {
     "roc_auc": ("#1f77b4", "-", "o"),
     "roc_auc_vs_rest": ("#9467bd", "--", "D"),
     "roc_auc_vs_other": ("#2ca02c", ":", "s"),

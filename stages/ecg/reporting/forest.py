@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_interval
-from ecg.reporting.figures import GREY, QUESTION_STYLES, create_figure
+from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, format_interval
+from ecg.reporting.figures import COMPARISON_STYLES, GREY, create_figure
 
 SMALL = 9  # pt
 
@@ -17,9 +17,9 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def draw_estimate(axes: Axes, y: float, row: dict, question: str) -> None:
+def draw_estimate(axes: Axes, y: float, row: dict, comparison: str) -> None:
     """Draw roc_auc, low and high of a row as a point and a line, with the numbers beside; or the reason for none."""
-    color, _, marker = QUESTION_STYLES.get(question, (GREY, "-", "X"))
+    color, _, marker = COMPARISON_STYLES.get(comparison, (GREY, "-", "X"))
     beside: dict = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
     if pd.isna(row["roc_auc"]):
         axes.text(0.02, y, cut(row["reason"], 46), color="#666666", **beside)
@@ -60,18 +60,18 @@ def plot_subgroups(groups: pd.DataFrame, recordings: str) -> Figure:
 
 
 def plot_audit(audit: pd.DataFrame, recordings: str) -> Figure:
-    """Draw metrics/audit.csv, a model's questions below one another."""
+    """Draw metrics/audit.csv, a model's comparisons below one another."""
     figure, axes = create_figure(f"Simple models on the same patients, {recordings}", 8)
     lines = 4 * len(MODEL_TITLES)
     for first, model in zip(range(0, lines, 4), MODEL_TITLES, strict=True):
         rows = audit[audit.model == model].to_dict("records")
         for y, row in enumerate(rows, start=first + (3 - len(rows)) // 2):
-            draw_estimate(axes, y, row, row["question"])
+            draw_estimate(axes, y, row, row["comparison"])
     axes.set_yticks(range(1, lines, 4), ["\n".join(wrap(title, 17)) for title in MODEL_TITLES.values()])
     finish_forest(axes, audit.low, lines - 1)
     handles = [
-        Line2D([], [], color=color, marker=marker, ms=6, label=QUESTION_TITLES[question])
-        for question, (color, _, marker) in QUESTION_STYLES.items()
+        Line2D([], [], color=color, marker=marker, ms=6, label=COMPARISON_TITLES[comparison])
+        for comparison, (color, _, marker) in COMPARISON_STYLES.items()
     ]
     figure.legend(handles=handles, title="ischemia", loc="outside lower left", ncols=3, frameon=False, alignment="left")
     return figure

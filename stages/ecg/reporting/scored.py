@@ -10,13 +10,13 @@ from scipy.special import logit
 from ecg.beats.windows import beat_times
 from ecg.evaluation.answers import Reading, in_words
 from ecg.leads import LEADS, MISSING
-from ecg.network.description import Description
-from ecg.network.ensemble import Ensemble
-from ecg.network.evidence import activation_maps, lead_contributions
+from ecg.model.description import Description
+from ecg.model.evidence import activation_maps, lead_contributions
+from ecg.model.model import Model
 from ecg.reporting.ecg_paper import Explanation, plot_ecg
 from ecg.reporting.figures import save_figure
-from ecg.stage.files import output_file
-from ecg.stage.script import UsageError
+from ecg.run.files import output_file
+from ecg.run.script import UsageError
 
 LONGEST = 196  # bytes of a name; most file systems take 255, of which a temporary one needs more
 TITLE = 45  # characters that the picture is wide enough for
@@ -33,9 +33,7 @@ def file_of(folder: Path, record: str) -> Path:
     return folder / f"{name}.png"
 
 
-def draw(
-    folder: Path, readings: list[Reading], rows: list[dict], model: Ensemble, description: Description
-) -> list[str]:
+def draw(folder: Path, readings: list[Reading], rows: list[dict], model: Model, description: Description) -> list[str]:
     """Write a picture of each recording: what was seen and why it was scored so, or the reason against it.
 
     Returns why pictures could not be written.
@@ -59,7 +57,7 @@ def draw(
     return lost
 
 
-def plot_scored(beat: np.ndarray, title: str, note: str, model: Ensemble, description: Description) -> Figure:
+def plot_scored(beat: np.ndarray, title: str, note: str, model: Model, description: Description) -> Figure:
     """Draw a median beat (12 x samples, mV), what speaks for ischemia, and the answer in words."""
     activation = activation_maps(model, beat[None])[0] - logit(description.threshold)
     explanation = Explanation(activation, lead_contributions(model, beat[None])[0])

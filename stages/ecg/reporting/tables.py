@@ -6,7 +6,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.names import MODEL_TITLES, QUESTION_TITLES, format_gain, format_interval, format_number, group_name
+from ecg.evaluation.names import (
+    COMPARISON_TITLES,
+    MODEL_TITLES,
+    format_gain,
+    format_interval,
+    format_number,
+    group_name,
+)
 from ecg.reporting.ecg_paper import QRS_END
 
 RATES = {
@@ -35,22 +42,22 @@ def intervals(table: pd.DataFrame, value: str) -> list[str]:
 
 
 def roc_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return each question's sensitivity at given specificities."""
+    """Return each comparison's sensitivity at given specificities."""
     levels = (0.99, 0.95, 0.9, 0.8, 0.7, 0.5)
     best = {
-        QUESTION_TITLES[question]: {f"{x:.2f}": points.tpr[points.fpr <= 1 - x + 1e-9].max() for x in levels}
-        for question, points in curves.items()
+        COMPARISON_TITLES[comparison]: {f"{x:.2f}": points.tpr[points.fpr <= 1 - x + 1e-9].max() for x in levels}
+        for comparison, points in curves.items()
         if len(points)
     }
     return pd.DataFrame(best).T.rename_axis("sensitivity where specificity is").reset_index()
 
 
 def precision_recall_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return each question's best precision at given recalls or above."""
+    """Return each comparison's best precision at given recalls or above."""
     levels = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
     best = {
-        QUESTION_TITLES[question]: {f"{x:.2f}": points.precision[points.recall >= x - 1e-9].max() for x in levels}
-        for question, points in curves.items()
+        COMPARISON_TITLES[comparison]: {f"{x:.2f}": points.precision[points.recall >= x - 1e-9].max() for x in levels}
+        for comparison, points in curves.items()
         if len(points)
     }
     return pd.DataFrame(best).T.rename_axis("precision where recall is at least").reset_index()
@@ -69,7 +76,7 @@ def measure_table(
 
 def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
     """Return the numbers called before_ and after_ in two columns, not the counts; empty where there are none."""
-    titles = {key: f"ROC AUC {title}" for key, title in QUESTION_TITLES.items()} | RATES | CALIBRATION
+    titles = {key: f"ROC AUC {title}" for key, title in COMPARISON_TITLES.items()} | RATES | CALIBRATION
     names = [name for name in titles if f"after_{name}" in numbers]
     columns = {when: [numbers[f"{when}_{name}"] for name in names] for when in ("before", "after")}
     return pd.DataFrame({"measure": [titles[name] for name in names]} | columns)
@@ -91,10 +98,10 @@ def audit_table(audit: pd.DataFrame) -> pd.DataFrame:
     audit = audit.sort_values("model", key=lambda models: models.map(list(MODEL_TITLES).index), kind="stable")
     table = audit.assign(
         model=audit.model.map(MODEL_TITLES),
-        question=audit.question.map(QUESTION_TITLES).fillna("each source"),
+        comparison=audit.comparison.map(COMPARISON_TITLES).fillna("each source"),
         auc=intervals(audit, "roc_auc"),
         gain=[format_gain(row) for row in audit.to_dict("records")],
-    )[["model", "question", "auc", "gain"]]
+    )[["model", "comparison", "auc", "gain"]]
     return table.set_axis(["model", "ischemia", "ROC AUC (95% interval)", "the model minus this"], axis=1)
 
 

@@ -7,15 +7,15 @@ import pandas as pd
 
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import reliability, subgroups
-from ecg.evaluation.names import QUESTION_TITLES, SYNTHETIC, data_kind
-from ecg.network.description import Description
+from ecg.evaluation.names import COMPARISON_TITLES, SYNTHETIC, data_kind
+from ecg.model.description import Description
 from ecg.params import Evaluate
 from ecg.reporting import curves as figures
 from ecg.reporting import tables
 from ecg.reporting.figures import inline_svg, save_figure
 from ecg.reporting.forest import plot_subgroups
 from ecg.reporting.page import render
-from ecg.stage.files import replacing
+from ecg.run.files import replacing
 
 
 def write_page(
@@ -53,7 +53,7 @@ def write_page(
         "synthetic": SYNTHETIC in (data_kind(scored.source), data_kind(description.sources)),
         "recordings": what,
         "trained_on": data_kind(description.sources),
-        "questions": QUESTION_TITLES,
+        "comparisons": COMPARISON_TITLES,
         "description": description,
         "numbers": numbers,
         "scores": scores.set_index("measure").to_dict("index"),

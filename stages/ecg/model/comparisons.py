@@ -1,0 +1,85 @@
+"""The three comparisons: the classes ischemia is told from, the score that answers, ROC AUC; and numbers of a model."""
+
+import numpy as np
+import pandas as pd
+
+COMPARISONS = {"roc_auc": ("normal",), "roc_auc_vs_rest": ("normal", "other"), "roc_auc_vs_other": ("other",)}
+
+
+def ischemia_score(probabilities: dict[str, np.ndarray], comparison: str) -> np.ndarray:
+    """Return the score of ischemia that answers a comparison, from one probability a class.
+
+    Against normal it is p(ischemia) / (p(ischemia) + p(normal)), so that the third class does not matter; against all
+    others and against other it is p(ischemia).
+    """
+    ischemia = probabilities["ischemia"].astype(np.float64)
+    return ischemia / (ischemia + probabilities["normal"]) if comparison == "roc_auc" else ischemia
+
+
+def scored_table(rows: pd.DataFrame, classes: list[str], probabilities: np.ndarray) -> pd.DataFrame:
+    """Return the rows with a probability column p_CLASS for each class, from records x classes."""
+    return rows.assign(**{f"p_{name}": column for name, column in zip(classes, probabilities.T, strict=True)})
+
+
+def select_comparison(table: pd.DataFrame, comparison: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return whether ischemic, score and patient of the records of predictions.csv that a comparison is about.
+
+    Of two classes all others are normal: "against all others" would be "against normal" again, so it is about none.
+    """
+    others = COMPARISONS[comparison]
+    if not all(f"p_{name}" in table or (table.label == name).any() for name in others):
+        others = ()
+    chosen = table[table.label.isin(["ischemia", *others])]
+    by_class = {column[2:]: chosen[column].to_numpy() for column in chosen if column.startswith("p_")}
+    return (chosen.label == "ischemia").to_numpy(), ischemia_score(by_class, comparison), chosen.patient.to_numpy()
+
+
+def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the ROC AUC: how often a positive scores above a negative, ties counting half (Hanley & McNeil 1982).
+
+    `weights` (... x records) gives each record a multiplicity, one AUC a row; NaN where a class is absent.
+    ValueError where a score is not finite.
+    """
+    if not np.isfinite(score).all():
+        raise ValueError("a score is not finite")
+    order = np.argsort(score, kind="stable")
+    weights = np.ones((1, len(score))) if weights is None else np.atleast_2d(weights)
+    first = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+    positives = np.add.reduceat(weights[:, order] * positive[order], first, axis=1, dtype=np.float64)
+    negatives = np.add.reduceat(weights[:, order] * ~positive[order], first, axis=1, dtype=np.float64)
+    below = np.cumsum(negatives, axis=1) - negatives / 2
+    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return (positives * below).sum(axis=1) / pairs
+
+
+def counts_and_aucs(test: pd.DataFrame) -> dict:
+    """Return counts and the ROC AUC of each comparison; none where it has no records."""
+    row: dict = {f"n_{label}": int((test.label == label).sum()) for label in ("ischemia", "normal", "other")}
+    for comparison in COMPARISONS:
+        positive, score, _ = select_comparison(test, comparison)
+        row[comparison] = float(roc_auc(positive, score)[0]) if 0 < positive.sum() < len(positive) else None
+    return row
+
+
+def rates(called: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
+    """Return sensitivity, specificity against everything else, against normal and against other; None without records.
+
+    `called` says which records are called ischemic.
+    """
+    groups = {
+        "sensitivity": labels == "ischemia",
+        "specificity": labels != "ischemia",
+        "specificity_normal": labels == "normal",
+        "specificity_other": labels == "other",
+    }
+    share = {name: float(called[group].mean()) if group.any() else None for name, group in groups.items()}
+    return {name: value if name == "sensitivity" or value is None else 1 - value for name, value in share.items()}
+
+
+def reference_numbers(scored: pd.DataFrame, threshold: float) -> dict[str, float]:
+    """Return counts, ROC AUCs, rates at the threshold and Brier score of p(ischemia) of scored records."""
+    p, positive = scored.p_ischemia.to_numpy(), (scored.label == "ischemia").to_numpy()
+    numbers = counts_and_aucs(scored) | rates(p >= threshold, scored.label.to_numpy())
+    numbers |= {"brier": float(((p - positive) ** 2).mean())}
+    return {name: value for name, value in numbers.items() if value is not None}

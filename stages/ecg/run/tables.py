@@ -1,0 +1,68 @@
+"""The sample store, as .npy files that can be memory-mapped; the tables of data/; the median beats of one split."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ecg.run.paths import BEATS, SPLIT
+
+# What the column label holds; the order of a model's classes.
+CLASSES = ("normal", "ischemia", "other")
+# A part is the work of one process.
+PART_BYTES = 128 * 2**20
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
+    text = (
+        "record",
+        "source",
+        "patient",
+        "label",
+        "dx",
+        "sex",
+        "device",
+        "site",
+        "part",
+        "sha256",
+        "flags",
+        "reason",
+        "split",
+    )
+    numbers = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation")
+    return pd.read_csv(
+        path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={name: [""] for name in numbers}
+    )
+
+
+def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the beats (records x 12 x samples, float32, mV) of train, val or test and their rows of split.csv."""
+    table = read_table(SPLIT)
+    table = table[table.split == name].reset_index(drop=True)
+    return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
+
+
+def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> int:
+    """Stream blocks (each rows x `row_shape`) into one .npy file, in constant memory; return the number of rows."""
+
+    def header(rows: int) -> None:
+        # numpy pads a header so that its length does not depend on the number of rows.
+        fields = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
+        np.lib.format.write_array_header_1_0(file, fields)
+
+    rows = 0
+    with path.open("wb") as file:
+        header(rows)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype).data)
+            rows += len(block)
+        file.seek(0)
+        header(rows)
+    return rows
+
+
+def open_part(path: Path) -> np.ndarray:
+    """Memory-map one part read-only: samples x 12, int16, uV, -32768 is missing."""
+    return np.load(path, mmap_mode="r")

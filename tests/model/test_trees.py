@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+from conftest import DEFAULTS
+from sklearn.ensemble import ExtraTreesClassifier
+from test_fcn import small_model
+from test_model_file import description_of
+
+from ecg.model import trees as module
+from ecg.model.description import TREES_FROM, Description
+from ecg.model.model import load_model, save_model
+from ecg.model.training import Beats
+from ecg.model.trees import CHANGE, LEAST, MAX_FEATURES, evenly, first_sample, fit_trees
+from ecg.params import read_params
+from ecg.run.script import UsageError
+
+RNG = np.random.default_rng(3)
+TARGET = RNG.integers(3, size=200)
+# The three classes differ in one lead, at one place; of two digits, so that beats often lie at a threshold.
+BEATS = RNG.normal(size=(200, 3, 41)).round(1).astype(np.float32)
+BEATS[:, 1, 20:24] += TARGET[:, None]
+DATA = Beats(BEATS, TARGET)
+FIRST = 10
+
+
+def features(beats: np.ndarray) -> np.ndarray:
+    """What the trees see, lead by lead: samples, and how much each has changed two samples later."""
+    leads = [np.concatenate([lead[FIRST:], lead[FIRST + 2 :] - lead[FIRST:-2]]) for beat in beats for lead in beat]
+    return np.stack(leads).reshape(len(beats), -1)
+
+
+def test_each_beat_ends_in_the_leaf_that_scikit_learn_finds():
+    model = fit_trees(25, DATA, 3, FIRST, seed=7)
+    settings = {"min_samples_leaf": 2, "max_features": MAX_FEATURES, "class_weight": "balanced"}
+    forest = ExtraTreesClassifier(25, **settings, random_state=7).fit(features(BEATS), TARGET)
+    new = np.concatenate([BEATS, RNG.normal(size=BEATS.shape).round(1).astype(np.float32)])
+    expected = forest.predict_proba(features(new))
+    np.testing.assert_allclose(model(torch.from_numpy(new)).exp() - LEAST, expected, atol=2e-6)
+    assert expected.std() > 0.1
+
+
+def test_they_see_what_follows_the_r_peak_alone():
+    extract = read_params(DEFAULTS).extract
+    # At 125 Hz the window begins 248 ms before R; the first sample from 10 ms on is that at 16 ms.
+    assert (TREES_FROM, first_sample(extract)) == (10, 31 + 2)
+    # At 500 Hz there is a sample at 10 ms.
+    assert first_sample(extract.model_copy(update={"sampling_rate": 500})) == 125 + 5
+    model, other = fit_trees(25, DATA, 3, FIRST, seed=7), BEATS.copy()
+    other[:, :, :FIRST] = 7
+    assert torch.equal(model(torch.from_numpy(other)), model(torch.from_numpy(BEATS)))
+
+
+def test_the_seed_decides_which_trees_grow():
+    one, two = (fit_trees(10, DATA, 3, FIRST, seed=1).state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    other = fit_trees(10, DATA, 3, FIRST, seed=2).state_dict()
+    assert any(one[name].shape != other[name].shape or not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_of_many_beats_some_are_left_out_evenly(monkeypatch):
+    assert evenly(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert evenly(9, 3).tolist() == [0, 4, 8]
+    monkeypatch.setattr(module, "MOST", 50)
+    chosen = np.linspace(0, 199, 50).astype(int)
+    some, few = fit_trees(10, DATA, 3, FIRST, seed=1), fit_trees(10, Beats(*(v[chosen] for v in DATA)), 3, FIRST, 1)
+    assert all(torch.equal(values, few.state_dict()[name]) for name, values in some.state_dict().items())
+
+
+def test_features_are_numbered_right_at_the_highest_sampling_rates():
+    # The last feature of 12 leads of 1 s at 2000 Hz has a number above 2^15.
+    target = np.arange(40) % 2
+    beats = np.zeros((40, 12, 2001), np.float32)
+    beats[:, 11, -1] = target
+    model = fit_trees(200, Beats(beats, target), 2, 0, seed=1)
+    asked = model.feature[model.above != torch.arange(len(model.above))]
+    assert asked.numel() and set((asked.long() // (2 * 2001 - CHANGE)).tolist()) == {11}
+    model.check(12)
+    assert (model(torch.from_numpy(beats)).argmax(dim=1).numpy() == target).all()
+
+
+@torch.no_grad()
+def test_the_evidence_adds_up_and_lies_where_the_classes_differ():
+    model, beats = fit_trees(200, DATA, 3, FIRST, seed=1), torch.from_numpy(BEATS)
+    maps, out = model.evidence(beats), model(beats).double()
+    assert maps.shape == (200, 3, 41)
+    constant = out - maps.mean(dim=2)
+    np.testing.assert_allclose(constant, constant[:1].expand(200, 3), atol=1e-5)
+    assert maps[:, :, :FIRST].abs().max() == 0
+    size = (maps[:, 2] - maps[:, 0]).abs().mean(dim=0)
+    assert size[20:24].min() > 3 * size[:15].max()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("roots", lambda values: values + 10_000),
+        ("feature", lambda values: values + 12 * (2 * (94 - 38) - 2)),
+        ("above", lambda values: values * 0),
+        ("above", lambda values: values + 10_000),
+        ("threshold", lambda values: values * 0 + 1),
+    ],
+)
+def test_nodes_that_do_not_follow_one_another_are_refused(tmp_path, name, change):
+    model = small_model(12, trees=5)
+    values = getattr(model.trees, name)
+    values.copy_(change(values))
+    path = tmp_path / "m.safetensors"
+    save_model(path, model, Description(**description_of(model, trees=5)))
+    with pytest.raises(UsageError, match="its trees' nodes do not follow one another"):
+        load_model(path)

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from ecg.run import files
+from ecg.run.files import output_file, output_folder, replacing, write_json
+from ecg.run.script import UsageError
+
+
+def test_output_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_file_is_there_until_the_new_one_takes_its_place(tmp_path, monkeypatch):
+    path, replace = tmp_path / "history.csv", Path.replace
+
+    def replace_what_can_be_read(self, target):
+        assert target.read_text() == "old"
+        replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_what_can_be_read)
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    (tmp_path / ".out.partial-0123.csv").write_text("half")
+    (tmp_path / ".out.partial-4567").mkdir()
+    (tmp_path / ".other.partial-0123.csv").touch()
+    for name in ("out.csv", "out"):
+        with replacing(tmp_path / name) as temporary:
+            temporary.touch()
+    assert {p.name for p in tmp_path.iterdir()} == {"out.csv", "out", ".other.partial-0123.csv"}
+
+
+def test_a_stage_whose_dvc_was_killed_writes_no_output(tmp_path, monkeypatch):
+    path = tmp_path / "out.csv"
+    path.write_text("what dvc restored since")
+    monkeypatch.setattr(files, "PARENT", 1)  # not the parent of this process any more
+    monkeypatch.setenv("DVC_STAGE", "train")
+    with pytest.raises(UsageError, match="dvc that started this stage is gone"), replacing(path) as temporary:
+        temporary.write_text("of other params")
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["what dvc restored since"]
+    # A script that was started by hand may outlive its shell.
+    monkeypatch.delenv("DVC_STAGE")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_a_file_replaces_no_folder_and_a_folder_no_file(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "notes").touch()
+    with pytest.raises(OSError), replacing(tmp_path / "kept") as temporary:
+        temporary.touch()
+    with pytest.raises(OSError), replacing(tmp_path / "kept" / "notes") as temporary:
+        temporary.mkdir()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["kept", "kept/notes"]
+
+
+def test_paths_of_outputs_that_can_be_written_are_left_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("old.csv").write_text("old")
+    assert output_file("old.csv") == Path("old.csv")
+    assert output_file("new.json", ".csv") == Path("new.json")
+    for folder in (".", "new", "new/below", str(tmp_path / "new")):
+        assert output_folder(folder, "a.csv", "old.csv") == Path(folder)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_folder_is_replaced_whole(tmp_path):
+    for name in ("a", "b"):
+        with replacing(tmp_path / "parts") as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+    assert [p.name for p in (tmp_path / "parts").iterdir()] == ["b"]
+
+
+def test_json_is_rounded_and_has_null_for_unknown(tmp_path):
+    write_json(tmp_path / "m.json", {"a": 1 / 3, "b": None, "n": 7})
+    assert (tmp_path / "m.json").read_text() == '{\n  "a": 0.333333333,\n  "b": null,\n  "n": 7\n}\n'
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "m.json", {"a": float("nan")})
