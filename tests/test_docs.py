@@ -34,7 +34,7 @@ def test_documents_are_short():
     assert len(README.splitlines()) <= 140
     assert len(METHOD.splitlines()) <= 280
     counted = [page for page in PAGES if page.startswith("docs/") and page != "docs/experiment_log.md"]
-    assert sum(len(PAGES[page].encode()) for page in counted) <= 75 * 1024
+    assert sum(len(PAGES[page].encode()) for page in counted) <= 75_000
 
 
 def test_the_table_of_results_in_the_readme_has_at_most_eight_rows():
