@@ -34,7 +34,7 @@ from ecg.run.files import replacing, write_json
 from ecg.run.script import run_stage
 from ecg.run.tables import CLASSES, load_split, read_table
 
-ERRORS = 4  # of each kind, in the page
+ERRORS = 2  # of each kind, in the page
 REQUIREMENTS = Path("requirements.txt")
 
 
