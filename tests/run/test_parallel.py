@@ -1,9 +1,8 @@
 import signal
-import threading
 
 import pytest
 
-from ecg.run.parallel import in_parallel, interrupted_later
+from ecg.run.parallel import in_parallel
 from ecg.run.script import UsageError
 
 
@@ -20,19 +19,3 @@ def test_a_killed_worker_is_one_line(monkeypatch):
     monkeypatch.setenv("WORKERS", "2")
     with pytest.raises(UsageError, match="a worker process was killed"):
         list(in_parallel(signal.raise_signal, [(signal.SIGKILL,), (signal.SIGKILL,)]))
-
-
-def test_ctrl_c_waits_until_the_workers_have_started():
-    # Where the tests run in the background, it is ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    # As tqdm's thread: it was there before, and takes the signal.
-    go, done = threading.Event(), False
-    other = threading.Thread(target=lambda: (go.wait(), signal.pthread_kill(threading.get_ident(), signal.SIGINT)))
-    other.start()
-    with pytest.raises(KeyboardInterrupt), interrupted_later():
-        go.set()
-        other.join()
-        done = True
-    assert done
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
