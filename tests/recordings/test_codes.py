@@ -16,7 +16,7 @@ from ecg.recordings.codes import (
     parse_label,
     parse_sex,
 )
-from ecg.recordings.ptbxl import AXES, ptbxl_person
+from ecg.recordings.labels import AXES, ptbxl_person
 
 DOWNLOAD = read_params(DEFAULTS).download
 ISCHEMIA, NORMAL = set(DOWNLOAD.ischemia), set(DOWNLOAD.normal)

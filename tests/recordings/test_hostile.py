@@ -13,10 +13,9 @@ from conftest import ecg_signal, write_challenge
 from fuzz_reader import fuzz, limited
 
 from ecg.leads import LEADS, BadRecording
-from ecg.recordings.header import MAX_HEADER, read_header
-from ecg.recordings.read import read_ecg, standard_leads
-from ecg.recordings.signals import MAX_VALUES, read_samples
-from ecg.recordings.sources import find_headers
+from ecg.recordings.read import find_headers, read_ecg, standard_leads
+from ecg.recordings.wfdb_header import MAX_HEADER, read_header
+from ecg.recordings.wfdb_signals import MAX_VALUES, read_samples
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")
 
