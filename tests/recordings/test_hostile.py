@@ -65,7 +65,7 @@ def test_a_header_of_10_gb_is_not_read(tmp_path):
 @pytest.mark.parametrize("samples", [10**12, 2**31 - 1])
 def test_more_samples_than_the_file_holds(tmp_path, layout, samples):
     reason = refused(plain(tmp_path, layout=layout, samples=samples))
-    assert "samples a lead, the header says" in reason or "number of samples is" in reason
+    assert "samples a lead, the header states" in reason or "number of samples is" in reason
 
 
 @pytest.mark.parametrize("layout", ["16", *FORMATS])
@@ -160,7 +160,7 @@ def test_truncated_and_empty_signal_files(tmp_path, fmt):
     content = (tmp_path / "mine.dat").read_bytes()
     for kept in (0, 1, len(content) // 2, len(content) - 1):
         (tmp_path / "mine.dat").write_bytes(content[:kept])
-        assert "samples a lead, the header says 1000" in refused(tmp_path / "mine.hea")
+        assert "samples a lead, the header states 1000" in refused(tmp_path / "mine.hea")
 
 
 def test_empty_and_blank_headers(tmp_path):

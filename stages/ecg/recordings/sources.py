@@ -91,7 +91,7 @@ def from_directory(download: Download) -> list[RecordingFile]:
 
 
 def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
-    """Find the recordings of folders, each an archive; an error says what the user `called` them."""
+    """Find the recordings of folders, each an archive; errors name them as the user `called` them."""
     roots = [Path(folder).absolute() for folder in folders]
     for root in roots:
         if not root.is_dir():

@@ -19,7 +19,7 @@ MATLAB_TYPES = {"16": 30, "32": 20, "80": 50}
 
 
 def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.ndarray, list[str]]:
-    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
+    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: corrections and oddities.
 
     They are `header.sampling_rate` a second. Leads are found by name, and derived where two limb leads give a third.
     BadRecording is the reason why a recording cannot be used.
@@ -129,7 +129,7 @@ def check_file(header: Header, signals: list[Signal], n_frames: int | None) -> i
     available = 8 * size // BITS[first.format] // n
     length = available if n_frames is None else n_frames
     if available < length:
-        raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header says {length}")
+        raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header states {length}")
     if length * n > MAX_VALUES:
         raise BadRecording(f"too long: {length * n} samples in {first.file}; allowed: {MAX_VALUES}")
     if n_frames is None and -(-length * n * BITS[first.format] // 8) < size:
@@ -148,7 +148,7 @@ def check_matlab(path: Path, signal: Signal, n: int, samples: int) -> None:
         raise BadRecording(f"signal file: {path.name} is not a MATLAB v4 file of samples in format {signal.format}")
     if (rows, columns) != (n, samples):
         raise BadRecording(
-            f"signal file: {path.name} holds {rows} x {columns} samples, the header says {n} x {samples}"
+            f"signal file: {path.name} holds {rows} x {columns} samples, the header states {n} x {samples}"
         )
 
 
