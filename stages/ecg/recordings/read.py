@@ -148,7 +148,8 @@ def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
 def standard_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
     """Return the 12 leads of a recording (samples x 12, int16, uV; -32768 is missing) and flags.
 
-    Flags are corrections and oddities. Leads are found by name, and derived where two limb leads give a third. A calibration pulse is cut off.
+    Flags are corrections and oddities. Leads are found by name, and derived where two limb leads give a third. A
+    calibration pulse is cut off.
     """
     if ecg.reason:
         raise BadRecording(ecg.reason)
