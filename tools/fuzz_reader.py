@@ -37,9 +37,9 @@ from ecg_files import TOLD, WRITERS, dicom
 from ecg.leads import LEADS
 from ecg.params import Labels
 from ecg.recordings.ecg_file import Person
-from ecg.recordings.header import read_header
 from ecg.recordings.index import COLUMNS, read_recording
 from ecg.recordings.sources import RecordingFile
+from ecg.recordings.wfdb_header import read_header
 from ecg.run.tables import CLASSES
 
 SECONDS, BYTES = 2, 2**30

@@ -10,8 +10,7 @@ from ecg_files import TOLD
 
 from ecg.leads import LEADS, MISSING, BadRecording
 from ecg.recordings.arrays import recording_of
-from ecg.recordings.read import format_of, read_ecg, standard_leads
-from ecg.recordings.sources import find_headers
+from ecg.recordings.read import find_headers, format_of, read_ecg, standard_leads
 
 SAMPLES = noisy_signal(5)
 MV = SAMPLES / 1000

@@ -13,10 +13,9 @@ from conftest import ecg_signal, write_challenge
 from fuzz_reader import fuzz, limited
 
 from ecg.leads import LEADS, BadRecording
-from ecg.recordings.header import MAX_HEADER, read_header
-from ecg.recordings.read import read_ecg, standard_leads
-from ecg.recordings.signals import MAX_VALUES, read_samples
-from ecg.recordings.sources import find_headers
+from ecg.recordings.read import find_headers, read_ecg, standard_leads
+from ecg.recordings.wfdb_header import MAX_HEADER, read_header
+from ecg.recordings.wfdb_signals import MAX_VALUES, read_samples
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")
 
@@ -66,7 +65,7 @@ def test_a_header_of_10_gb_is_not_read(tmp_path):
 @pytest.mark.parametrize("samples", [10**12, 2**31 - 1])
 def test_more_samples_than_the_file_holds(tmp_path, layout, samples):
     reason = refused(plain(tmp_path, layout=layout, samples=samples))
-    assert "samples a lead, the header says" in reason or "number of samples is" in reason
+    assert "samples a lead, the header states" in reason or "number of samples is" in reason
 
 
 @pytest.mark.parametrize("layout", ["16", *FORMATS])
@@ -161,7 +160,7 @@ def test_truncated_and_empty_signal_files(tmp_path, fmt):
     content = (tmp_path / "mine.dat").read_bytes()
     for kept in (0, 1, len(content) // 2, len(content) - 1):
         (tmp_path / "mine.dat").write_bytes(content[:kept])
-        assert "samples a lead, the header says 1000" in refused(tmp_path / "mine.hea")
+        assert "samples a lead, the header states 1000" in refused(tmp_path / "mine.hea")
 
 
 def test_empty_and_blank_headers(tmp_path):

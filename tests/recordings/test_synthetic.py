@@ -10,10 +10,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ecg.leads import LEADS
-from ecg.recordings.header import read_header
 from ecg.recordings.hearts import OTHERS, abnormal, healthy_heart, infarct, ischemic, leads, turned
-from ecg.recordings.signals import read_samples
 from ecg.recordings.synthetic import HOSPITALS, write_record, write_recordings
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 TIMES = np.arange(-250, 400, 8)
 
