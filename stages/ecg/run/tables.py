@@ -30,23 +30,9 @@ def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
     return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
 
 
-def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> int:
-    """Stream blocks (each rows x `row_shape`) into one .npy file, in constant memory; return the number of rows."""
-
-    def header(rows: int) -> None:
-        # numpy pads a header so that its length does not depend on the number of rows.
-        fields = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
-        np.lib.format.write_array_header_1_0(file, fields)
-
-    rows = 0
-    with path.open("wb") as file:
-        header(rows)
-        for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype).data)
-            rows += len(block)
-        file.seek(0)
-        header(rows)
-    return rows
+def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> None:
+    """Write blocks (each rows x `row_shape`) as one .npy file."""
+    np.save(path, np.concatenate([np.empty((0, *row_shape), dtype), *blocks]))
 
 
 def open_part(path: Path) -> np.ndarray:
