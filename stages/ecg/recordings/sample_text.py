@@ -18,7 +18,8 @@ PEEK, PEEK_WIDTH = 20, 2000  # lines, and cells and characters of each, that sho
 WAYS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
 FRONT = re.compile(r"\s*(?:[#%]|sep=.$)")  # a comment, and the line that tells Excel the separator
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-MISSING = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")
+WORDS = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")  # a missing sample
+MISSING = {case(word) for word in WORDS for case in (str.lower, str.upper, str.title)} | {"NaN"}
 SWAP = str.maketrans(".,", ",.")
 SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "minutes": 60, "hours": 3600}
 
@@ -67,7 +68,7 @@ def count_leads(cells: Sequence[str]) -> int:
 def count_numbers(cells: Sequence[str], decimal: str) -> int:
     """Return how many cells are numbers or missing; 0 where they are few, or words and no number."""
     numbers = sum(NUMBER.fullmatch(cell.translate(SWAP) if decimal == "," else cell) is not None for cell in cells)
-    missing = sum(cell.lower() in MISSING for cell in cells)
+    missing = sum(cell in MISSING for cell in cells)
     return numbers + missing if numbers + missing >= FEWEST and (numbers or missing == len(cells)) else 0
 
 
@@ -122,29 +123,33 @@ def read_sample_table(content: bytes) -> Table:
         below = (
             [repr(cell[:20]) for name, cell in zip(rows[0], rows[-1], strict=False) if lead_of(name)] if rows else []
         )
-        raise BadRecording(f"file: no numbers below the names, but {', '.join(below[:3])}")
+        raise BadRecording(f"file: no numbers below the names, but {', '.join(below[:3]) or 'nothing'}")
     width = len(rows[n_above])
     if width > MAX_SIGNALS:
         raise BadRecording(f"file: a table of {width} columns; allowed: {MAX_SIGNALS}")
     check_widths(rows[n_above:], places[n_above:])
-    columns = [Column(pd.Series(cells), decimal) for cells in zip(*rows[n_above:], strict=True)]
-    names, units = names_and_units(rows[:n_above], columns, places)
+    cells = pd.DataFrame(rows[n_above:])
+    numbers = cells.apply(lambda column: column.str.translate(SWAP)) if decimal == "," else cells
+    values = numbers.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    is_word = values.isna() & ~cells.isin(MISSING)
+    is_empty = values.isna().all() & ~is_word.any()
+    has_row_names = is_word[0].all() or times_of(cells[0], values[0], is_word[0].any()) is not None
+    names, units = names_and_units(rows[:n_above], width, has_row_names, is_empty[width - 1], places)
     leads = [i for i, name in enumerate(names) if lead_of(name)]
-    used = leads or [i for i in range(width) if names or i < width - 1 or not columns[i].is_empty]
+    used = leads or [i for i in cells if names or i < width - 1 or not is_empty[i]]
     rate = None
     for i in range(leads[0]) if leads else [0]:
-        times = columns[i].times()
+        times = times_of(cells[i], values[i], is_word[i].any())
         if times is not None:
-            rate = rate or rate_by(times, "s" if len(columns[i].words) else unit_of(i, names, units))
+            rate = rate or rate_by(times, "s" if is_word[i].any() else unit_of(i, names, units))
             used = [column for column in used if column != i]
-    for i in used:
-        for row, word in columns[i].words[:1].items():
-            raise BadRecording(f"file: {places[n_above + row]} holds {word[:20]!r}; allowed: numbers")
+    for row, i in np.argwhere(is_word[used])[:1]:
+        word = cells[used[i]][row][:20]
+        raise BadRecording(f"file: {places[n_above + row]} holds {word!r}; allowed: numbers")
     stated = {unit for i in used if (unit := unit_of(i, names, units))}
     if len({microvolts_in(unit) for unit in stated}) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
-    values = np.column_stack([columns[i].values for i in used])
-    return Table([names[i] for i in used if names], values, min(stated, default=None), rate)
+    return Table([names[i] for i in used if names], values[used].to_numpy(), min(stated, default=None), rate)
 
 
 def check_widths(rows: Sequence[Sequence[str]], places: list[str]) -> None:
@@ -154,48 +159,34 @@ def check_widths(rows: Sequence[Sequence[str]], places: list[str]) -> None:
             raise BadRecording(f"file: {places[0]} of {len(rows[0])} cells, {place} of {len(row)}")
 
 
-class Column:
-    """A column of a table: its cells, their values (float, NaN is missing), and the cells that are no numbers."""
+def times_of(cells: pd.Series, values: pd.Series, is_text: bool) -> np.ndarray | None:
+    """Return the time since the first row in a column that rises from row to row; None where it does not.
 
-    def __init__(self, cells: pd.Series, decimal: str):
-        numbers = cells.str.translate(SWAP) if decimal == "," else cells
-        self.cells = cells
-        self.values = pd.to_numeric(numbers, errors="coerce").to_numpy(np.float64)
-        absent = cells[np.isnan(self.values)]
-        self.words = absent[~absent.str.lower().isin(MISSING)]
-        self.is_empty = len(absent) == len(cells) and not len(self.words)
-
-    def times(self) -> np.ndarray | None:
-        """Return the time since the first row, if it rises from row to row; else None.
-
-        It is a number in any unit, or a time of day as h:mm:ss, which becomes seconds.
-        """
-        if len(self.words):
-            parts = self.cells.str.extract(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)").fillna("0")
-            seconds = parts.apply(lambda part: part.str.replace(",", ".").astype(float)) @ [3600, 60, 1]
-            steps = np.diff(seconds) % 86400
-        else:
-            steps = np.diff(self.values)
-        return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
+    It is a number in any unit, or a time of day as h:mm:ss, which becomes seconds.
+    """
+    steps = np.diff(values)
+    if is_text:
+        parts = cells.str.extract(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)").fillna("0")
+        steps = np.diff(parts.apply(lambda part: part.str.replace(",", ".").astype(float)) @ [3600, 60, 1]) % 86400
+    return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
 
 
 def names_and_units(
-    above: Sequence[Sequence[str]], columns: list[Column], places: list[str]
+    above: Sequence[Sequence[str]], width: int, has_row_names: bool, ends_empty: bool, places: list[str]
 ) -> tuple[list[str], list[str]]:
-    """Return the names and units of columns by the rows above their numbers, each [] where it has none.
+    """Return the names and units of `width` columns by the rows above their numbers, each [] where it has none.
 
     `places` are what a reason calls these rows and the first one of the numbers.
     """
     names, units = list[str](), list[str]()
     for place, row in zip(places, above, strict=False):
         cells = list(row)
-        if len(row) == len(columns) - 1:
-            if len(columns[0].words) == len(columns[0].cells) or columns[0].times() is not None:
-                cells = ["", *row]  # R does not name the column of the rows' names
-            elif columns[-1].is_empty:
-                cells = [*row, ""]  # only the other lines end with a separator
-        if len(cells) != len(columns):
-            raise BadRecording(f"file: {place} of {len(row)} cells, {places[len(above)]} of {len(columns)}")
+        if len(row) == width - 1 and has_row_names:
+            cells = ["", *row]  # R does not name the column of the rows' names
+        elif len(row) == width - 1 and ends_empty:
+            cells = [*row, ""]  # only the other lines end with a separator
+        if len(cells) != width:
+            raise BadRecording(f"file: {place} of {len(row)} cells, {places[len(above)]} of {width}")
         bare = {cell.strip("()[]").lower() for cell in cells}
         # All alike: a unit, known or not.
         if not count_leads(cells) and (len(set(cells[1:])) == 1 or bare & set(UNITS)):
