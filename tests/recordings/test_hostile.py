@@ -14,8 +14,7 @@ from conftest import ecg_signal, write_challenge
 from fuzz_reader import limited
 
 from ecg.leads import LEADS, BadRecording
-from ecg.recordings.read import read_ecg, standard_leads
-from ecg.recordings.sources import find_headers
+from ecg.recordings.read import find_headers, read_ecg, standard_leads
 
 SAMPLES = ecg_signal(2)
 LAYOUTS = ("16", "16x2", "24", "32", "61", "80", "160", "212")
@@ -130,15 +129,15 @@ def test_empty_headers(tmp_path, content):
     assert refused(changed(plain(tmp_path), lambda text: content)) == "header: empty"
 
 
-@pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd", "a" * 256])
+@pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd", "zip::mine.dat"])
 @pytest.mark.parametrize("layout", ["16", "16x2", "212"])
 def test_file_names_that_lead_out_of_the_folder(tmp_path, name, layout):
     (tmp_path / "secret.dat").write_bytes(SAMPLES.tobytes())
     path = plain(tmp_path / "archive", layout=layout, file=name)
-    assert refused(path).startswith(f"header: not a plain file name: '{name[:100]}")
+    assert refused(path).startswith(f"header: not a plain file name: '{name}'")
 
 
-@pytest.mark.parametrize("name", ["http:", "zip::mine.dat", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
+@pytest.mark.parametrize("name", ["http:", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
 @pytest.mark.parametrize("layout", ["16", "16x2"])
 def test_file_names_are_names_and_nothing_else(tmp_path, name, layout):
     os.mkfifo(tmp_path / "mne.dat")  # wfdb drops other characters than ASCII from a name
