@@ -28,6 +28,12 @@ CONDITIONS = {
 }
 
 
+def read_real(path: Path) -> tuple[np.ndarray, float]:
+    """Read a WFDB record, named by its header: samples (samples x 12, int16, uV) and the sampling rate (Hz)."""
+    header = read_header(path)
+    return read_samples(header)[0], header.sampling_rate
+
+
 class Recording(NamedTuple):
     """Samples (samples x 12, int16, uV) and the R peaks (ms) of its normal and its ectopic beats."""
 
@@ -46,8 +52,7 @@ def known_beats(n: int) -> list[CubicSpline]:
     if folder:
         found, settings = [], EXTRACT.model_copy(update={"sampling_rate": RATE, "low_pass": 40.0})
         for path in sorted((Path(folder) / "ptb-xl" / "records500").rglob("*.hea")):
-            samples, _ = read_samples(read_header(path))
-            beat = median_beat(samples, 500, settings)
+            beat = median_beat(*read_real(path), settings)
             if beat.beat is not None and beat.n_used >= 8:
                 found.append((beat.noise_uv, beat.beat.T))
         shapes = [shape for _, shape in sorted(found, key=lambda pair: pair[0])[:n]]
