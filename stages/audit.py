@@ -18,8 +18,8 @@ from tqdm import tqdm
 from ecg.evaluation import simple_models as models
 from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gain, strongest_simple
 from ecg.params import read_params
+from ecg.reporting.charts import plot_audit
 from ecg.reporting.figures import save_figure
-from ecg.reporting.forest import plot_audit
 from ecg.run import paths
 from ecg.run.files import replacing
 from ecg.run.script import run_stage, warn
