@@ -6,11 +6,6 @@ Writes  data/audit.csv      each model's probabilities on the test split
         metrics/audit.png   the same as a forest plot
 """
 
-import gc
-
-if __name__ == "__main__":
-    gc.disable()  # `run_stage` enables it: to look for garbage among modules takes a sixth of the time to load them
-
 import numpy as np
 import pandas as pd
 from tqdm import tqdm

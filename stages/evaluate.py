@@ -16,11 +16,6 @@ Writes  data/predictions.csv      one probability a class for every median beat,
 Numbers in metrics/ have four decimals: what is beyond them differs between processors.
 """
 
-import gc
-
-if __name__ == "__main__":
-    gc.disable()  # `run_stage` enables it: to look for garbage among modules takes a sixth of the time to load them
-
 from pathlib import Path
 
 import numpy as np

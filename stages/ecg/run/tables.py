@@ -16,25 +16,11 @@ PART_BYTES = 128 * 2**20
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
-    text = (
-        "record",
-        "source",
-        "patient",
-        "label",
-        "dx",
-        "sex",
-        "device",
-        "site",
-        "part",
-        "sha256",
-        "flags",
-        "reason",
-        "split",
-    )
-    numbers = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation")
-    return pd.read_csv(
-        path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={name: [""] for name in numbers}
-    )
+    floats = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation", "sampling_rate")
+    counts = ("start", "samples")
+    text = ("record", "source", "patient", "label", "dx", "sex", "device", "site", "part", "sha256", "flags", "reason")
+    types = dict.fromkeys((*text, "split"), "str") | dict.fromkeys(counts, "Int64")
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={name: [""] for name in (*floats, *counts)})
 
 
 def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
