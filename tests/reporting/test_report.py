@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import report
-from conftest import run_stage
+from projects import run_stage
 from safetensors import safe_open
 from safetensors.numpy import save_file
 

@@ -139,7 +139,7 @@ def plot_ecg(
     column = (width - 10) / layout.shape[1]  # behind the calibration marks
 
     # Characters a line: with capitals and digits alone, too, a line ends within the picture.
-    title, note = fill(title, 60), "\n".join(fill(text, 80) for text in notes)
+    title, note = fill(title, 54), "\n".join(fill(text, 80) for text in notes)
     caption = "25 mm/s   10 mm/mV" + "   ▲ ▼ beyond the drawn range" * bool(np.any(np.abs(traces) > reach))
     if explanation is not None:
         about = (
