@@ -21,8 +21,9 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 
 import neurokit2
 import numpy as np
+import pandas as pd
 import wfdb
-from reference import CONDITIONS, EXTRACT, beat_at, known_beats, recording
+from reference import CONDITIONS, EXTRACT, beat_at, known_beats, read_real, recording
 from scipy.signal import resample
 from tqdm import tqdm
 
@@ -31,8 +32,6 @@ from ecg.beats.median import clean_leads, filter_leads, find_beats, median_beat
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
 
 TIMES = beat_times(EXTRACT)
 RATE = 500
@@ -176,7 +175,7 @@ def bench_ludb(folder):
     """QRS complexes against the annotations of lead II, beside NeuroKit on that lead, and QRS durations (ms)."""
     n, counts, errors = 0, np.zeros((2, 2), int), []
     for path in tqdm(sorted(folder.glob("*.hea")), desc="LUDB", disable=None, leave=False):
-        samples, _ = read_samples(read_header(path))
+        samples, _ = read_real(path)
         complexes = annotated_qrs(path.with_suffix(""))
         known = wfdb.rdann(str(path.with_suffix("")), "ii")
         known = known.sample[np.array(known.symbol) == "N"] / RATE
@@ -214,17 +213,7 @@ def main():
         return print(json.dumps([*rows, against] if against else rows))
     kind = "real beats" if os.environ.get("ECG_REAL_DATA") else "beats of the dipole model"
     print(f"{arguments.recordings} recordings of {kind} for each condition\n")
-    print(
-        f"{'condition':<12}{'method':<23}{'RMSE uV':>9}{'x notebook':>12}{'ST bias uV':>12}{'normal kept':>13}"
-        f"{'ectopic rejected':>18}"
-    )
-    for row in rows:
-        rejected = "" if row["ectopic_rejected"] is None else f"{row['ectopic_rejected']:.1%}"
-        print(
-            f"{row['condition']:<12}{row['method']:<23}{row['rmse_uv']:>9.1f}{row['rmse_over_notebook']:>12.2f}"
-            f"{row['st_bias_uv']:>12.1f}"
-            f"{row['normal_kept']:>13.1%}{rejected:>18}"
-        )
+    print(pd.DataFrame(rows).to_string(index=False))
     print("\nAgainst LUDB's annotations" + ("" if against else ": skipped: no folder ludb/ in ECG_REAL_DATA"))
     for name, value in (against or {}).items():
         print(f"{name:<27}{value:>9}")

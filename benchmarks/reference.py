@@ -9,9 +9,9 @@ from scipy.interpolate import CubicSpline
 
 from ecg.beats.median import median_beat
 from ecg.params import read_params
-from ecg.recordings.header import read_header
 from ecg.recordings.hearts import abnormal, healthy_heart, ischemic, leads, twelve_leads
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
 START, END = EXTRACT.window_start, EXTRACT.window_end  # ms
@@ -26,6 +26,12 @@ CONDITIONS = {
     "burst": {"emg": 20, "wander": 100, "burst": 1500},
     "breathing": {"emg": 20, "wander": 100, "breathing": 0.15},
 }
+
+
+def read_real(path: Path) -> tuple[np.ndarray, float]:
+    """Read a WFDB record, named by its header: samples (samples x 12, int16, uV) and the sampling rate (Hz)."""
+    header = read_header(path)
+    return read_samples(header)[0], header.sampling_rate
 
 
 class Recording(NamedTuple):
@@ -46,8 +52,7 @@ def known_beats(n: int) -> list[CubicSpline]:
     if folder:
         found, settings = [], EXTRACT.model_copy(update={"sampling_rate": RATE, "low_pass": 40.0})
         for path in sorted((Path(folder) / "ptb-xl" / "records500").rglob("*.hea")):
-            samples, _ = read_samples(read_header(path))
-            beat = median_beat(samples, 500, settings)
+            beat = median_beat(*read_real(path), settings)
             if beat.beat is not None and beat.n_used >= 8:
                 found.append((beat.noise_uv, beat.beat.T))
         shapes = [shape for _, shape in sorted(found, key=lambda pair: pair[0])[:n]]

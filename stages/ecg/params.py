@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Detector = Literal[
-    "neurokit", "pantompkins1985", "nabian2018", "hamilton2002", "christov2004", "elgendi2010",
+    "sharpness", "neurokit", "pantompkins1985", "nabian2018", "hamilton2002", "christov2004", "elgendi2010",
     "kalidas2017", "martinez2004", "rodrigues2021", "manikandan2012", "khamis2016",
 ]  # fmt: skip
 

@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from conftest import ecg_signal
-from test_median import EXTRACT, every, recording
+from drawn import EXTRACT, every, recording
 
 from ecg.beats.filters import remove_hum, resample
 from ecg.beats.median import median_beat

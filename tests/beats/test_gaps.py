@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import shift
-from test_median import EXTRACT, HEART, TIMES, error_uv, every, recording
+from drawn import EXTRACT, HEART, TIMES, error_uv, every, recording
 
 from ecg.beats.gaps import mark_held
 from ecg.beats.median import median_beat
@@ -89,15 +88,6 @@ def test_what_all_leads_hold_for_too_long_or_off_the_line_is_missing(start, end,
     assert error_uv(found, TIMES < 300) < 10
 
 
-def test_strips_of_zeros_cost_the_beats_that_they_touch():
-    samples = recording(every(800), emg=20)
-    samples[1000:1300] = 0
-    samples[3000:3300, 7] = 0
-    found = median_beat(samples, 500, EXTRACT)
-    assert 5 <= found.n_used <= 9
-    assert error_uv(found) < 15
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -114,28 +104,21 @@ def test_the_minimum_duration_counts_signal(change, reason):
     assert "missing samples in V1, V4" in found.reason or not reason.startswith("too short")
 
 
-def test_no_lead_of_a_real_recording_is_wrong_where_it_was_held(real_data):
-    from ecg.recordings.header import read_header
-    from ecg.recordings.signals import read_samples
+def test_missing_samples_cost_only_the_beats_that_they_touch():
+    samples = recording(every(800), emg=20)
+    whole = median_beat(samples, 500, EXTRACT)
+    samples[2350:2370, 7] = MISSING
+    gap = median_beat(samples, 500, EXTRACT)
+    assert whole.n_beats - gap.n_beats == 1
+    assert np.isfinite(gap.beat).all()
 
-    wrong = []
-    for path in sorted((real_data / "ptb-xl").rglob("*.hea"))[:50]:
-        header = read_header(path)
-        samples = read_samples(header)[0]
-        whole = median_beat(samples, header.sampling_rate, EXTRACT)
-        for lead in range(12):
-            for share in (0.5, 0.55):
-                found = median_beat(
-                    off(samples, lead, int(share * len(samples)), "held"), header.sampling_rate, EXTRACT
-                )
-                if found.beat is not None and whole.beat is not None:
-                    # The QRS complex: what follows may differ from half to half, as after an ectopic beat. R may move
-                    # by a sample.
-                    moved = [shift(whole.beat[lead], quarters / 4, mode="nearest") for quarters in range(-5, 6)]
-                    error = min(np.abs(found.beat[lead] - beat)[np.abs(TIMES) < 60].max() for beat in moved)
-                    if error > 0.25 * np.ptp(whole.beat[lead]) + 0.1:
-                        wrong.append((path.stem, LEADS[lead], round(float(error), 3)))
-    assert wrong == []
+
+def test_half_the_recording_at_a_rail():
+    samples = recording(every(800), emg=20)
+    samples[2500:] = 32767
+    found = median_beat(samples, 500, EXTRACT)
+    assert found.n_used >= 4
+    assert error_uv(found) < 15
 
 
 def test_gaps_at_regular_places_have_a_reason():

@@ -1,15 +1,16 @@
 """Leads held against one another, and the scale against what hearts can do."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from test_median import EXTRACT, TIMES, every, recording, truth
+from conftest import ecg_signal
+from drawn import EXTRACT, HEART, QRS_WAVES, TIMES, changed, every, recording, truth
+from reference import read_real
 
 from ecg.beats.median import median_beat
-from ecg.beats.plausibility import ARMS_REVERSED, arm_flags
-from ecg.leads import LEADS, MISSING
-from ecg.recordings.header import read_header
-from ecg.recordings.hearts import healthy_heart
-from ecg.recordings.signals import read_samples
+from ecg.beats.plausibility import ARMS_REVERSED, arm_flags, check_pacing
+from ecg.leads import LEADS, MISSING, BadRecording
+from ecg.recordings.hearts import healthy_heart, twelve_leads
 
 RIGHT = recording(every(811), emg=20, wander=100)
 
@@ -179,12 +180,67 @@ def test_the_flag_of_the_arms_needs_both_the_p_wave_and_the_qrs_complex_upside_d
 def test_exchanged_arm_electrodes_of_real_recordings(real_data):
     flagged = []
     for path in sorted((real_data / "ptb-xl").rglob("*.hea")):
-        header = read_header(path)
-        samples = read_samples(header)[0]
-        found = [median_beat(each, header.sampling_rate, EXTRACT) for each in (samples, with_arms_exchanged(samples))]
+        samples, rate = read_real(path)
+        found = [median_beat(each, rate, EXTRACT) for each in (samples, with_arms_exchanged(samples))]
         if all(each.beat is not None for each in found):
             flagged.append([ARMS_REVERSED in each.flags for each in found])
     as_recorded, exchanged = np.mean(flagged, axis=0)
     assert len(flagged) > 480
     assert as_recorded <= 0.005
     assert exchanged >= 0.85
+
+
+def is_paced(samples, r_peaks):
+    try:
+        check_pacing(samples.T, 500, r_peaks)
+    except BadRecording as error:
+        return str(error).startswith("paced: ")
+    return False
+
+
+R_PEAKS = np.arange(0.5, 10, 1)  # s, of ecg_signal
+SPIKES = np.rint((R_PEAKS - 0.06) * 500).astype(int)
+
+
+@pytest.mark.parametrize(("height", "leads", "paced"), [(800, 12, True), (200, 12, False), (800, 1, False)])
+def test_a_pacemakers_spike_is_seen_before_the_complex(height, leads, paced):
+    spiky, once = ecg_signal(10), ecg_signal(10)
+    spiky[SPIKES, :leads] += height
+    assert is_paced(spiky, R_PEAKS) is paced
+    # Spikes at one place of ten are no pacing.
+    once[220] += 800
+    assert not is_paced(once, R_PEAKS)
+
+
+def test_a_paced_recording_keeps_its_rate():
+    samples = recording(every(811), emg=20, waves=changed(HEART, QRS_WAVES, widen=2))
+    samples[((every(811)[:-1] - 60) / 2).astype(int)] += np.int16(twelve_leads(np.full((1, 8), 2500)))
+    found = median_beat(samples, 500, EXTRACT)
+    assert found.beat is None
+    assert found.reason.startswith("paced: ")
+    assert found.heart_rate == pytest.approx(60_000 / 811, rel=0.02)
+
+
+@pytest.mark.parametrize("hertz", [50, 60, 150])
+def test_hum_is_no_pacemaker_and_hides_none(hertz):
+    samples, times = ecg_signal(10), np.arange(5000)[:, None] / 500
+    hum = np.rint(1000 * np.sin(2 * np.pi * hertz * times)).astype(np.int16)
+    assert not is_paced(samples + hum, R_PEAKS)
+    # In the leads that Einthoven's law does not bind.
+    hum = hum * np.int16(1) * (np.arange(12) > 5)
+    spikes = np.zeros_like(samples)
+    spikes[SPIKES, 6:] = 800
+    assert median_beat(samples + hum + spikes, 500, EXTRACT).reason.startswith("paced")
+    assert median_beat(samples + hum, 500, EXTRACT).beat is not None
+
+
+def test_real_pacemakers(real_data):
+    table = pd.read_csv(real_data / "ptb-xl/ptbxl_database.csv").set_index("ecg_id")
+    seen = set()
+    for path in sorted((real_data / "ptb-xl/records500").rglob("*.hea")):
+        if median_beat(*read_real(path), EXTRACT).reason.startswith("paced"):
+            seen.add(int(path.stem[:5]))
+    paced = set(table.index[table.scp_codes.str.contains("PACE")])
+    # One of the six has spikes of 0.07 mV.
+    assert seen <= paced
+    assert len(seen) >= 5

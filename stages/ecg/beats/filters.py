@@ -9,25 +9,24 @@ from scipy.ndimage import uniform_filter1d
 from ecg.beats.windows import median_of
 from ecg.leads import MISSING, RAIL, BadRecording
 
-MAINS, HARMONICS = (50, 60), (1, 2, 3)  # Hz, and multiples of it
-LOWEST_HUM = 30  # Hz; hum that is aliased to less cannot be told from QRS complexes
+HUMS = (50, 60, 100, 120, 150, 180)  # Hz, of mains and their harmonics
+LOWEST_HUM = 30  # Hz; hum aliased to a lower frequency cannot be told from QRS complexes
 HUM = 50  # uV, amplitude in a lead in half of the seconds, at least; in 1,753 real recordings without hum at most 31
 HUM_LEFT = 100  # uV, at most, where its amplitude changes too fast to be followed
-HUM_STRETCH, BESIDE = 0.2, 15  # s, in which that is looked for, and Hz, how far from it there is none
+HUM_STRETCH, BESIDE = 0.2, 15  # s, in which the rest is measured, and Hz, how far from it there is no hum
 
 
 def hum_frequencies(rate: float) -> dict[float, int]:
-    """Return the frequencies (Hz) at which mains hum appears when sampled at `rate` Hz, each with its own one."""
-    found: dict[float, int] = {}
-    for hum in (harmonic * mains for harmonic in HARMONICS for mains in MAINS):
-        found.setdefault(abs(hum - rate * round(hum / rate)), hum)
+    """Return the frequencies (Hz) at which mains hum appears when sampled at `rate` Hz, each with its true one."""
+    # Of two that appear at one frequency, the lower.
+    found = {abs(hum - rate * round(hum / rate)): hum for hum in reversed(HUMS)}
     return {frequency: hum for frequency, hum in found.items() if frequency >= LOWEST_HUM}
 
 
 def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int) -> np.ndarray:
-    """Return the complex amplitudes (uV) of leads (12 x samples, int16, uV) in each n samples; 0 where one is missing.
+    """Return the complex amplitudes (uV; leads x stretches x frequencies) of leads (uV) in each n samples.
 
-    They are leads x stretches x frequencies (Hz).
+    The amplitude is 0 in a stretch with a missing sample.
     """
     count = leads.shape[1] // n
     stretches = leads[:, : count * n].reshape(-1, n).astype(np.float32)
@@ -39,30 +38,30 @@ def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int)
 
 
 def usual_amplitude(found: np.ndarray) -> np.ndarray:
-    """Return of leads x stretches x frequencies the median over stretches in the largest lead."""
+    """Return the median over stretches, in the largest lead, of leads x stretches x frequencies."""
     return median_of(np.abs(found).swapaxes(0, 1)).max(axis=0)
 
 
 def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     """Return leads (12 x samples, int16, uV, at `rate` Hz) without mains hum and its harmonics, and flags.
 
-    What is subtracted has the amplitude and phase of the second round each sample; its frequency may be off by 0.4 Hz.
-    BadRecording where hum changes faster.
+    The hum subtracted at a sample has the amplitude and phase of the second round it. Its frequency may be off by
+    0.4 Hz. BadRecording where hum changes faster.
     """
     hums, second = hum_frequencies(rate), round(rate)
     found = amplitudes(leads, rate, list(hums), second)
     if usual_amplitude(found).max(initial=0) < HUM:
         return leads, []
-    known, removed = leads != MISSING, dict[float, str]()
-    level = (known * leads).mean(axis=1, keepdims=True)
-    signal = known * (leads - level)
-    share = np.maximum(mean_nearby(known.astype(np.float64), rate), 1e-6)
+    present, removed = leads != MISSING, dict[float, str]()
+    level = (present * leads).mean(axis=1, keepdims=True)
+    signal = present * (leads - level)
+    share = np.maximum(mean_nearby(present.astype(np.float64), rate), 1e-6)
     # The strongest first: it shows at the frequencies of the others, too.
     while hums and (heights := usual_amplitude(found)).max() >= HUM:
         i = int(heights.argmax())
         frequency = list(hums)[i]
         hum = f"hum of {hums.pop(frequency)} Hz: {heights[i] / 1000:.1f} mV"
-        # By how much it is ahead after a second. Rounded, as sums of single precision differ in their last bits.
+        # The phase it gains in a second. Rounded, as sums of single precision differ in their last bits.
         ahead = (found[:, 1:, i] * found[:, :-1, i].conj()).sum() * np.exp(-2j * np.pi * frequency * second / rate)
         frequency += round(float(np.angle(ahead)) / (2 * np.pi), 2)
         turns = np.exp(2j * np.pi * frequency / rate * np.arange(leads.shape[1]))
@@ -70,7 +69,7 @@ def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
         parts = 1 if rate / 2 - frequency < 1 else 2
         # Lead by lead: a recording may last half an hour.
         for i, lead in enumerate(signal):
-            lead -= parts * known[i] * (mean_nearby(lead * turns.conj(), rate) / share[i] * turns).real
+            lead -= parts * present[i] * (mean_nearby(lead * turns.conj(), rate) / share[i] * turns).real
         removed[frequency] = hum
         found = amplitudes(signal, rate, list(hums), second)
     for frequency, hum in removed.items():
@@ -79,7 +78,7 @@ def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
         # Noise and QRS complexes are at other frequencies, too.
         if left > max(HUM_LEFT, 2 * beside):
             raise BadRecording(f"{hum}; {left:.0f} uV of it cannot be removed, at most {HUM_LEFT} uV")
-    cleaned = np.where(known, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16)
+    cleaned = np.where(present, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16)
     return cleaned, [f"{hum}, removed" for hum in removed.values()]
 
 
@@ -92,15 +91,15 @@ def mean_nearby(signal: np.ndarray, rate: float) -> np.ndarray:
 def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tuple], pad: int) -> list[np.ndarray]:
     """Filter leads x samples at `rate` Hz with zero phase and change the rate by `ratio`, in one pair of transforms.
 
-    A filter is the leads that it is for and its band (Hz), which must end below half the lower rate; each gives one
-    output. Both ends are extended by `pad` samples, mirrored and faded out, so that no step is filtered.
+    A filter is the leads that it is for and its band (Hz; 0: no high-pass), which must end below half the lower rate;
+    each gives one output. Both ends are extended by `pad` samples, mirrored and faded out, so that no step is filtered.
     """
     n = signal.shape[1]
     up, down = ratio.numerator, ratio.denominator
     blocks = -(-pad // down)
     pad = blocks * down
     total = fft.next_fast_len(-(-(n + 2 * pad) // down), real=True)
-    # Without offset and drift the two ends meet. Every fifth sample tells where they are.
+    # Without offset and drift the two ends meet. Every fifth sample suffices to find them.
     first, last = median_of(signal[:, :pad:5].T), median_of(signal[:, -pad::5].T)
     slope = ((last - first) / (n - pad))[:, None]
     padded = np.zeros((len(signal), total * down), dtype=np.float32)
@@ -113,34 +112,16 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     padded[:, pad - reach : pad] = centred[:, reach:0:-1] * fade
     padded[:, pad + n : pad + n + reach] = centred[:, -2 : -reach - 2 : -1] * fade[::-1]
     spectrum = fft.rfft(padded, axis=1)[:, : total * up // 2 + 1]
+    fourth = (np.arange(spectrum.shape[1]) * (rate / (total * down))) ** 4
     start, stop = blocks * up, blocks * up + n * up // down
-    gains = [band_pass(low, high, spectrum.shape[1], rate / (total * down), up / down) for _, (low, high) in filters]
-    return [
-        fft.irfft(spectrum[rows] * gain, total * up, axis=1)[:, start:stop]
-        for (rows, _), gain in zip(filters, gains, strict=True)
-    ]
-
-
-MOST_GAINS = 128
-# By their arguments. Not functools.lru_cache: what it wraps does not travel to the workers of a cluster.
-GAINS: dict[tuple, np.ndarray] = {}
-
-
-def band_pass(low: float, high: float, size: int, step: float, scale: float) -> np.ndarray:
-    """Return the gain at 0, step, 2 step … Hz of Butterworth filters run forward and backward, times `scale`.
-
-    It is complex, as the spectra are that it is multiplied with. High-pass of order 6, low-pass of order 4. The
-    high-pass is steep, so that the beat's own lowest frequency stays and ST with it; a `low` of 0 leaves it out.
-    """
-    key = (low, high, size, step, scale)
-    if key not in GAINS:
-        square = (step * np.arange(size)) ** 2
-        fourth = square * square
-        gain = scale / (1 + fourth * fourth / high**8)
+    outputs = []
+    for rows, (low, high) in filters:
+        # Butterworth filters run forward and backward: a low-pass of order 4; a high-pass of order 6, so steep that the
+        # beat's own lowest frequency stays and ST with it.
+        gain = up / down / (1 + fourth**2 / high**8)
         if low:
-            twelfth = fourth * fourth * fourth
-            gain *= twelfth / (twelfth + low**12)
-        if len(GAINS) > MOST_GAINS:
-            GAINS.clear()
-        GAINS[key] = gain.astype(np.complex64)
-    return GAINS[key]
+            gain *= fourth**3 / (fourth**3 + low**12)
+        # Complex, as the spectra are.
+        filtered = spectrum[rows] * gain.astype(np.complex64)
+        outputs.append(fft.irfft(filtered, total * up, axis=1)[:, start:stop])
+    return outputs

@@ -20,7 +20,7 @@ MAX_SATURATED = 0.01  # of a lead's samples
 def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
     """Return leads (12 x samples, int16, uV) with stretches of equal samples, half a second or more, as missing.
 
-    It is signal where it is a rest between complexes: all leads rest, this one at its usual level, for 2.5 s at most.
+    A rest between complexes stays: all leads rest, this one at its usual level, for 2.5 s at most.
     """
     length = max(2, int(np.ceil(MAX_HELD * sampling_rate)))
     # Such a stretch holds at least four of these in a row.
@@ -47,7 +47,7 @@ def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
 
 
 def step_of(values: np.ndarray) -> int:
-    """Return the smallest difference between two samples of a lead (int16), one after the other, that is not 0."""
+    """Return the smallest difference between two successive samples of a lead (int16) that is not 0."""
     jumps = np.abs(np.diff(values.astype(np.int32)))
     return int(jumps.min(initial=RAIL, where=jumps > 0))
 
@@ -59,9 +59,9 @@ def runs_of(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_rests(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Say at which samples all leads (12 x samples, int16, uV) rest at once between single complexes, as without noise.
+    """Return at which samples all leads (12 x samples, int16, uV) rest between single complexes, as without noise.
 
-    So they do not where dropouts and padding interrupt a signal with noise.
+    Where dropouts and padding interrupt a signal with noise there are no rests.
     """
     independent = leads[INDEPENDENT].astype(np.int32)
     steps = np.array([[step_of(lead)] for lead in independent])
@@ -86,9 +86,9 @@ def check_leads(marked: np.ndarray, sampling_rate: float) -> None:
 
 
 def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
-    """BadRecording where leads (12 x samples, int16, uV) hold too little signal, one by one or all at once.
+    """BadRecording where a lead, or all leads at once, hold too little signal.
 
-    `marked` are they with held stretches as missing.
+    `marked` are the leads (12 x samples, int16, uV) with held stretches as missing.
     """
     if (marked.min(axis=1) != MISSING).all():
         return
@@ -104,13 +104,11 @@ def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> N
         raise BadRecording(f"too short: {duration:.1f} s of signal in all leads, {allowed}")
 
 
-def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return leads x samples in mV, float32, with missing samples interpolated, and where one was missing, or None."""
+def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return leads x samples (mV, float32) with missing samples interpolated, and where one is missing in any lead."""
     signal = leads.astype(np.float32)
     signal /= 1000
     missing = leads == MISSING
-    if not missing.any():
-        return signal, None
     for lead in np.flatnonzero(missing.any(axis=1)):
         gaps = missing[lead]
         signal[lead, gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), signal[lead, ~gaps])

@@ -37,25 +37,25 @@ class Fiducials(NamedTuple):
 
 
 def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducials:
-    """Return the fiducial points of a beat (8 independent leads x samples, mV) with its R peak near `origin`."""
-    r = qrs_centre(beat, origin, sampling_rate)
-    slope = rms(np.gradient(beat, axis=1), 0)
-    onset, flags = qrs_onset(slope, r, sampling_rate), []
-    if onset is None:
-        onset, flags = max(r + USUAL_ONSET * sampling_rate // 1000, 0), [NO_PQ]
-    return Fiducials(r, onset, pq_segment(slope, onset, sampling_rate), flags)
+    """Return the fiducial points of a beat (8 independent leads x samples, mV) with its R peak near `origin`.
 
-
-def qrs_centre(beat: np.ndarray, origin: int, sampling_rate: int) -> int:
-    """Return the sample of a beat (independent leads x samples, mV) where its sharpest part is, near `origin`.
-
-    That is the top of the smoothed RMS over leads of the acceleration: of two waves of a QRS complex it is not now the
-    one, now the other, and an ST segment that is higher than R does not count.
+    R is the top of the smoothed RMS over leads of the acceleration: always the same of two waves of a QRS complex, and
+    never an ST segment that is higher. The PQ segment is the quietest 24 ms in the 60 ms before the QRS complex.
     """
     sharp = smooth_rms(np.diff(beat, 2, axis=1), sampling_rate)
     reach = round(SEARCH * sampling_rate / 1000)
     first = max(origin - 1 - reach, 0)
-    return first + int(sharp[first : origin + reach].argmax()) + 1
+    r = first + int(sharp[first : origin + reach].argmax()) + 1
+    slope = rms(np.gradient(beat, axis=1), 0)
+    onset, flags = qrs_onset(slope, r, sampling_rate), []
+    if onset is None:
+        onset, flags = max(r + USUAL_ONSET * sampling_rate // 1000, 0), [NO_PQ]
+    length = round(PQ * sampling_rate / 1000)
+    first = max(onset - round(PQ_FROM * sampling_rate / 1000), 0)
+    # The beat may begin just before the QRS complex.
+    restless = np.convolve(slope[first : max(onset, length)], np.ones(length), "valid")
+    start = first + int(restless.argmin())
+    return Fiducials(r, onset, np.arange(start, start + length), flags)
 
 
 def qrs_onset(
@@ -72,16 +72,6 @@ def qrs_onset(
     first = max(origin + round(ONSET_FROM * sampling_rate / 1000), 0)
     runs = np.flatnonzero(np.convolve(quiet[first:origin], np.ones(length), "valid") == length)
     return first + int(runs[-1]) + length if len(runs) else None
-
-
-def pq_segment(slope: np.ndarray, onset: int, sampling_rate: float) -> np.ndarray:
-    """Return the quietest 24 ms (samples) in the 60 ms before the QRS complex begins."""
-    length = round(PQ * sampling_rate / 1000)
-    first = max(onset - round(PQ_FROM * sampling_rate / 1000), 0)
-    # The beat may begin just before the QRS complex.
-    restless = np.convolve(slope[first : max(onset, length)], np.ones(length), "valid")
-    start = first + int(restless.argmin())
-    return np.arange(start, start + length)
 
 
 class Measurements(NamedTuple):

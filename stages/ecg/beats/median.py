@@ -1,56 +1,48 @@
 """A 12-lead recording to its median beat, or to the reason why it has none. Arrays in, arrays out."""
 
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ecg.beats.alignment import align, check_room, similar_beats
 from ecg.beats.filters import remove_hum, resample
 from ecg.beats.gaps import check_gaps, check_leads, fill_gaps, mark_held
 from ecg.beats.measurements import find_fiducials, qrs_flags
-from ecg.beats.pacing import has_pacing_spikes
-from ecg.beats.plausibility import arm_flags, check_copies, check_shape, implausible_height, mend_limb_leads
+from ecg.beats.plausibility import arm_flags, check_copies, check_height, check_pacing, check_shape, mend_limb_leads
 from ecg.beats.r_peaks import find_r_peaks
-from ecg.beats.windows import beat_offsets, beat_times, cut_windows, median_of, modified_z, rms, window_offsets
-from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording
+from ecg.beats.windows import align_and_reject, beat_offsets, beat_times, cut_windows, median_of, rms, window_offsets
+from ecg.leads import INDEPENDENT, MAX_RATE, BadRecording
 from ecg.params import Extract
 
-FLAT = 0.01  # mV, peak to peak of a lead of the median beat
 PADDING = 1.0  # s
 DECISION_LOW_PASS = 20.0  # Hz
 QRS_BAND = (5.0, 20.0)  # Hz
-QRS = (-80, 120)  # ms from the R peak: what beats are compared on
-SHAPE = (-250, 200)  # ms from the R peak: where the QRS complex and the stretch before it are looked for
+SHAPE = (-250, 200)  # ms from the R peak: the QRS complex and the stretch before it are looked for there
 COMPARED = (-350, 300)  # ms from the R peak: lies inside the recording with all beats that are compared
-HILLS = 450  # ms from the R peak: where each lead's QRS complex is looked for
-MAX_SHIFT = 30  # ms by which a beat is moved to fit the others
-MAX_RESIDUAL_Z = 4.0  # modified z score of a beat's residual
+HILLS = 450  # ms from the R peak: each lead's QRS complex is looked for there
 MIN_SHARE = 0.5  # of the beats found must be alike
-FEW_OTHERS = 0.75  # of the beats alike: the others then hardly move the median
 TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
-PACED = "paced: a pacemaker's spike before most beats"
 
 
 class Signals(NamedTuple):
-    """A recording at the working rate, mV: all leads, the 8 independent ones low-passed at 20 Hz and at 5 - 20 Hz.
+    """A recording at the working rate: all leads (mV), the 8 independent ones in two bands, and its gaps.
 
-    gap says where a sample was missing in any lead; None where none was.
+    `smooth` is low-passed at 20 Hz, `qrs_band` is 5 - 20 Hz; `gap` is true where a sample is missing in any lead.
     """
 
     ecg: np.ndarray
     smooth: np.ndarray
     qrs_band: np.ndarray
-    gap: np.ndarray | None
+    gap: np.ndarray
 
 
 class Beats(NamedTuple):
-    """The beats of a recording whose window lies inside it.
+    """The n beats of a recording whose window lies inside it.
 
-    beats are n x 12 x samples (mV, isoelectric line at 0), r_peaks their times (s), alike says which are of the kind
-    that most are of, used which of these go into the median, since no other QRS complex lies in their window;
-    correlation is that with the beat that most others resemble; heart_rate (beats/min) is of all QRS complexes; tie
-    says that two kinds of beat were as frequent; flags say what was odd.
+    `beats` are n x 12 x samples (mV, isoelectric line at 0), `r_peaks` their times (s). `alike` are those of the most
+    frequent kind, and `used` those of them without another QRS complex in their window. `correlation` is that with the
+    beat that most others resemble; `heart_rate` (beats/min) is of all QRS complexes; in a `tie` two kinds of beat are
+    as frequent.
     """
 
     beats: np.ndarray
@@ -64,11 +56,10 @@ class Beats(NamedTuple):
 
 
 class MedianBeat(NamedTuple):
-    """A median beat (12 x samples, float32, mV) and its quality, or None and the reason why there is none.
+    """A median beat (12 x samples, float32, mV) and its quality, or None and the reason.
 
-    n_beats were found with their window inside the recording, n_used of them went into the median; heart_rate
-    is in beats/min, noise_uv the RMS of the used beats round their median in the median lead, correlation the mean of
-    the used beats with the one that most others resemble; flags say what was odd.
+    n_used of the n_beats went into the median. heart_rate is in beats/min; noise_uv is the RMS of the used beats round
+    their median in the median lead, correlation their mean one with the beat that most others resemble.
     """
 
     beat: np.ndarray | None
@@ -82,10 +73,10 @@ class MedianBeat(NamedTuple):
 
 
 def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> tuple[np.ndarray, list[str]]:
-    """Return the leads (12 x samples, int16, uV) of a recording (samples x 12), and flags for what was mended.
+    """Return the leads (12 x samples, int16, uV) of a recording (samples x 12) without faults, and flags for these.
 
-    What is no signal is missing, mains hum is removed, and limb leads are derived where they are wrong. BadRecording
-    says what is wrong with the others.
+    Stretches without signal are missing, mains hum is removed, and wrong limb leads are derived. BadRecording where a
+    fault cannot be mended.
     """
     lowest = 2 * extract.low_pass
     if not lowest <= recorded_rate <= MAX_RATE:
@@ -110,87 +101,66 @@ def filter_leads(leads: np.ndarray, recorded_rate: float, extract: Extract) -> S
         (INDEPENDENT, QRS_BAND),
     ]
     ecg, smooth, qrs_band = resample(signal, recorded_rate, ratio, filters, pad=round(PADDING * recorded_rate))
-    if missing is None:
-        return Signals(ecg, smooth, qrs_band, None)
     at = np.arange(ecg.shape[1]) / float(ratio)
     return Signals(ecg, smooth, qrs_band, np.interp(at, np.arange(len(missing)), missing) > 0)
 
 
-def are_whole(centres: np.ndarray, offsets: np.ndarray, signals: Signals) -> np.ndarray:
-    """Say which windows lie inside the recording and hold no gap."""
-    n = signals.ecg.shape[1]
-    whole = (centres + offsets[0] >= 0) & (centres + offsets[-1] < n)
-    if signals.gap is not None:
-        whole &= ~signals.gap[np.clip(centres[:, None] + offsets, 0, n - 1)].any(axis=1)
+def are_whole(centres: np.ndarray, offsets: np.ndarray, gap: np.ndarray) -> np.ndarray:
+    """Return which windows lie inside the recording and hold no gap; BadRecording where none does."""
+    at = centres[:, None] + offsets
+    whole = (at[:, 0] >= 0) & (at[:, -1] < len(gap)) & ~gap[np.clip(at, 0, len(gap) - 1)].any(axis=1)
+    if not whole.any():
+        raise BadRecording("too few beats: 0")
     return whole
 
 
-def heart_rate_of(peaks: np.ndarray, signals: Signals, sampling_rate: int) -> float | None:
-    """Return the heart rate (beats/min) of all QRS complexes; an interval that holds a gap does not count.
+def heart_rate_of(peaks: np.ndarray, gap: np.ndarray, sampling_rate: int) -> float | None:
+    """Return the heart rate (beats/min) of all QRS complexes; an interval with a gap does not count.
 
-    That is the median over pairs of neighbouring intervals, so that it counts all beats of a bigeminy, and few false or
+    It is the median over pairs of neighbouring intervals, so that all beats of a bigeminy count, and few false or
     missed ones do not move it.
     """
-    intervals = np.diff(peaks)
-    if signals.gap is not None:
-        before = np.cumsum(signals.gap)
-        intervals = intervals[before[peaks[1:]] == before[peaks[:-1]]]
+    before = np.cumsum(gap)[peaks]
+    intervals = np.diff(peaks)[before[1:] == before[:-1]]
     if not len(intervals):
         return None
     pairs = (intervals[1:] + intervals[:-1]) / 2 if len(intervals) > 1 else intervals
     return 60 * sampling_rate / float(median_of(pairs))
 
 
-def align_and_reject(
-    smooth: np.ndarray, peaks: np.ndarray, extract: Extract
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Return aligned R peaks, which beats are alike, their correlation with the reference, and if two kinds were tied.
-
-    Beats are compared on the QRS complex of `smooth` (leads x samples).
-    """
-    qrs = window_offsets(*QRS, extract.sampling_rate)
-    max_shift = MAX_SHIFT * extract.sampling_rate // 1000
-    aligned = align(smooth, peaks, qrs, max_shift)
-    used, correlation, tie = similar_beats(cut_windows(smooth, aligned, qrs), extract.min_correlation)
-    if used.mean() < FEW_OTHERS:
-        # The others had their say in the template.
-        aligned[used] = align(smooth, peaks[used], qrs, max_shift)
-    complexes = cut_windows(smooth, aligned[used], qrs)
-    residuals = complexes - median_of(complexes)
-    used[used] = modified_z(rms(residuals, (1, 2))) <= MAX_RESIDUAL_Z
-    return aligned, used, correlation, tie
-
-
 def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
     """Find the beats of leads (12 x samples, int16, uV, at `recorded_rate` Hz), and which of them are alike.
 
-    BadRecording says what makes it impossible.
+    BadRecording where there are none, or none can be used.
     """
     signals, rate = filter_leads(leads, recorded_rate, extract), extract.sampling_rate
     peaks = find_r_peaks(signals.qrs_band, rate, extract.detector)
-    heart_rate = heart_rate_of(peaks, signals, rate)
-    shape = window_offsets(*SHAPE, rate)
-    comparable = are_whole(peaks, window_offsets(*COMPARED, rate), signals)
-    if not comparable.any():
-        raise BadRecording("too few beats: 0")
+    heart_rate = heart_rate_of(peaks, signals.gap, rate)
+    comparable = are_whole(peaks, window_offsets(*COMPARED, rate), signals.gap)
     r, alike, correlation, tie = align_and_reject(signals.smooth, peaks[comparable], extract)
+    shape = window_offsets(*SHAPE, rate)
     template = median_of(cut_windows(signals.ecg[INDEPENDENT], r[alike], shape).astype(np.float64))
     fiducials = find_fiducials(template, -int(shape[0]), rate)
     r += fiducials.r + shape[0]
 
     offsets = beat_offsets(extract)
-    whole = are_whole(r, offsets, signals)
-    if not whole.any():
-        raise BadRecording("too few beats: 0")
-    following = np.append(peaks[1:], signals.ecg.shape[1] + len(offsets))[comparable] - peaks[comparable]
+    whole = are_whole(r, offsets, signals.gap)
+    following = np.append(peaks[1:], len(signals.gap) + len(offsets))[comparable] - peaks[comparable]
     room = int(offsets[-1]) + fiducials.r - fiducials.onset
     alone = following > room
-    check_room(alone[whole & alike], heart_rate, 60 * rate / room, extract)
+    free = alone[whole & alike]
+    if free.sum() < min(extract.min_beats, len(free)) and heart_rate is not None:
+        # A regular rhythm above this rate has no window without another QRS complex.
+        highest = 60 * rate / room
+        if heart_rate > highest:
+            raise BadRecording(f"too fast: {heart_rate:.0f}/min, at most {highest:.0f}/min")
+        others = len(free) - free.sum()
+        raise BadRecording(f"too few beats: another QRS complex lies in the window of {others} of {len(free)}")
     around = window_offsets(-HILLS, HILLS, rate)
-    hills = cut_windows(signals.qrs_band, r[alike][:5], around, clipped=True)
-    flags = fiducials.flags + check_shape(template, hills.mean(axis=0), fiducials.r, rate)
+    hills = cut_windows(signals.qrs_band, r[alike][:5], around)
+    flags = [TIE] * tie + fiducials.flags + check_shape(template, hills.mean(axis=0), fiducials.r, rate)
     beats = cut_windows(signals.ecg, r[whole], offsets)
-    isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r, clipped=True)
+    isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r)
     beats -= median_of(np.moveaxis(isoelectric, 2, 0))[:, :, None]
     used = alike & alone
     return Beats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, tie, flags)
@@ -198,50 +168,30 @@ def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Bea
 
 def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> MedianBeat:
     """Reduce a recording (samples x 12, int16, uV, at `recorded_rate` Hz) to its median beat, or to a reason."""
-    flags: list[str] = []
+    flags, quality = list[str](), dict[str, Any]()
     try:
         leads, flags = clean_leads(samples, recorded_rate, extract)
         beats = find_beats(leads, recorded_rate, extract)
+        flags += beats.flags
+        used = beats.beats[beats.used]
+        n_beats, n_alike, n_used = len(beats.beats), int(beats.alike.sum()), len(used)
+        quality |= {"n_beats": n_beats, "n_used": n_used, "heart_rate": beats.heart_rate}
+        if n_beats < extract.min_beats:
+            raise BadRecording(f"too few beats: {n_beats}, at least {extract.min_beats}")
+        # In a tie, the beats of the other kind cannot be used.
+        if n_used < extract.min_beats or n_alike < MIN_SHARE * (n_beats / 2 if beats.tie else n_beats):
+            raise BadRecording(f"too few good beats: {n_alike} of {n_beats} alike, {n_used} used")
+        median = median_of(used)
+        check_height(median)
+        quality["noise_uv"] = noise = 1000 * float(median_of(rms(used - median, (0, 2))))
+        # The standard error of a median of normal values is 1.25 times that of their mean.
+        remaining = 1.25 * noise / np.sqrt(n_used)
+        if remaining > extract.max_noise:
+            raise BadRecording(f"too noisy: {remaining:.0f} uV, at most {extract.max_noise:g} uV")
+        quality["correlation"] = float(beats.correlation[beats.used].mean())
+        times = beat_times(extract)
+        flags += qrs_flags(median, times, beats.heart_rate, recorded_rate) + arm_flags(median, times)
+        check_pacing(leads, recorded_rate, beats.r_peaks)
     except BadRecording as error:
-        return MedianBeat(None, flags=tuple(flags), reason=str(error))
-    median = combine(beats, recorded_rate, extract)
-    median = median._replace(flags=(*flags, *median.flags))
-    if median.beat is not None and has_pacing_spikes(leads.T, recorded_rate, beats.r_peaks):
-        return median._replace(beat=None, reason=PACED)
-    return median
-
-
-def combine(beats: Beats, recorded_rate: float, extract: Extract) -> MedianBeat:
-    """Take the median of the beats that are alike, of a recording at `recorded_rate` Hz.
-
-    Refuse where they are few, noisy or of an implausible height; flag an odd QRS complex.
-    """
-    n_beats, n_used = len(beats.beats), int(beats.used.sum())
-    flags = (*[TIE] * beats.tie, *beats.flags)
-    refused = MedianBeat(None, n_beats, n_used, beats.heart_rate, flags=flags)
-    if n_beats < extract.min_beats:
-        return refused._replace(reason=f"too few beats: {n_beats}, at least {extract.min_beats}")
-    n_alike = int(beats.alike.sum())
-    # Of two kinds of beat that are as frequent, the other half cannot be used.
-    if n_used < extract.min_beats or n_alike < MIN_SHARE * (n_beats / 2 if beats.tie else n_beats):
-        return refused._replace(reason=f"too few good beats: {n_alike} of {n_beats} alike, {n_used} used")
-    used = beats.beats[beats.used]
-    median = median_of(used)
-    flat = np.ptp(median, axis=1) < FLAT
-    if flat.any():
-        return refused._replace(reason=f"flat lead: {', '.join(np.array(LEADS)[flat])}")
-    implausible = implausible_height(median)
-    if implausible:
-        return refused._replace(reason=implausible)
-    noise = 1000 * float(median_of(rms(used - median, (0, 2))))
-    # The standard error of a median of normal values is 1.25 times that of their mean.
-    remaining = 1.25 * noise / np.sqrt(n_used)
-    if remaining > extract.max_noise:
-        reason = f"too noisy: {remaining:.0f} uV, at most {extract.max_noise:g} uV"
-        return refused._replace(noise_uv=noise, reason=reason)
-    correlation = float(beats.correlation[beats.used].mean())
-    flags += (
-        *qrs_flags(median, beat_times(extract), beats.heart_rate, recorded_rate),
-        *arm_flags(median, beat_times(extract)),
-    )
-    return MedianBeat(median, n_beats, n_used, beats.heart_rate, noise, correlation, flags)
+        return MedianBeat(None, flags=tuple(flags), reason=str(error), **quality)
+    return MedianBeat(median, flags=tuple(flags), **quality)

@@ -1,4 +1,4 @@
-"""Whether 12 leads can be those of one heart, on the scale that is said: lead against lead, amplitude, shape."""
+"""Whether 12 leads are those of one heart, in the stated unit and without a pacemaker: leads, amplitude, shape."""
 
 from itertools import combinations
 
@@ -6,33 +6,43 @@ import numpy as np
 
 from ecg.beats.gaps import runs_of
 from ecg.beats.r_peaks import sharpness
-from ecg.beats.windows import median_of, rms
+from ecg.beats.windows import median_of, rms, window_offsets
 from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording
 
 # The limb leads as sums of I and II, by Einthoven's and Goldberger's laws.
 SUMS = np.array([(1, 0), (0, 1), (-1, 1), (-0.5, -0.5), (1, -0.5), (-0.5, 1)])
 # Of 1,287 real recordings the extremes are 2.5 uV of disagreement, 0.49, 0.12, 24 ms and -0.85.
-MAX_DISAGREEMENT = 50  # uV: what limb leads may leave of Einthoven's and Goldberger's laws
-GLITCH = 0.05  # of a second's samples: limb leads may leave Einthoven's and Goldberger's laws there
+MAX_DISAGREEMENT = 50  # uV by which limb leads leave Einthoven's and Goldberger's laws
+GLITCH = 0.05  # of a second's samples may be beyond it
 MAX_DISAGREE = 0.5  # of the seconds
-MIN_AGREEING = 4  # limb leads: two are always two that the others may be derived from, three may agree by chance
+MIN_AGREEING = 4  # limb leads: two always agree with themselves, three may agree by chance
 MAX_STRETCHES = 3  # in a flag
 AT_R = 60  # ms from R
 MIN_AT_R = 0.4  # of a lead's highest hill lies there
 MIN_RANK = 0.05  # second over first singular value of the beat: below, all leads show the same wave
 MAX_BLUNT = 30  # ms, standard deviation of the Gaussian that is as sharp as the sharpest part of the beat
-# mV from peak to peak, of the largest lead and of the middle one: beyond these gain or unit are wrong. Of real
+FLAT = 0.01  # mV, peak to peak of a lead of the median beat
+# mV from peak to peak, of the largest lead and of the median lead: beyond these gain or unit are wrong. Of real
 # recordings the extremes are 0.84 and 3.7.
 MIN_AMPLITUDE, MAX_AMPLITUDE = 0.5, 5.0
-MAX_RATE_DIFFERENCE = 0.1  # of the heart rate that a file says
+MAX_RATE_DIFFERENCE = 0.1  # of the heart rate in the file
 INVERTED = -0.75  # correlation with both neighbours
 P_WAVE = (-200, -80)  # ms from R
 # Of 1,465 real recordings one is flagged falsely; of those with the arm electrodes exchanged 91% are.
 ARMS, ARMS_REVERSED = -0.5, "arm electrodes reversed? lead I is V6 upside down, and so is its P wave"  # correlation
+SPIKE_WIDTH = 4  # ms, at most
+SPIKE = 400  # uV
+SPIKE_OVER_REST = 10
+CREST = 20  # ms, a period of mains hum: the rest is the highest value in each
+SPIKE_SEARCH = (-200, 40)  # ms from R, which may be the spike itself
+PACED = "paced: a pacemaker's spike before most beats"
 
 
 def deviations(limb: np.ndarray, pair: list[int]) -> np.ndarray:
-    """Return by how much limb leads (6 x samples, NaN is missing) leave what a pair of them says, but for constants."""
+    """Return by how much limb leads (6 x samples, NaN is missing) differ from those derived from a pair of them.
+
+    A constant difference does not count.
+    """
     left = limb - SUMS @ np.linalg.inv(SUMS[pair]) @ limb[pair]
     middle = np.sort(left, axis=1)[np.arange(6), np.isfinite(left).sum(axis=1) // 2]
     return np.abs(left - middle[:, None])
@@ -49,12 +59,12 @@ def mend_limb_leads(leads: np.ndarray, sampling_rate: float) -> tuple[np.ndarray
     """Return leads (12 x samples, int16, uV) whose limb leads obey Einthoven's and Goldberger's laws, and flags.
 
     A limb lead that leaves the laws in some seconds, or lacks samples, is derived from two others: those that most of
-    the others agree with, or from I and II where not even four agree. BadRecording where leads disagree in more than
-    half of the seconds: it is not known then which of them is what its name says.
+    the others agree with, or I and II where not even four agree. BadRecording where leads disagree in more than half
+    of the seconds: no lead is then sure to be what its name says.
     """
     limb, duration = leads[:6], leads.shape[1] / sampling_rate
     missing = limb == MISSING
-    # Every tenth sample tells enough.
+    # Every tenth sample is enough.
     some = np.where(missing[:, ::10], np.nan, limb[:, ::10])
     if (missing == missing[0]).all() and not (deviations(some, [0, 1]) > MAX_DISAGREEMENT).any():
         return leads, []
@@ -69,27 +79,27 @@ def mend_limb_leads(leads: np.ndarray, sampling_rate: float) -> tuple[np.ndarray
     if wrong.any(axis=0).mean() > MAX_DISAGREE:
         of_wrong = amounts[wrong.any(axis=1)]
         most = f"{np.nanquantile(of_wrong, 1 - GLITCH, axis=1).max():.0f} uV, at most {MAX_DISAGREEMENT} uV"
-        raise BadRecording(f"limb leads disagree: {named(wrong)} by {most}")
+        raise BadRecording(f"limb leads disagree: {names_of(wrong)} by {most}")
     gap = missing[pair].any(axis=0)
     lacking = per_second(missing & ~gap, duration) > 0
     flags, mended = [], leads.copy()
     by_pair = f"derived from {LEADS[pair[0]]} and {LEADS[pair[1]]}"
     for what, where in (("disagree", wrong), ("missing", lacking)):
         if where.any():
-            flags.append(f"limb leads {what}: {named(where)} {when(where, duration)}; {by_pair}")
+            flags.append(f"limb leads {what}: {names_of(where)} {stretches_of(where, duration)}; {by_pair}")
     derived = np.flatnonzero((lacking | wrong).any(axis=1))
     sums = SUMS[derived] @ np.linalg.inv(SUMS[pair]) @ limb[pair]
     mended[derived] = np.where(gap, MISSING, np.clip(np.rint(sums), -RAIL, RAIL))
     return mended, flags
 
 
-def named(where: np.ndarray) -> str:
+def names_of(where: np.ndarray) -> str:
     """Return the names of the limb leads for which `where` (6 x seconds) is true in some second."""
     return ", ".join(LEADS[i] for i in np.flatnonzero(where.any(axis=1)))
 
 
-def when(where: np.ndarray, duration: float) -> str:
-    """Return the stretches (s) in which `where` (leads x seconds) is true for some lead, the first three."""
+def stretches_of(where: np.ndarray, duration: float) -> str:
+    """Return the first three stretches (s) in which `where` (leads x seconds) is true for some lead."""
     starts, ends = runs_of(np.any(where, axis=0))
     ends = np.where(ends == where.shape[1], duration, ends)
     parts = [f"{start:.1f} to {end:.1f} s" for start, end in zip(starts, ends, strict=True)]
@@ -100,35 +110,39 @@ def check_copies(leads: np.ndarray) -> None:
     """BadRecording where two leads (12 x samples, int16, uV) hold the same samples."""
     first: dict[bytes, int] = {}
     for i, lead in enumerate(leads):
-        # Every 50th sample tells whether it is worth a look.
+        # Only leads with equal samples at every 50th place are compared in full.
         other = first.setdefault(lead[::50].tobytes(), i)
         if other != i and np.array_equal(leads[other], lead) and (lead != MISSING).any():
             raise BadRecording(f"copied lead: {LEADS[i]} is {LEADS[other]}")
 
 
-def compare_heart_rates(found: float | None, told: float | None) -> list[str]:
-    """Return a flag where the heart rate that was found (beats/min) is not near the one that the file tells."""
-    if found and told and abs(found - told) > MAX_RATE_DIFFERENCE * told:
-        return [f"heart rate: {found:.0f}/min, {told:.0f}/min in the file"]
+def compare_heart_rates(found: float | None, in_file: float | None) -> list[str]:
+    """Return a flag where the heart rate found (beats/min) is not near the one in the file."""
+    if found and in_file and abs(found - in_file) > MAX_RATE_DIFFERENCE * in_file:
+        return [f"heart rate: {found:.0f}/min, {in_file:.0f}/min in the file"]
     return []
 
 
-def implausible_height(beat: np.ndarray) -> str:
-    """Say why the height of a median beat (12 x samples, mV) is that of no heart; empty where it may be."""
+def check_height(beat: np.ndarray) -> None:
+    """BadRecording where the height of a median beat (12 x samples, mV) is that of no heart."""
     heights = np.ptp(beat, axis=1)
+    flat = heights < FLAT
+    if flat.any():
+        raise BadRecording(f"flat lead: {', '.join(np.array(LEADS)[flat])}")
     largest, usual = float(heights.max()), float(median_of(heights[INDEPENDENT]))
     if largest < MIN_AMPLITUDE:
-        return f"amplitude: {largest:.2g} mV in the largest lead, at least {MIN_AMPLITUDE:g} mV; wrong unit?"
+        raise BadRecording(
+            f"amplitude: {largest:.2g} mV in the largest lead, at least {MIN_AMPLITUDE:g} mV; wrong unit?"
+        )
     if usual > MAX_AMPLITUDE:
-        return f"amplitude: {usual:.2g} mV in half of the leads, at most {MAX_AMPLITUDE:g} mV; wrong unit?"
-    return ""
+        raise BadRecording(f"amplitude: {usual:.2g} mV in half of the leads, at most {MAX_AMPLITUDE:g} mV; wrong unit?")
 
 
 def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: int) -> list[str]:
     """BadRecording where leads show one wave only, a blunt one, or a QRS complex that is not at R; return flags.
 
-    `beat` are its 8 independent leads x samples (mV) with R at the sample `r`; `qrs_band` are they in the band of the
-    QRS complex, with R in the middle.
+    `beat` is its 8 independent leads x samples (mV) with R at the sample `r`; `qrs_band` is the same leads in the band
+    of the QRS complex, with R in the middle.
     """
     independent = beat - median_of(beat.T)[:, None]
     # The singular values are the roots of these, and take four times as long.
@@ -157,3 +171,31 @@ def arm_flags(beat: np.ndarray, times: np.ndarray) -> list[str]:
     p_wave = beat[0, (times >= P_WAVE[0]) & (times <= P_WAVE[1])]
     upside_down = np.corrcoef(beat[[0, 11]])[0, 1] < ARMS and p_wave[np.abs(p_wave).argmax()] < 0
     return [ARMS_REVERSED] if upside_down else []
+
+
+def check_pacing(leads: np.ndarray, sampling_rate: float, r_peaks: np.ndarray) -> None:
+    """BadRecording where a pacemaker's spike stands at most R peaks (s) of leads (12 x n, int16, uV, as recorded).
+
+    A spike is no wider than 4 ms, 0.4 mV high in two leads, and ten times the crests of what else stands out between
+    200 ms before and 40 ms after R. Bipolar pacing leaves smaller ones, and under 250 Hz none can be seen: such
+    recordings pass.
+    """
+    half = int(SPIKE_WIDTH * sampling_rate / 1000)
+    search = window_offsets(*SPIKE_SEARCH, sampling_rate)
+    reach = np.arange(search[0] - half, search[-1] + half + 1)
+    centres = np.rint(r_peaks * sampling_rate).astype(int)
+    centres = centres[(centres + reach[0] >= 0) & (centres + reach[-1] < leads.shape[1])]
+    if not half or not len(centres):
+        return
+    near = leads.T[centres[:, None] + reach].astype(np.int32)
+    # By how much a sample is above, or below, those on both sides of a spike's width.
+    here, before, after = near[:, half:-half], near[:, : -2 * half], near[:, 2 * half :]
+    above = np.maximum(here - np.maximum(before, after), np.minimum(before, after) - here)
+    if above.max() <= SPIKE:
+        return
+    second_lead = np.partition(np.maximum(above, 0), -2, axis=2)[:, :, -2]
+    spike = median_of(second_lead.max(axis=1))
+    width = round(CREST * sampling_rate / 1000)
+    crests = np.maximum.reduceat(second_lead, np.arange(0, second_lead.shape[1], width), axis=1)
+    if spike > SPIKE and spike > SPIKE_OVER_REST * np.median(crests):
+        raise BadRecording(PACED)

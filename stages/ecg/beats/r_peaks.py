@@ -1,34 +1,32 @@
 """QRS complexes, once for all leads: where they are, and whether there are any."""
 
+import warnings
+
 import numpy as np
 from scipy.ndimage import convolve1d
+from scipy.signal import find_peaks
 
-from ecg.beats.detector import detect, highest_apart, local_maxima
 from ecg.beats.windows import median_of, rms
 from ecg.leads import BadRecording
 
 SMOOTH = 100  # ms, width of the Hann window under which a QRS complex becomes one hill
-NEAR = 60  # ms between a detector's R peak and the top of its hill, at most
+STRETCH = 2  # s: the median of the highest values in such stretches is the usual one
 REFRACTORY = 200  # ms between two QRS complexes, at least
-MISSED = 0.4  # of the usual sharpness: such a hill is a QRS complex, also where the detector has none
-BLUNT, LOW = 0.2, 0.4  # of the usual sharpness and height: what is below both is a T wave or the end of the recording
+SHARP = 0.4  # of the usual sharpness: such a hill is a QRS complex
+HIGH = 0.4  # of the usual height: such a hill is a wide ectopic complex, unless it is a T wave
+ALONE = 340  # ms from each sharp hill and both ends: a T wave, or half a complex, is nearer
 # What QRS complexes look like. Of 1,287 real recordings the extremes are 926 mV/s², 0.054 and 192 ms.
 MIN_SHARP = 50  # mV/s²
 MAX_VALLEY = 0.2  # of the usual sharpness, between two hills
 MAX_WIDTH = 220  # ms, of a hill at half its height
 
 
-def smoothing_window(sampling_rate: int) -> np.ndarray:
-    """Return a Hann window whose sum is 1."""
-    weights = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
-    return weights / weights.sum()
-
-
 def smooth_rms(signal: np.ndarray, sampling_rate: int) -> np.ndarray:
     """Return the smoothed RMS over leads of ... x leads x samples."""
+    window = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
     # A sum over leads adds them one after the other, wherever they lie in memory: it may be of single precision.
     power = np.square(signal).sum(axis=-2) / signal.shape[-2]
-    return np.sqrt(convolve1d(power, smoothing_window(sampling_rate), mode="constant"))
+    return np.sqrt(convolve1d(power, window / window.sum(), mode="constant"))
 
 
 def sharpness(qrs_band: np.ndarray, sampling_rate: int) -> np.ndarray:
@@ -41,37 +39,58 @@ def sharpness(qrs_band: np.ndarray, sampling_rate: int) -> np.ndarray:
     return smooth_rms(curvature, sampling_rate)
 
 
-def upper(values: np.ndarray) -> float:
-    """Return a value that a fifth reach: what is usual, where a detector may have found every T wave too."""
-    return float(np.sort(values)[int(0.8 * (len(values) - 1))])
+def usual_maximum(values: np.ndarray, sampling_rate: int) -> float:
+    """Return the median of the highest values in each 2 s."""
+    starts = range(0, len(values) - sampling_rate, STRETCH * sampling_rate)
+    return float(median_of(np.maximum.reduceat(values, starts)))
 
 
 def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.ndarray:
-    """Return the samples of the QRS complexes (leads x samples, mV), each where it is sharpest.
+    """Return the samples of the QRS complexes in the QRS band (leads x samples, mV).
 
-    A detector finds them in the RMS over leads. NeuroKit's own keeps 0.3 s between two, leaves out many a first or last
-    one, and takes some T waves for one. So what is neither sharp nor high is dropped, and what is sharp is added.
+    `detector` is sharpness, or a method of NeuroKit for the RMS over leads. BadRecording where there are no complexes.
     """
-    peaks = detect(rms(qrs_band, 0), sampling_rate, detector)
     sharp = sharpness(qrs_band, sampling_rate)
-    reach = round(NEAR * sampling_rate / 1000)
-    around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(sharp) - 1)
-    detected = np.unique(np.take_along_axis(around, sharp[around].argmax(axis=1)[:, None], axis=1))
-    if not len(detected):
-        raise BadRecording("no QRS complexes")
-    usual = upper(sharp[detected])
+    usual = usual_maximum(sharp, sampling_rate)
     if usual < MIN_SHARP:
         raise BadRecording(f"no QRS complexes: nothing sharper than {usual:.2g} mV/s², at least {MIN_SHARP}")
-    if (sharp[detected] < BLUNT * usual).any():
-        height = smooth_rms(qrs_band, sampling_rate)[detected]
-        detected = detected[(sharp[detected] >= BLUNT * usual) | (height >= LOW * upper(height))]
-    apart = round(REFRACTORY * sampling_rate / 1000)
-    # The ends count as valleys: a hill may stand at the very edge.
-    hills = local_maxima(np.concatenate([[0], sharp, [0]])) - 1
-    hills = highest_apart(sharp, hills[sharp[hills] >= MISSED * usual], apart)
-    missed = hills[np.abs(hills[:, None] - detected).min(axis=1) >= apart]
-    found = np.sort(np.concatenate([detected, missed]))
+    if detector == "sharpness":
+        found = find_hills(sharp, smooth_rms(qrs_band, sampling_rate), sampling_rate)
+    else:
+        found = find_with_neurokit(rms(qrs_band, 0), sampling_rate, detector)
     check_qrs(sharp, found, sampling_rate)
+    return found
+
+
+def find_hills(sharp: np.ndarray, height: np.ndarray, sampling_rate: int) -> np.ndarray:
+    """Return the tops of the sharpness that are QRS complexes: sharp ones, and high ones that stand alone.
+
+    `height` is the smoothed RMS over leads. A T wave differs from a QRS complex as in Pan and Tompkins, IEEE Trans
+    Biomed Eng 32, 230 (1985): it follows a sharper hill at once.
+    """
+    # The ends count as valleys: a hill may stand at the very edge.
+    hills = find_peaks(np.pad(sharp, 1), distance=round(REFRACTORY * sampling_rate / 1000))[0] - 1
+    is_sharp = sharp[hills] >= SHARP * usual_maximum(sharp, sampling_rate)
+    is_high = height[hills] >= HIGH * usual_maximum(height, sampling_rate)
+    others = np.concatenate([[0], hills[is_sharp], [len(sharp)]])
+    is_alone = np.abs(hills[:, None] - others).min(axis=1) > ALONE * sampling_rate / 1000
+    return hills[is_sharp | (is_high & is_alone)]
+
+
+def find_with_neurokit(signal: np.ndarray, sampling_rate: int, method: str) -> np.ndarray:
+    """Return the samples of the R peaks that a method of NeuroKit's ecg_findpeaks finds in a signal."""
+    import neurokit2  # 2 - 3 s
+
+    try:
+        with warnings.catch_warnings():
+            # NeuroKit divides by 0 where it finds nothing.
+            warnings.simplefilter("ignore")
+            peaks = neurokit2.ecg_findpeaks(signal, sampling_rate=sampling_rate, method=method)
+    except Exception as error:  # a method may fail in any way
+        raise BadRecording(f"detector {method}: {type(error).__name__}: {error}") from error
+    found = np.unique(np.asarray(peaks["ECG_R_Peaks"], dtype=int))
+    if not len(found):
+        raise BadRecording(f"no QRS complexes: detector {method} finds none")
     return found
 
 

@@ -1,10 +1,15 @@
-"""Stretches of signal round R peaks, and statistics of few of them that a single bad beat does not move."""
+"""Beats as windows of a signal: cut at R peaks, aligned, compared with one another."""
 
 import numpy as np
 
 from ecg.params import Extract
 
-MIN_SPREAD = 0.3  # of the median residual: beats that differ by less are equally good
+QRS = (-80, 120)  # ms from the R peak: beats are compared there
+MAX_SHIFT = 30  # ms by which a beat is moved to fit the others
+MAX_RESIDUAL_Z = 4.0  # modified z score of a beat's residual
+FEW_OTHERS = 0.75  # of the beats alike: the others then hardly move the median
+MIN_SPREAD = 0.3  # of the median residual: a smaller spread of residuals is none
+MIN_KIND = 3  # beats of one kind, at least
 
 
 def rms(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
@@ -18,7 +23,7 @@ def median_of(beats: np.ndarray) -> np.ndarray:
 
 
 def modified_z(values: np.ndarray) -> np.ndarray:
-    """Return Iglewicz and Hoaglin's (1993) modified z scores of positive values; a spread of few values has a floor."""
+    """Return the modified z scores (Iglewicz and Hoaglin 1993) of positive values; their spread has a floor."""
     middle = median_of(values)
     deviation = values - middle
     return 0.6745 * deviation / (np.maximum(median_of(np.abs(deviation)), MIN_SPREAD * middle) + 1e-12)
@@ -40,12 +45,73 @@ def beat_times(extract: Extract) -> np.ndarray:
     return beat_offsets(extract) * (1000 / extract.sampling_rate)
 
 
-def cut_windows(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, *, clipped: bool = False) -> np.ndarray:
-    """Return beats x leads x offsets from leads x samples; `clipped` repeats the ends of the recording."""
-    if clipped:
-        return signal[:, np.clip(centres[:, None] + offsets, 0, signal.shape[1] - 1)].swapaxes(0, 1)
-    # Copied stretch by stretch: indexing each sample takes twice as long.
-    beats = np.empty((len(centres), len(signal), len(offsets)), signal.dtype)
-    for beat, start in zip(beats, (centres + offsets[0]).tolist(), strict=True):
-        beat[:] = signal[:, start : start + len(offsets)]
-    return beats
+def cut_windows(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return beats x leads x offsets of leads x samples; beyond the ends the first and the last sample are repeated."""
+    samples = np.clip(centres[:, None] + offsets, 0, signal.shape[1] - 1)
+    return np.ascontiguousarray(signal[:, samples].swapaxes(0, 1))
+
+
+def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shift: int) -> np.ndarray:
+    """Move each beat's centre by up to `max_shift` samples to where it correlates best with the median beat; twice."""
+    wide = np.arange(offsets[0] - max_shift, offsets[-1] + max_shift + 1)
+    # In double precision here and below: sums differ in their last bits with where arrays lie in memory, and must not
+    # change what is chosen or written.
+    beats = cut_windows(signal, centres, wide).astype(np.float64)
+    shifted = np.lib.stride_tricks.sliding_window_view(beats, len(offsets), axis=2)
+    norm = np.sqrt(np.einsum("blsw,blsw->bs", shifted, shifted) + 1e-12)
+    best = np.full(len(centres), max_shift)
+    for _ in range(2):
+        template = median_of(shifted[np.arange(len(beats)), :, best])
+        match = np.einsum("blsw,lw->bs", shifted, template) / norm
+        best = match.argmax(axis=1)
+    return centres + best - max_shift
+
+
+def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if it was a tie.
+
+    In a tie another kind of beat has as many beats, or one less, as in bigeminy. The kind with the narrower QRS complex
+    then wins, since an ectopic beat is wide.
+    """
+    flat = beats.reshape(len(beats), -1).astype(np.float64)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-12
+    correlation = flat @ flat.T
+    partners = correlation > min_correlation
+    # Of beats with as many partners, the one that correlates best with all.
+    order = np.lexsort((correlation.sum(axis=1), partners.sum(axis=1)))[::-1]
+    first = order[0]
+    others = order[~partners[first][order]]
+    if len(others):
+        second = others[0]
+        sizes = partners[first].sum(), (partners[second] & ~partners[first]).sum()
+        if sizes[1] >= max(sizes[0] - 1, MIN_KIND):
+            first, second = sorted((first, second), key=lambda i: qrs_width(beats[partners[i]]))
+            return partners[first] & ~partners[second], correlation[first], True
+    return partners[first], correlation[first], False
+
+
+def qrs_width(beats: np.ndarray) -> int:
+    """Return the samples for which the RMS over leads of the median beat is above a third of its maximum."""
+    energy = rms(median_of(beats), 0)
+    return int((energy > energy.max() / 3).sum())
+
+
+def align_and_reject(
+    smooth: np.ndarray, peaks: np.ndarray, extract: Extract
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
+    """Return aligned R peaks, which beats are alike, their correlation with the reference, and if two kinds tie.
+
+    Beats are compared on the QRS complex of `smooth` (leads x samples).
+    """
+    qrs = window_offsets(*QRS, extract.sampling_rate)
+    max_shift = MAX_SHIFT * extract.sampling_rate // 1000
+    aligned = align(smooth, peaks, qrs, max_shift)
+    used, correlation, tie = similar_beats(cut_windows(smooth, aligned, qrs), extract.min_correlation)
+    if used.mean() < FEW_OTHERS:
+        # The others had their share in the template.
+        aligned[used] = align(smooth, peaks[used], qrs, max_shift)
+    complexes = cut_windows(smooth, aligned[used], qrs)
+    residuals = complexes - median_of(complexes)
+    used[used] = modified_z(rms(residuals, (1, 2))) <= MAX_RESIDUAL_Z
+    return aligned, used, correlation, tie
