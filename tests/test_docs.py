@@ -6,13 +6,13 @@ from math import prod
 from pathlib import Path
 
 import pytest
+import wfdb
 import yaml
 from conftest import DEFAULTS, ROOT
 from predict import predict
 
 from ecg.model.description import TREES_SHARE
 from ecg.params import Train
-from ecg.recordings.read import read_ecg
 from ecg.recordings.synthetic import write_recordings
 
 PAGES = {
@@ -76,6 +76,7 @@ def test_the_size_of_the_network_is_that_of_its_params():
     assert f"sees {reach} samples, {1000 * reach / extract['sampling_rate']:.0f} ms" in text
     assert "with {}, {} and {} filters".format(*filters) in text
     assert "of {}, {} and {} samples".format(*kernels) in text
+    assert ("off by default" in text) == (not any(train["dropout"]))
 
 
 def test_the_sizes_of_inputs_are_those_of_the_params():
@@ -112,8 +113,8 @@ def example(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("my-ecgs")
     write_recordings(folder, patients=10, seed=2)
     (path,) = Path(folder).rglob("S0005-1.hea")
-    ecg = read_ecg(path)
-    return predict(ecg.signal, ecg.sampling_rate, ecg.leads, units="mV")
+    record = wfdb.rdrecord(str(path.with_suffix("")))
+    return predict(record.p_signal, record.fs, record.sig_name, units="mV")
 
 
 def test_the_example_of_json_is_what_predict_answers(example):
