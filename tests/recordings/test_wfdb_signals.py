@@ -213,3 +213,12 @@ def test_real_old_dialect_equals_wfdb_without_the_date(real_data, tmp_path):
         (tmp_path / path.with_suffix(".mat").name).write_bytes(path.with_suffix(".mat").read_bytes())
         record = wfdb.rdrecord(str(tmp_path / path.stem), physical=False)
         np.testing.assert_array_equal(read(path)[0], record.d_signal)
+
+
+def test_a_file_name_that_wfdb_takes_for_another_is_refused(tmp_path):
+    lines = "".join(f"grün.dat 212 1000/mV 12 0 0 0 0 {lead}\n" for lead in LEADS)
+    (tmp_path / "r.hea").write_text(f"r 12 500 100\n{lines}", encoding="utf-8")
+    for name in ("grün.dat", "grn.dat"):
+        (tmp_path / name).write_bytes(bytes(18 * 100))
+    with pytest.raises(BadRecording, match=r"^header: wfdb reads other files"):
+        read(tmp_path / "r.hea")

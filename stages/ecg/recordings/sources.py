@@ -189,14 +189,14 @@ def download_data_set(handle: str) -> Path:
             return Path(kagglehub.dataset_download(handle)).absolute()
         except (requests.RequestException, DataCorruptionError, BackendError, ValueError) as error:
             status = getattr(getattr(error, "response", None), "status_code", None)
-            reason = f"status {status}" if status else type(error).__name__
+            problem = f"status {status}" if status else type(error).__name__
             again = status == 429 or status >= 500 if status else not isinstance(error, BackendError | ValueError)
             if not again or not waits:
                 raise UsageError(
-                    f"cannot download {handle} ({reason}). Check the network, or set "
+                    f"cannot download {handle} ({problem}). Check the network, or set "
                     "KAGGLEHUB_CACHE to a folder where kagglehub has it already, or use download.source=synthetic"
                 ) from error
-            warn(f"cannot download {handle} ({reason}); again in {waits[-1]} s")
+            warn(f"cannot download {handle} ({problem}); again in {waits[-1]} s")
             time.sleep(waits.pop())
 
 
