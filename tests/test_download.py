@@ -138,16 +138,6 @@ def test_store_is_cut_into_parts(project, monkeypatch):
         np.testing.assert_array_equal(stored(row), SAMPLES + np.int16(i))
 
 
-@pytest.mark.parametrize("folder", ["nowhere", "archive"])
-def test_missing_and_empty_folders_are_errors(project, folder):
-    (project / "archive").mkdir()
-    with pytest.raises(UsageError, match=r"no such folder|no recordings found"):
-        from_directory(project, folder)
-    with pytest.raises(UsageError, match=r"download\.directory is ''"):
-        from_directory(project, "''")
-    assert not RECORDINGS_TABLE.exists() and not RECORDINGS.exists()
-
-
 @pytest.fixture
 def kaggle(project, monkeypatch):
     """Two small data sets where kagglehub would have put them."""

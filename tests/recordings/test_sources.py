@@ -131,15 +131,6 @@ def test_archives_of_different_layouts_together(project):
     assert {recording.root for recording in recordings.values()} == {project / "ptb-xl", project / "ours"}
 
 
-def test_a_list_of_one_is_that_folder(project):
-    write_challenge(project / "x" / "deeper", "r", SAMPLES)
-    write_challenge(project / "x", "r", SAMPLES)
-    download = read_params(project / "params.yaml").download
-    found = [from_directory(download.model_copy(update={"directory": given})) for given in ("x", ["x"])]
-    assert found[0] == found[1]
-    assert {recording.record for recording in found[0]} == {"deeper/r", "r"}
-
-
 @pytest.mark.parametrize(
     ("folders", "words"),
     [
