@@ -131,7 +131,7 @@ def from_archive(root: Path, called: str) -> list[RecordingFile]:
     for top in sorted(tops):
         if (top / PTBXL_TABLE).is_file():
             where = top.relative_to(root) if top.is_relative_to(root) else top
-            raise UsageError(f"{PTBXL_TABLE} is in {where}/: set {called} to it")
+            raise UsageError(f"{PTBXL_TABLE} is in {where.as_posix()}/: set {called} to it")
     return recordings
 
 
