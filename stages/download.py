@@ -116,7 +116,7 @@ def main() -> None:
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
         index.to_csv(temporary, index=False, float_format="%.10g")
-    print_summary(index, [str(one.header.relative_to(one.root or "")) for one in recordings], download)
+    print_summary(index, [one.header.relative_to(one.root or "").as_posix() for one in recordings], download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
 
