@@ -135,7 +135,7 @@ def main() -> None:
                 progress.update(len(part))
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
-        index.to_csv(temporary, index=False)
+        index.to_csv(temporary, index=False, float_format="%.10g")
     print_summary(index, [path_of(recording) for recording in recordings], download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")

@@ -36,6 +36,7 @@ from ecg_files import TOLD, WRITERS, dicom
 
 from ecg.leads import LEADS
 from ecg.params import Labels
+from ecg.recordings.ecg_file import Person
 from ecg.recordings.header import read_header
 from ecg.recordings.index import COLUMNS, read_recording
 from ecg.recordings.sources import RecordingFile
@@ -281,8 +282,7 @@ def limited():
 
 def judge(header, root, verify_checksums):
     """Read a recording; return '' or the reason, the seconds and the growth in MB. Whatever else it does is raised."""
-    known = {"source": "fuzz", "dx": ["426783006"], "labels": TOLD}
-    recording = RecordingFile(header.stem, header, known, root)
+    recording = RecordingFile(header.stem, header, "fuzz", Person(dx=("426783006",)), TOLD, root)
     Path("/proc/self/clear_refs").write_text("5")
     before = memory("VmRSS")
     start = time.perf_counter()

@@ -2,7 +2,6 @@
 
 import re
 import unicodedata
-from typing import Any
 
 import numpy as np
 
@@ -34,12 +33,7 @@ LEAD_NAME = re.compile(
 
 
 class BadRecording(ValueError):
-    """Why a recording cannot be used: a category, or `category: detail`; of what a file says, the first words.
-
-    `about` is what it says of the person, where that was read before.
-    """
-
-    about: dict[str, Any] = {}  # noqa: RUF012 (replaced, never changed)
+    """Why a recording cannot be used: a category, or `category: detail`, of at most 200 characters."""
 
     def __init__(self, reason: str):
         super().__init__(reason if len(reason) <= 200 else reason[:200] + "…")

@@ -16,7 +16,7 @@ from ecg.recordings.codes import (
     parse_label,
     parse_sex,
 )
-from ecg.recordings.ptbxl import AXES, about_recording
+from ecg.recordings.ptbxl import AXES, ptbxl_person
 
 DOWNLOAD = read_params(DEFAULTS).download
 ISCHEMIA, NORMAL = set(DOWNLOAD.ischemia), set(DOWNLOAD.normal)
@@ -155,7 +155,7 @@ def test_the_same_class_by_ptbxls_table_and_by_the_challenges_codes():
     with Path(__file__).with_name("ptbxl_codes.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     challenge = [class_of(parse_codes(row["snomed"]), ISCHEMIA, NORMAL) for row in table]
-    codes = [[code for text in about_recording(row)["dx"] for code in parse_codes(text)] for row in table]
+    codes = [[code for text in ptbxl_person(row).dx for code in parse_codes(text)] for row in table]
     ptbxl = [class_of(row, ISCHEMIA, NORMAL) for row in codes]
     assert ptbxl == challenge
     recordings = pd.Series([int(row["recordings"]) for row in table])

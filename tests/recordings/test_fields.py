@@ -6,7 +6,7 @@ from conftest import noisy_signal, write_challenge
 from ecg_files import WRITERS, aecg, cardiosoft, coded, dicom, edf, muse, philips
 
 from ecg.leads import LEADS, MISSING, BadRecording
-from ecg.recordings.read import read_ecg, twelve_leads
+from ecg.recordings.read import read_ecg, standard_leads
 
 SAMPLES = noisy_signal(10)
 V1 = LEADS.index("V1")
@@ -14,7 +14,7 @@ V1 = LEADS.index("V1")
 
 def read(folder, content):
     (folder / "a").write_bytes(content)
-    return twelve_leads(read_ecg(folder / "a"))[0]
+    return standard_leads(read_ecg(folder / "a"))[0]
 
 
 def refused(folder, content):

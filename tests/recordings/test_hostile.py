@@ -14,7 +14,7 @@ from fuzz_reader import fuzz, limited
 
 from ecg.leads import LEADS, BadRecording
 from ecg.recordings.header import MAX_HEADER, read_header
-from ecg.recordings.read import read_ecg, twelve_leads
+from ecg.recordings.read import read_ecg, standard_leads
 from ecg.recordings.signals import MAX_VALUES, read_samples
 from ecg.recordings.sources import find_headers
 
@@ -26,7 +26,7 @@ FORMATS = ("16x2", "24", "32", "61", "80", "160", "212")
 
 def read(path, root=None, **knobs):
     with limited():
-        return twelve_leads(read_ecg(path, root, **knobs))[0]
+        return standard_leads(read_ecg(path, root, **knobs))[0]
 
 
 def refused(path, root=None):

@@ -5,7 +5,7 @@ from conftest import ecg_signal, write_challenge
 
 from ecg.leads import LEADS, MISSING, BadRecording
 from ecg.recordings.header import read_header
-from ecg.recordings.read import read_ecg, twelve_leads
+from ecg.recordings.read import read_ecg, standard_leads
 from ecg.recordings.signals import read_samples
 
 SAMPLES = ecg_signal(2)
@@ -216,7 +216,7 @@ def test_bad_signal_files_are_refused_with_a_reason(tmp_path):
         with pytest.raises(BadRecording, match=reason):
             read(path)
     with pytest.raises(BadRecording, match="flat"):
-        twelve_leads(read_ecg(write_challenge(tmp_path, "flat", np.full_like(SAMPLES, 7))))
+        standard_leads(read_ecg(write_challenge(tmp_path, "flat", np.full_like(SAMPLES, 7))))
 
 
 def test_real_recordings_equal_wfdb(real_data):

@@ -4,6 +4,7 @@ from conftest import ecg_signal, write_challenge
 
 from ecg.params import read_params
 from ecg.recordings.archives import from_directory
+from ecg.recordings.ecg_file import Person
 from ecg.recordings.ptbxl import NOT_IN_TABLE
 from ecg.recordings.sources import find_headers, find_recordings, header_of, in_one
 from ecg.run.script import UsageError
@@ -49,7 +50,7 @@ def test_records_whose_names_differ_in_the_case_of_the_suffix_only(tmp_path):
     (tmp_path / "r.HEA").write_text(path.read_text())
     if len(list(tmp_path.iterdir())) == 2:
         pytest.skip("this file system knows no case")
-    recordings = in_one({"": find_recordings(tmp_path, lambda header: {})})
+    recordings = in_one({"": find_recordings(tmp_path, "s")})
     assert [recording.record for recording in recordings] == ["r.HEA", "r.hea"]
 
 
@@ -94,7 +95,7 @@ def ptbxl(root, form=lambda name: name):
 def test_file_names_of_ptbxl_in_any_form(project, form, capsys):
     ptbxl(project / "ptb-xl", form)
     recordings = of_directory(project, project / "ptb-xl")
-    assert all(recording.known["patient"] == "ptb-xl:1" for recording in recordings.values()) and len(recordings) == 4
+    assert all(recording.person.patient == "1" for recording in recordings.values()) and len(recordings) == 4
     assert capsys.readouterr().err == ""
 
 
@@ -125,7 +126,7 @@ def test_rows_and_recordings_without_each_other_are_counted(project, capsys):
     ptbxl(project / "ptb-xl", lambda name: name.replace("2_hr", "7_hr"))
     (project / "ptb-xl" / "labels.csv").write_text("file,dx\n00002_hr,NORM\n")
     recordings = of_directory(project, project / "ptb-xl")
-    assert recordings["00002_hr"].known == {"source": "ptb-xl", "flags": [NOT_IN_TABLE]}
+    assert recordings["00002_hr"].person == Person(flags=(NOT_IN_TABLE,))
     assert [line.partition("warning: ")[2] for line in capsys.readouterr().err.splitlines()] == [
         f"{project}/ptb-xl/labels.csv is not read: ptbxl_database.csv beside it has the labels",
         f"{project}/ptb-xl/ptbxl_database.csv: 1 of 4 rows name no recording, as 'records500/00000/00007_hr'; "
@@ -185,9 +186,9 @@ def test_archives_of_different_layouts_together(project):
         *("ptb-xl/00000/00001_hr", "00002_hr", "00003_hr", "00004_hr"),
         *("ours/2020/00001_hr", "r"),
     ]
-    assert [recording.known["source"] for recording in recordings.values()] == ["ptb-xl"] * 4 + ["ours"] * 2
-    assert recordings["ptb-xl/00000/00001_hr"].known["patient"] == "ptb-xl:1"
-    assert recordings["ours/2020/00001_hr"].known == {"source": "ours", "labels": {}}
+    assert [recording.source for recording in recordings.values()] == ["ptb-xl"] * 4 + ["ours"] * 2
+    assert recordings["ptb-xl/00000/00001_hr"].person.patient == "1"
+    assert recordings["ours/2020/00001_hr"].person == Person()
     # Links may not lead from one archive into the other.
     assert {recording.root for recording in recordings.values()} == {project / "ptb-xl", project / "ours"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ecg.params import Download
 from ecg.recordings.labels import LABELS
-from ecg.recordings.ptbxl import about_recording, read_ptbxl_table
+from ecg.recordings.ptbxl import ptbxl_person, read_ptbxl_table
 from ecg.recordings.sources import RecordingFile, find_labelled, find_recordings, from_project, in_one
 from ecg.recordings.tables import match_rows
 from ecg.run.script import UsageError, warn
@@ -74,8 +74,8 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
         raise UsageError(f"{root} has {TABLE}, but neither {' nor '.join(RECORDS)}")
     if (root / LABELS).exists():
         warn(f"{root / LABELS} is not read: {TABLE} beside it has the labels")
-    recordings = find_recordings(root / records, lambda header: {}, inside=root)
+    recordings = find_recordings(root / records, "ptb-xl", inside=root)
     files = [recording.header.relative_to(root).as_posix() for recording in recordings]
     rows = match_rows(table, RECORDS[records], files, where)
-    known = [about_recording(rows.get(file, {})) for file in files]
-    return [r._replace(known=about) for r, about in zip(recordings, known, strict=True)]
+    persons = [ptbxl_person(rows.get(file, {})) for file in files]
+    return [r._replace(person=person) for r, person in zip(recordings, persons, strict=True)]

@@ -6,9 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from ecg.leads import BadRecording, lead_of
-from ecg.recordings.ecg_file import Ecg, allow_only, content_of, masked, microvolts_in, millivolts, number, person
-from ecg.recordings.header import MAX_SIGNALS
-from ecg.recordings.signals import MAX_VALUES
+from ecg.recordings.ecg_file import (
+    MAX_SIGNALS,
+    MAX_VALUES,
+    Ecg,
+    allow_only,
+    content_of,
+    masked,
+    microvolts_in,
+    millivolts,
+    number,
+    person,
+)
 
 FIXED = 256  # bytes of the header, and as many for each signal
 WIDTHS = {

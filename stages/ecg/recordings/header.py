@@ -5,19 +5,15 @@ sampling rate into 250 without a word.
 """
 
 import math
-import os
 import re
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from ecg.leads import MAX_RATE, BadRecording, lead_of
+from ecg.recordings.ecg_file import MAX_SIGNALS, file_size, with_a_reason
 from ecg.recordings.tables import decode
 
 MAX_HEADER = 2**20  # bytes
-MAX_SIGNALS = 1000
 
 SIGNAL_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 GAIN = re.compile(r"([^(/]*)(?:\(([^)]*)\))?(?:/(.*))?")
@@ -54,31 +50,6 @@ class Header(NamedTuple):
         # Most have one sample a frame, whatever they are called.
         several = [s.per_frame for s in self.signals if s.per_frame > 1 and lead_of(s.lead)]
         return self.frame_rate * max(several, default=1)
-
-
-@contextmanager
-def with_a_reason() -> Iterator[None]:
-    """Turn what the operating system says of a file into BadRecording."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"{error.strerror} ({Path(error.filename).name})" if error.filename else str(error)
-        raise BadRecording(f"unreadable: {reason}") from None
-    except UnicodeEncodeError as error:
-        raise BadRecording(f"unreadable: {error}") from None
-
-
-def file_size(path: Path, root: Path) -> int:
-    """Return a file's size in bytes; BadRecording where it is no regular file, or a link that leads out of `root`."""
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        # Not Path.resolve: it raises RuntimeError on a link to itself.
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-            raise BadRecording(f"link: {path.name} leads out of the source's folder")
-        status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise BadRecording(f"no regular file: {path.name}")
-    return status.st_size
 
 
 def read_header(path: Path, root: Path | None = None) -> Header:

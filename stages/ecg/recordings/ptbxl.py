@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from ecg.recordings.codes import UNKNOWN
+from ecg.recordings.ecg_file import Person
 from ecg.recordings.tables import Row, read_rows
 from ecg.recordings.web import fetch, published_checksum
 from ecg.run.script import UsageError
@@ -29,22 +30,26 @@ def read_ptbxl_table(where: str, columns: list[str]) -> dict[int, Row]:
     return table
 
 
-def ptbxl_patient(row: Row) -> dict:
-    """What a row of PTB-XL's table, {} where there is none, tells of the patient, the patient's fold, the recorder."""
+def ptbxl_patient(row: Row) -> Person:
+    """Return the patient, the fold and the recorder in a row of PTB-XL's table, {} where there is none."""
     if "patient_id" not in row:
-        return {"flags": [NOT_IN_TABLE]}
-    # Patients are numbered, as in 15709.0.
-    patient: dict = {"patient": f"ptb-xl:{row['patient_id'].removesuffix('.0')}"}
-    patient |= {name: row[name].removesuffix(".0") for name in ("device", "site") if name in row}
+        return Person(flags=(NOT_IN_TABLE,))
     fold = re.fullmatch(r"(\d{1,9})(\.0*)?", row.get("strat_fold", ""), re.ASCII)
-    return patient | ({"fold": int(fold[1])} if fold else {})
+    # The table writes numbers as 15709.0.
+    return Person(
+        patient=row["patient_id"].removesuffix(".0"),
+        registry="ptb-xl",
+        device=row.get("device", "").removesuffix(".0"),
+        site=row.get("site", "").removesuffix(".0"),
+        fold=int(fold[1]) if fold else "",
+    )
 
 
-def about_recording(row: Row) -> dict:
-    """What a row of PTB-XL's table, {} where there is none, tells of a recording and its patient."""
-    about: dict = {"source": "ptb-xl"} | ptbxl_patient(row)
-    if row:
-        sex = row.get("sex", "")
-        about |= {"dx": [row.get("scp_codes", ""), AXES.get(row.get("heart_axis", ""), "")], "age": row.get("age", "")}
-        about |= {"sex": {"0": "male", "1": "female"}.get(sex.removesuffix(".0"), sex)}
-    return about
+def ptbxl_person(row: Row) -> Person:
+    """Return all data of a recording in a row of PTB-XL's table, {} where there is none."""
+    sex = row.get("sex", "")
+    return ptbxl_patient(row)._replace(
+        age=row.get("age", ""),
+        sex={"0": "male", "1": "female"}.get(sex.removesuffix(".0"), sex),
+        dx=tuple(filter(None, (row.get("scp_codes", ""), AXES.get(row.get("heart_axis", ""), "")))),
+    )

@@ -3,18 +3,17 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, BadRecording, find_leads, to_microvolts
+from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording, find_leads, to_microvolts
 from ecg.recordings.arrays import read_array
 from ecg.recordings.challenge import challenge_source
 from ecg.recordings.codes import UNKNOWN, parse_sex
 from ecg.recordings.dicom import read_dicom
-from ecg.recordings.ecg_file import Ecg
+from ecg.recordings.ecg_file import Ecg, Person, file_size, with_a_reason
 from ecg.recordings.edf import read_edf
-from ecg.recordings.header import file_size, read_header, with_a_reason
+from ecg.recordings.header import read_header
 from ecg.recordings.sample_text import is_table_of_samples
 from ecg.recordings.signals import read_samples
 from ecg.recordings.xml_files import XML_FORMATS, read_xml
@@ -51,11 +50,11 @@ def format_of(path: Path, root: Path | None = None) -> str | None:
 def read_ecg(
     path: Path, root: Path | None = None, *, told: Mapping[str, str] | None = None, verify_checksums: bool = True
 ) -> Ecg:
-    """Read a recording as its file has it: samples x leads (mV, NaN is missing), rate, names of leads, the person.
+    """Read a recording as its file has it.
 
     The format is that of the file's content; a WFDB record is named by its header. A link may not lead out of `root`,
     by default the file's folder. `told` is what labels.csv tells: of a table, sampling_rate, units and leads.
-    BadRecording says why a file cannot be used, and what it said of the person before.
+    BadRecording is why a file cannot be used; of a WFDB record with a good header, `reason` is.
     """
     if path.suffix.lower() == ".hea":
         ecg = read_wfdb(path, root, verify_checksums)
@@ -74,37 +73,37 @@ def read_ecg(
 
 
 def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
-    """Read a WFDB record, named by its header, and what the comments there say; BadRecording says that too."""
+    """Read a WFDB record, named by its header, and the comments there."""
     header = read_header(path, root)
     comments = {key: values[0] for key, values in header.comments.items()}
-    about: dict[str, Any] = {
-        "source": comments.get("source") or challenge_source(header) or "",
-        "dx": header.comments.get("dx", []),
-        "age": comments.get("age", ""),
-        "sex": parse_sex(comments.get("sex", "")),
-        "patient": "" if comments.get("patient", "").lower() in UNKNOWN else comments["patient"],
-        "sampling_rate": f"{header.sampling_rate:g}",
-    }
+    patient = comments.get("patient", "")
+    person = Person(
+        age=comments.get("age", ""),
+        sex=parse_sex(comments.get("sex", "")),
+        patient="" if patient.lower() in UNKNOWN else patient,
+        dx=tuple(header.comments.get("dx", [])),
+        source=comments.get("source") or challenge_source(header) or "",
+    )
     try:
         samples, flags = read_samples(header, verify_checksums=verify_checksums)
     except BadRecording as error:
-        error.about = about
-        raise
-    signal = samples / 1000
-    signal[samples == MISSING] = np.nan
-    return Ecg(signal, header.sampling_rate, LEADS, about, flags=flags, microvolts=samples)
+        return Ecg(np.empty((0, 12), np.int16), header.sampling_rate, LEADS, person, reason=str(error))
+    return Ecg(samples, header.sampling_rate, LEADS, person, flags=flags)
 
 
-def twelve_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
-    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
+def standard_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
+    """Return the 12 leads of a recording (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
 
     Leads are found by name, and derived where two limb leads give a third. A calibration pulse is cut off.
     """
-    columns = find_leads(list(ecg.leads))
-    if not len(ecg.signal):
-        raise BadRecording("no samples")
-    samples, flags = ecg.microvolts, list[str]()
-    if samples is None:
+    if ecg.reason:
+        raise BadRecording(ecg.reason)
+    if ecg.signal.dtype == np.int16:
+        samples, flags = ecg.signal, list[str]()
+    else:
+        columns = find_leads(list(ecg.leads))
+        if not len(ecg.signal):
+            raise BadRecording("no samples")
         samples, flags = to_microvolts({lead: 1000 * ecg.signal[:, column] for lead, column in columns.items()})
     if not (samples != samples[0]).any():
         raise BadRecording("flat")

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.leads import BadRecording, lead_of
-from ecg.recordings.ecg_file import UNITS, microvolts_in
-from ecg.recordings.header import MAX_SIGNALS
+from ecg.recordings.ecg_file import MAX_SIGNALS, UNITS, microvolts_in
 from ecg.recordings.tables import decode
 
 MAX_TABLE = 8 * 2**20  # bytes
@@ -100,7 +99,7 @@ def is_table_of_samples(head: bytes) -> bool:
     return whole or lead_of(cells[0]) is not None
 
 
-def read_table(content: bytes) -> Table:
+def read_sample_table(content: bytes) -> Table:
     """Read a table of samples in text, a lead a column or a row; BadRecording says what it holds otherwise."""
     lines = lines_of(content)
     places = np.flatnonzero([line.strip(" ") != "" for line in lines]) + 1

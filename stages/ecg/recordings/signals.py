@@ -9,13 +9,10 @@ import numpy as np
 
 from ecg.leads import LEADS, BadRecording, find_leads, to_microvolts
 from ecg.recordings.challenge import correct_gains
+from ecg.recordings.ecg_file import LARGEST_STEP, MAX_VALUES, UNITS, file_size, with_a_reason
 from ecg.recordings.formats import FORMATS, decode
-from ecg.recordings.header import Header, Signal, file_size, with_a_reason
+from ecg.recordings.header import Header, Signal
 
-MAX_VALUES = 22_000_000  # stored samples of all signals: 12 leads of 1000 Hz for half an hour
-
-MICROVOLTS = {"uv": 1, "µv": 1, "μv": 1, "mv": 1000, "v": 1_000_000}
-LARGEST_STEP = 1000  # uV from one number to the next
 SMALLEST_RANGE = 1  # uV from the least number that a format holds to the largest
 MATLAB_TYPES = {"16": 30, "32": 20, "80": 50}
 
@@ -61,11 +58,11 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
 
 def microvolts_per_unit(signal: Signal) -> float:
     """Return how many uV one ADC unit is; BadRecording where that cannot be an ECG's."""
-    if signal.units.lower() not in MICROVOLTS:
+    if signal.units.lower() not in UNITS:
         raise BadRecording(f"units: {signal.units!r} in lead {signal.lead}; allowed: uV, mV, V")
     if not signal.gain:
         raise BadRecording(f"gain: 0/{signal.units} or none in lead {signal.lead}: uncalibrated")
-    step = MICROVOLTS[signal.units.lower()] / signal.gain
+    step = UNITS[signal.units.lower()] / signal.gain
     numbers = -2 * FORMATS[signal.format].missing if signal.format in FORMATS else np.inf
     if not (step <= LARGEST_STEP and step * numbers >= SMALLEST_RANGE):
         raise BadRecording(

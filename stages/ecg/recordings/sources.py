@@ -3,19 +3,19 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from ecg.leads import BadRecording
 from ecg.params import Download
-from ecg.recordings.header import MAX_HEADER, file_size
-from ecg.recordings.labels import LABELS, labels_of
+from ecg.recordings.ecg_file import Person, file_size
+from ecg.recordings.header import MAX_HEADER
+from ecg.recordings.labels import LABELS, read_labels
 from ecg.recordings.ptbxl import ptbxl_patient, read_ptbxl_table
 from ecg.recordings.read import format_of
+from ecg.recordings.tables import Row
 from ecg.recordings.web import download_data_set
 from ecg.run.script import UsageError, printable, warn
 
@@ -27,11 +27,17 @@ ARCHIVE_FILES = re.compile(
 
 
 class RecordingFile(NamedTuple):
-    """A recording on disk: its name, its header or one file, what is known from elsewhere, its folder, its bytes."""
+    """A recording on disk, named by its header or its one file.
+
+    `person` is from a table beside it and comes before the file's own; `told` is its row of labels.csv. `source` is of
+    a file that names none. Links may not lead out of `root`. `size` is in bytes.
+    """
 
     record: str
     header: Path
-    known: dict
+    source: str = ""
+    person: Person = Person()
+    told: Row = {}  # noqa: RUF012 (never changed)
     root: Path | None = None
     size: int = 0
 
@@ -93,25 +99,26 @@ def sizes_by_header(records: dict[str, list[Path]], root: Path) -> dict[Path, in
     return sizes
 
 
-def find_recordings(root: Path, known: Callable[[Path], dict], inside: Path | None = None) -> list[RecordingFile]:
+def find_recordings(root: Path, source: str, inside: Path | None = None) -> list[RecordingFile]:
     """Return all recordings below a folder, called by their paths in it.
 
-    The source is the folder as a whole: a patient may well be in two of the folders below. `known(header)` tells what
-    is known of a recording from elsewhere than its header. Links may not lead out of `inside`, by default the folder
-    itself.
+    Links may not lead out of `inside`, by default the folder itself.
     """
-    source = {"source": root.resolve().name}
     return [
-        RecordingFile(header.relative_to(root).as_posix(), header, source | known(header), inside or root, size)
+        RecordingFile(header.relative_to(root).as_posix(), header, source, root=inside or root, size=size)
         for header, size in find_headers(root, inside or root).items()
     ]
 
 
 def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
-    """Find all recordings below a folder, and what labels.csv says of each."""
-    recordings = find_recordings(root, lambda header: {})
-    labels = labels_of([recording.header for recording in recordings], root, lenient=lenient)
-    return [r._replace(known=r.known | {"labels": labels.get(r.header, {})}) for r in recordings]
+    """Find all recordings below a folder, and the row of labels.csv of each.
+
+    The source is the folder as a whole: a patient may well be in two of the folders below.
+    """
+    recordings = find_recordings(root, root.resolve().name)
+    labels = read_labels([recording.header for recording in recordings], root, lenient=lenient)
+    found = [labels.get(recording.header, (Person(), {})) for recording in recordings]
+    return [r._replace(person=person, told=row) for r, (person, row) in zip(recordings, found, strict=True)]
 
 
 def in_one(archives: dict[str, list[RecordingFile]]) -> list[RecordingFile]:
@@ -150,10 +157,9 @@ def from_kaggle(download: Download) -> list[RecordingFile]:
             "or path, or to '' to accept recordings as patients"
         ) from None
 
-    def known(header: Path, source: str) -> dict:
+    def person(header: Path) -> Person:
         ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
-        patient = ptbxl_patient(table.get(int(ptbxl[1]), {})) if ptbxl and table is not None else {}
-        return {"source": source} | patient
+        return ptbxl_patient(table.get(int(ptbxl[1]), {})) if ptbxl and table is not None else Person()
 
     data_sets = {}
     for handle in download.kaggle:
@@ -164,7 +170,8 @@ def from_kaggle(download: Download) -> list[RecordingFile]:
                 f"{error}. Check the network, or set KAGGLEHUB_CACHE to a folder where kagglehub has it already, or "
                 "use download.source=synthetic"
             ) from None
-        data_sets[handle] = find_recordings(root, partial(known, source=handle.split("/")[1]))
+        recordings = find_recordings(root, handle.split("/")[1])
+        data_sets[handle] = [recording._replace(person=person(recording.header)) for recording in recordings]
     return in_one(data_sets)
 
 
@@ -180,15 +187,15 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
         if path.is_dir():
             roots[name] = path
         elif form := format_of(path):
-            found.append(RecordingFile(path.stem, path, {}))
+            found.append(RecordingFile(path.stem, path))
             tables += [path] if form == "array" else []
         elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
-            found.append(RecordingFile(header.stem, header, {}))
+            found.append(RecordingFile(header.stem, header))
         elif path.exists():
-            found.append(RecordingFile(path.name, path, {}))
+            found.append(RecordingFile(path.name, path))
         else:
             raise UsageError(f"{name}: no such record or folder")
-    labels = labels_of(tables, lenient=True)
+    labels = read_labels(tables, lenient=True)
     for name, root in roots.items():
         below = in_one({"": find_labelled(root, lenient=True)})
         if not below:
@@ -196,10 +203,17 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
         found += below
     counts = Counter(recording.record for recording in found)
     named = []
-    for record, header, known, inside, _ in found:
+    for recording in found:
+        header = recording.header
         path = header.with_suffix("") if header.suffix.lower() == ".hea" else header
-        called = printable(record if counts[record] == 1 else path.as_posix())
-        # Absolute: worker processes may have been started elsewhere.
-        known = {"labels": told | (known.get("labels") or labels.get(header, {}))}
-        named.append(RecordingFile(called, header.absolute(), known, inside and inside.absolute()))
+        _, row = labels.get(header, (None, recording.told))
+        named.append(
+            recording._replace(
+                record=printable(recording.record if counts[recording.record] == 1 else path.as_posix()),
+                # Absolute: worker processes may have been started elsewhere.
+                header=header.absolute(),
+                root=recording.root and recording.root.absolute(),
+                told=told | row,
+            )
+        )
     return named
