@@ -28,9 +28,8 @@ from ecg.evaluation.measures import headline, measures, reliability, subgroups
 from ecg.evaluation.names import COMPARISON_TITLES, CURVE_FILES, data_kind, say_auc
 from ecg.model.comparisons import scored_table
 from ecg.model.description import Description
-from ecg.model.evidence import activation_maps, lead_contributions
 from ecg.model.fcn import choose_device
-from ecg.model.model import Model, distances, load_model, probabilities
+from ecg.model.model import Model, activation_maps, distances, lead_contributions, load_model, probabilities
 from ecg.params import read_params
 from ecg.reporting import curves as figures
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg

@@ -11,8 +11,7 @@ from ecg.beats.windows import beat_times
 from ecg.evaluation.answers import Reading, in_words
 from ecg.leads import LEADS, MISSING
 from ecg.model.description import Description
-from ecg.model.evidence import activation_maps, lead_contributions
-from ecg.model.model import Model
+from ecg.model.model import Model, activation_maps, lead_contributions
 from ecg.reporting.ecg_paper import Explanation, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.run.files import output_file
