@@ -23,8 +23,8 @@ from ecg.evaluation.simple_models import (
     summarise_audit,
 )
 from ecg.params import read_params
+from ecg.reporting.charts import plot_audit
 from ecg.reporting.figures import save_figure
-from ecg.reporting.forest import plot_audit
 from ecg.run import paths
 from ecg.run.files import replacing
 from ecg.run.script import run_stage, warn

@@ -34,8 +34,7 @@ from ecg.model.description import TREES_SHARE
 from ecg.model.model import save_model, uncalibrated_logits
 from ecg.model.recipe import classes_of, describe, fit_model
 from ecg.params import Params, labels_of, read_params
-from ecg.reporting.citations import cite_sources
-from ecg.reporting.page import render
+from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import output_folder, replacing
 from ecg.run.script import UsageError, locked, run

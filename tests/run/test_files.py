@@ -1,8 +1,12 @@
+"""Outputs that appear whole or not at all; tables."""
+
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ecg.run.files import output_file, output_folder, replacing, write_json
+from ecg.run.tables import read_table, write_rows
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path):
@@ -74,3 +78,20 @@ def test_json_is_rounded_and_has_null_for_unknown(tmp_path):
     assert (tmp_path / "m.json").read_text() == '{\n  "a": 0.333333333,\n  "b": null,\n  "n": 7\n}\n'
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "m.json", {"a": float("nan")})
+
+
+def test_rows_come_back(tmp_path):
+    rng = np.random.default_rng(0)
+    blocks = [rng.integers(-500, 500, (n, 12)).astype(np.int16) for n in (5, 0, 123_456, 7)]
+    assert write_rows(tmp_path / "part.npy", iter(blocks), dtype="<i2", row_shape=(12,)) == 123_468
+    np.testing.assert_array_equal(np.load(tmp_path / "part.npy"), np.concatenate(blocks))
+    assert write_rows(tmp_path / "none.npy", iter([]), dtype="<f4", row_shape=(12, 188)) == 0
+    assert np.load(tmp_path / "none.npy").shape == (0, 12, 188)
+
+
+def test_text_in_tables_stays_text_and_an_empty_number_is_nan(tmp_path):
+    (tmp_path / "t.csv").write_text("record,source,fold,start,p_normal,reason\n001,NA,,,0.25,\nnan,,3,7,0.5,flat\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table[["record", "source", "reason"]].to_numpy().tolist() == [["001", "NA", ""], ["nan", "", "flat"]]
+    assert table.fold.isna().tolist() == table.start.isna().tolist() == [True, False]
+    assert table.p_normal.sum() == 0.75

@@ -55,7 +55,7 @@ def output_file(text: str | Path, *beside: str) -> Path:
     for path in (Path(text), *(Path(text).with_suffix(suffix) for suffix in beside)):
         try:
             if path.is_dir() or str(text).endswith("/"):
-                raise UsageError(f"{text or repr(text)} is a folder; allowed: a file")
+                raise UsageError(f"{path} is a folder; allowed: a file")
             # A move would replace the link itself, or /dev/null.
             if path.is_symlink() or (path.exists() and not path.is_file()):
                 raise UsageError(f"{path} is a symbolic link, a pipe or a device; allowed: a regular file")
