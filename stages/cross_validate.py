@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.names import format_interval, say_gain, strongest_simple
-from ecg.evaluation.simple_models import classify, simple_models
+from ecg.evaluation.simple_models import score_simple_models
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, scored_table
 from ecg.model.model import probabilities
 from ecg.model.recipe import train_model
@@ -56,17 +56,8 @@ def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int)
 
 def score_simple(beats: np.ndarray, rows: pd.DataFrame, train: np.ndarray, test: np.ndarray, params: Params):
     """Return the test rows once for each simple model of the audit, fitted to the train rows; masks choose them."""
-    both = np.concatenate([beats[train], beats[test]])
-    table = pd.concat([rows[train], rows[test]], ignore_index=True)
-    parts = slice(int(train.sum())), slice(int(train.sum()), None)
-    labels = table.label[parts[0]].to_numpy()
-    models = simple_models(both, table, parts[0], params.extract, params.audit)
-    return pd.concat(
-        [
-            rows[test].assign(model=name, **classify(model, seen, labels, *parts))
-            for name, (seen, model) in models.items()
-        ]
-    )
+    scored = score_simple_models(beats[train], rows[train], beats[test], rows[test], params.extract, params.audit)
+    return pd.concat([table.assign(model=name) for name, table in scored.items()])
 
 
 def cross_validate(over: str, seeds: range, params: Params) -> tuple[pd.DataFrame, dict, pd.DataFrame]:

@@ -31,10 +31,9 @@ from ecg.model.description import Description
 from ecg.model.fcn import choose_device
 from ecg.model.model import Model, activation_maps, distances, lead_contributions, load_model, probabilities
 from ecg.params import read_params
-from ecg.reporting import curves as figures
+from ecg.reporting import charts as figures
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
-from ecg.reporting.forest import plot_subgroups
 from ecg.run import paths
 from ecg.run.files import replacing, write_json
 from ecg.run.script import run_stage
@@ -133,7 +132,7 @@ def main() -> None:
         (paths.RELIABILITY_PNG, figures.plot_reliability(bins, scores, what)),
         (paths.NET_BENEFIT_PNG, figures.plot_net_benefit(benefit, threshold, what)),
         (paths.DISTRIBUTION_PNG, figures.plot_distribution(spread, counts, threshold, what)),
-        (paths.SUBGROUPS_PNG, plot_subgroups(groups, what)),
+        (paths.SUBGROUPS_PNG, figures.plot_subgroups(groups, what)),
         (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, trained_on)),
         (paths.BEATS_PNG, mean_beats),
         (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),

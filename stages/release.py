@@ -24,8 +24,8 @@ from cross_validate import score_simple, score_test
 from split import check_classes, split_patients
 from tqdm import tqdm
 
-from ecg.evaluation.archive import read_archives
 from ecg.evaluation.bootstrap import pool, summarise_runs
+from ecg.evaluation.labelled_archives import read_archives
 from ecg.evaluation.measures import calibration_line
 from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, SIMPLE_MODELS, names_of
 from ecg.model.comparisons import counts_and_aucs, reference_numbers, scored_table
@@ -34,8 +34,7 @@ from ecg.model.description import TREES_SHARE
 from ecg.model.model import save_model, uncalibrated_logits
 from ecg.model.recipe import classes_of, describe, fit_model
 from ecg.params import Params, labels_of, read_params
-from ecg.reporting.citations import cite_sources
-from ecg.reporting.page import render
+from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import output_folder, replacing
 from ecg.run.script import UsageError, locked, run
