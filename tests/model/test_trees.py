@@ -6,7 +6,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from ecg.model import trees as module
 from ecg.model.description import TREES_FROM
 from ecg.model.fcn import Beats
-from ecg.model.trees import CHANGE, LEAST, MAX_FEATURES, evenly, first_sample, fit_trees
+from ecg.model.trees import CHANGE, LEAST, MAX_FEATURES, first_sample, fit_trees
 from ecg.params import read_params
 
 RNG = np.random.default_rng(3)
@@ -53,8 +53,6 @@ def test_the_seed_decides_which_trees_grow():
 
 
 def test_of_many_beats_some_are_left_out_evenly(monkeypatch):
-    assert evenly(5, 9).tolist() == [0, 1, 2, 3, 4]
-    assert evenly(9, 3).tolist() == [0, 4, 8]
     monkeypatch.setattr(module, "MOST", 50)
     chosen = np.linspace(0, 199, 50).astype(int)
     some, few = fit_trees(10, DATA, 3, FIRST, seed=1), fit_trees(10, Beats(*(v[chosen] for v in DATA)), 3, FIRST, 1)
