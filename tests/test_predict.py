@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import noisy_signal, write_challenge
 from ecg_files import SECRETS, WRITERS, muse
-from predict import main, predict, score
+from predict import main, predict, score_beats
 
 from ecg.evaluation.answers import UNLIKE, answer_columns, in_percent
 from ecg.leads import LEADS
@@ -297,9 +297,9 @@ def test_what_was_scored_outlives_the_end_of_a_run(run, tmp_path, monkeypatch, e
         calls.append(arguments)
         if len(calls) == fails:
             raise end
-        return score(*arguments)
+        return score_beats(*arguments)
 
-    monkeypatch.setattr("predict.score", score_some)
+    monkeypatch.setattr("predict.score_beats", score_some)
     fails = 1
     assert run("in", "--csv", "out.csv").returncode == status
     assert (tmp_path / "out.csv").read_text() == "older"
