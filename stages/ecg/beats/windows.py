@@ -22,13 +22,6 @@ def median_of(beats: np.ndarray) -> np.ndarray:
     return (ordered[(len(beats) - 1) // 2] + ordered[len(beats) // 2]) / 2
 
 
-def modified_z(values: np.ndarray) -> np.ndarray:
-    """Return the modified z scores (Iglewicz and Hoaglin 1993) of positive values; their spread has a floor."""
-    middle = median_of(values)
-    deviation = values - middle
-    return 0.6745 * deviation / (np.maximum(median_of(np.abs(deviation)), MIN_SPREAD * middle) + 1e-12)
-
-
 def window_offsets(start: float, end: float, sampling_rate: float) -> np.ndarray:
     """Return the sample offsets from the R peak that lie within start … end (ms)."""
     first, last = np.ceil(start * sampling_rate / 1000), np.floor(end * sampling_rate / 1000)
@@ -86,15 +79,11 @@ def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray
         second = others[0]
         sizes = partners[first].sum(), (partners[second] & ~partners[first]).sum()
         if sizes[1] >= max(sizes[0] - 1, MIN_KIND):
-            first, second = sorted((first, second), key=lambda i: qrs_width(beats[partners[i]]))
+            energies = {kind: rms(median_of(beats[partners[kind]]), 0) for kind in (first, second)}
+            # The width is the number of samples above a third of the maximum.
+            first, second = sorted(energies, key=lambda kind: (energies[kind] > energies[kind].max() / 3).sum())
             return partners[first] & ~partners[second], correlation[first], True
     return partners[first], correlation[first], False
-
-
-def qrs_width(beats: np.ndarray) -> int:
-    """Return the samples for which the RMS over leads of the median beat is above a third of its maximum."""
-    energy = rms(median_of(beats), 0)
-    return int((energy > energy.max() / 3).sum())
 
 
 def align_and_reject(
@@ -112,6 +101,9 @@ def align_and_reject(
         # The others had their share in the template.
         aligned[used] = align(smooth, peaks[used], qrs, max_shift)
     complexes = cut_windows(smooth, aligned[used], qrs)
-    residuals = complexes - median_of(complexes)
-    used[used] = modified_z(rms(residuals, (1, 2))) <= MAX_RESIDUAL_Z
+    residuals = rms(complexes - median_of(complexes), (1, 2))
+    # Modified z scores (Iglewicz and Hoaglin 1993), whose spread has a floor.
+    middle = median_of(residuals)
+    spread = np.maximum(median_of(np.abs(residuals - middle)), MIN_SPREAD * middle) + 1e-12
+    used[used] = 0.6745 * (residuals - middle) / spread <= MAX_RESIDUAL_Z
     return aligned, used, correlation, tie
