@@ -47,8 +47,7 @@ def cut_windows(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray) ->
 def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shift: int) -> np.ndarray:
     """Move each beat's centre by up to `max_shift` samples to where it correlates best with the median beat; twice."""
     wide = np.arange(offsets[0] - max_shift, offsets[-1] + max_shift + 1)
-    # In double precision here and below: sums differ in their last bits with where arrays lie in memory, and must not
-    # change what is chosen or written.
+    # Double precision here and below: the last bits of sums depend on where arrays lie in memory.
     beats = cut_windows(signal, centres, wide).astype(np.float64)
     shifted = np.lib.stride_tricks.sliding_window_view(beats, len(offsets), axis=2)
     norm = np.sqrt(np.einsum("blsw,blsw->bs", shifted, shifted) + 1e-12)
@@ -61,10 +60,10 @@ def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shif
 
 
 def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if it was a tie.
+    """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if it is a tie.
 
-    In a tie another kind of beat has as many beats, or one less, as in bigeminy. The kind with the narrower QRS complex
-    then wins, since an ectopic beat is wide.
+    In a tie, as in bigeminy, another kind has at most one beat less. The narrower QRS complex wins: ectopic ones are
+    wide.
     """
     flat = beats.reshape(len(beats), -1).astype(np.float64)
     flat = flat - flat.mean(axis=1, keepdims=True)
@@ -89,10 +88,7 @@ def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray
 def align_and_reject(
     smooth: np.ndarray, peaks: np.ndarray, extract: Extract
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Return aligned R peaks, which beats are alike, their correlation with the reference, and if two kinds tie.
-
-    Beats are compared on the QRS complex of `smooth` (leads x samples).
-    """
+    """Align R peaks on `smooth` (leads x samples); return them, and `similar_beats` of their QRS complexes."""
     qrs = window_offsets(*QRS, extract.sampling_rate)
     max_shift = MAX_SHIFT * extract.sampling_rate // 1000
     aligned = align(smooth, peaks, qrs, max_shift)
