@@ -1,25 +1,30 @@
-"""What a classifier could know without looking for ischemia: simpler models, the same split; a probe of the source.
+"""Score simpler models on the same split, models that see no beat, and a probe of the source.
+
+They show what a classifier could know without looking for ischemia, or without a deep network.
 
 Reads   data/predictions.csv, data/beats.npy, data/split.csv
 Writes  data/audit.csv      each model's probabilities on the test split
-        metrics/audit.csv   each model and comparison: ROC AUC, interval, the network's gain with its interval
+        metrics/audit.csv   each model and comparison: ROC AUC, interval, the gain of the model with its interval
         metrics/audit.png   the same as a forest plot
 """
 
-import gc
-
-if __name__ == "__main__":
-    gc.disable()  # `run_stage` enables it: to look for garbage among modules takes a sixth of the time to load them
-
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from tqdm import trange
 
-from ecg.evaluation import simple_models as models
 from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gain, strongest_simple
+from ecg.evaluation.simple_models import (
+    classify,
+    logistic,
+    principal_components,
+    probe_source,
+    score_other_models,
+    score_simple_models,
+    summarise_audit,
+)
 from ecg.params import read_params
+from ecg.reporting.charts import plot_audit
 from ecg.reporting.figures import save_figure
-from ecg.reporting.forest import plot_audit
 from ecg.run import paths
 from ecg.run.files import replacing
 from ecg.run.script import run_stage, warn
@@ -29,33 +34,23 @@ from ecg.run.tables import load_split, read_table
 def main() -> None:
     params = read_params()
     audit = params.audit
-    (train_beats, train_table), (test_beats, test_table) = load_split("train"), load_split("test")
-    beats = np.concatenate([train_beats, test_beats])
-    table = pd.concat([train_table, test_table], ignore_index=True)
-    # Views, where masks would copy.
-    train, test = slice(len(train_beats)), slice(len(train_beats), None)
-    labels = table.label[train].to_numpy()
-    network = read_table(paths.PREDICTIONS).set_index("record").loc[table.record[test]].reset_index()
-    records = table[["record", "patient", "source", "label"]][test].reset_index(drop=True)
-
-    scored = {"model": records.assign(**{column: network[column] for column in network if column.startswith("p_")})}
-    # How far one gets by telling what is not normal, ischemic or not.
-    scored["not_normal"] = scored["model"].assign(p_ischemia=1 - network.p_normal)
-    lacks = {}
-    simple = models.simple_models(beats, table, train, params.extract, audit)
-    seen = {name: (*model, "") for name, model in simple.items()}
-    for name, (features, model, lack) in tqdm((seen | models.other_models(table)).items(), desc="models", disable=None):
-        lacks[name] = lack
-        if features is not None:
-            scored[name] = records.assign(**models.classify(model, features, labels, train, test))
-    components = models.principal_components(beats.reshape(len(beats), -1), train, audit)
+    (train_beats, train), (test_beats, test) = load_split("train"), load_split("test")
+    records = test[["record", "patient", "source", "label"]]
+    predictions = read_table(paths.PREDICTIONS).set_index("record").loc[test.record].reset_index()
+    model = records.assign(**predictions.filter(like="p_"))
+    # How much the model would find by anything that is not normal, ischemic or not.
+    scored = {"model": model, "not_normal": model.assign(p_ischemia=1 - model.p_normal)}
+    scored |= score_simple_models(train_beats, train, test_beats, records, params.extract, audit)
+    others, lacks = score_other_models(train, test, records)
+    scored |= others
+    components = principal_components(train_beats, test_beats, audit)
     rng, permuted = np.random.default_rng(audit.seed), []
-    for _ in tqdm(range(audit.permutations), desc="permutations", disable=None):
-        shuffled = rng.permutation(labels)
-        permuted.append(records.assign(**models.classify(models.logistic(0.1), components, shuffled, train, test)))
-    probe = models.probe_source(components, table)
+    for _ in trange(audit.permutations, desc="permutations", disable=None):
+        shuffled = rng.permutation(train.label.to_numpy())
+        permuted.append(classify(logistic(0.1), components[0], shuffled, components[1], records))
+    probe = probe_source(components, train, test)
 
-    summary = models.summarise(scored, lacks, permuted, probe, params.evaluate).round(4)
+    summary = summarise_audit(scored, lacks, permuted, probe, params.evaluate).round(4)
     scored |= {f"permuted-{number}": values for number, values in enumerate(permuted, start=1)}
     everything = pd.concat([values.assign(model=name) for name, values in [*scored.items(), ("source_probe", probe)]])
     with replacing(paths.AUDIT_PREDICTIONS) as temporary:

@@ -2,12 +2,12 @@
 
     python stages/cross_validate.py [--over folds|sources|seeds] [--seeds N] [--out FILE.json]
 
-Each fold, or each source, is the test set once; or the split of params.yaml is kept, with the training seeds 1 … N. The
-predictions of all test sets are taken together, beside those of the simple models of the audit.
+Each fold, or each source, is the test set once; or the split of params.yaml is used with the training seeds 1 … N. The
+predictions for all test sets are pooled and compared with those of the simple models of the audit.
 
 Reads   data/recordings.csv, data/beats.csv, data/beats.npy, params.yaml
 Writes  FILE.json  ROC AUCs with intervals, rates at each run's own threshold, the gain over the simple models
-        FILE.csv   a row for each test set and seed, and for all together
+        FILE.csv   a row for each test set and seed, and for the pooled predictions
 """
 
 import argparse
@@ -20,14 +20,14 @@ from tqdm import tqdm
 
 from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.names import format_interval, say_gain, strongest_simple
-from ecg.evaluation.simple_models import classify, simple_models
+from ecg.evaluation.simple_models import score_simple_models
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, scored_table
 from ecg.model.model import probabilities
 from ecg.model.recipe import train_model
 from ecg.params import Params, Split, read_params
 from ecg.run import paths
 from ecg.run.files import output_file, replacing, write_json
-from ecg.run.script import UsageError, refuse_input, run
+from ecg.run.script import UsageError, locked, refuse_input, run
 from ecg.run.tables import read_table
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
@@ -47,7 +47,7 @@ def test_sets(over: str, split: Split, sources: list[str]) -> dict[str, Split]:
 
 
 def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int) -> tuple[pd.DataFrame, float]:
-    """Return the test rows with a column p_CLASS each, by a model of train and val, and its threshold."""
+    """Train a model on train and val; return the test rows with a column p_CLASS for each class, and its threshold."""
     train, val, test = ((rows.split == name).to_numpy() for name in ("train", "val", "test"))
     settings = params.train.model_copy(update={"seed": seed})
     trained = train_model(beats[train], rows[train], beats[val], rows[val], params.extract, settings)
@@ -56,75 +56,68 @@ def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int)
 
 def score_simple(beats: np.ndarray, rows: pd.DataFrame, train: np.ndarray, test: np.ndarray, params: Params):
     """Return the test rows once for each simple model of the audit, fitted to the train rows; masks choose them."""
-    both = np.concatenate([beats[train], beats[test]])
-    table = pd.concat([rows[train], rows[test]], ignore_index=True)
-    parts = slice(int(train.sum())), slice(int(train.sum()), None)
-    labels = table.label[parts[0]].to_numpy()
-    models = simple_models(both, table, parts[0], params.extract, params.audit)
-    return pd.concat(
-        [
-            rows[test].assign(model=name, **classify(model, seen, labels, *parts))
-            for name, (seen, model) in models.items()
-        ]
-    )
+    scored = score_simple_models(beats[train], rows[train], beats[test], rows[test], params.extract, params.audit)
+    return pd.concat([table.assign(model=name) for name, table in scored.items()])
 
 
-def parse_arguments() -> tuple[str, range, Path]:
-    """Return what is held out, the seeds, and the file to write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds")
-    parser.add_argument("--seeds", type=int, default=None, metavar="N", help="default 1; 5 with --over seeds")
-    parser.add_argument(
-        "--out", type=lambda text: output_file(text, ".csv"), default=str(paths.CROSS_VALIDATION), metavar="FILE.json"
-    )
-    options = parser.parse_args()
-    seeds = range(1, (options.seeds if options.seeds is not None else 5 if options.over == "seeds" else 1) + 1)
-    if not seeds or options.out.suffix != ".json":
-        parser.error("--seeds takes a whole number from 1, --out a file that ends in .json")
-    refuse_input(parser, options.out.with_suffix(".csv"), INPUTS)
-    return options.over, seeds, options.out
-
-
-def main() -> None:
-    over, seeds, out = parse_arguments()
-    for path in INPUTS:
-        if not path.exists():
-            raise UsageError(f"{path} is not there; run `dvc repro extract` first")
-    params = read_params()
+def cross_validate(over: str, seeds: range, params: Params) -> tuple[pd.DataFrame, dict, pd.DataFrame]:
+    """Return the table of all runs and of their pooled predictions, its numbers, and the comparison of the models."""
     index, quality = read_table(paths.RECORDINGS_TABLE), read_table(paths.BEATS_TABLE)
     rows = index.merge(quality.loc[quality.row.notna(), ["record", "row"]], on="record")
     beats = np.load(paths.BEATS)[rows.row.to_numpy(dtype=int)]
-    runs: list[dict] = []
-    predictions: dict[int, list[pd.DataFrame]] = {seed: [] for seed in seeds}
-    simple = []
     sets = test_sets(over, params.split, sorted(set(rows.source)))
+    runs, simple = list[dict](), list[pd.DataFrame]()
+    predictions: dict[int, list[pd.DataFrame]] = {seed: [] for seed in seeds}
     for seed, name in tqdm([(seed, name) for seed in seeds for name in sets], desc="runs", disable=None):
-        row = {"test": name, "seed": seed}
         dealt = split_patients(rows, sets[name])
         try:
             check_classes(dealt, without_test=False)
         except UsageError as error:
-            runs.append(row | {"reason": str(error)})
+            runs.append({"test": name, "seed": seed, "reason": str(error)})
             continue
         test, threshold = score_test(beats, dealt, params, seed)
         test["called"] = test.p_ischemia >= threshold
-        at_threshold = rates(test.called.to_numpy(), test.label.to_numpy())
-        runs.append(row | counts_and_aucs(test) | {"threshold": threshold} | at_threshold)
+        at_threshold = {"threshold": threshold} | rates(test.called.to_numpy(), test.label.to_numpy())
+        runs.append({"test": name, "seed": seed} | counts_and_aucs(test) | at_threshold)
         predictions[seed].append(test)
-        if seed == 1:  # the simple models know no seed of the training
+        if seed == 1:  # the simple models do not depend on the seed of the training
             train, tested = ((dealt.split == name).to_numpy() for name in ("train", "test"))
             simple.append(score_simple(beats, dealt, train, tested, params))
     if not simple:
-        raise UsageError("no test set could be made: " + "; ".join(f"{row['test']}: {row['reason']}" for row in runs))
+        raise UsageError("no test set is usable: " + "; ".join(f"{row['test']}: {row['reason']}" for row in runs))
     pooled = [pool(tables) for tables in predictions.values()]
     numbers, compared, totals = summarise_runs(pooled, pd.concat(simple), params.evaluate)
     table = pd.DataFrame(runs)
     numbers |= {"threshold": float(table.threshold.mean()), "runs": len(table), "seeds": len(seeds)}
-    write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})
     table = pd.concat([table, totals], ignore_index=True).round(6)
-    table = table.astype({key: "Int64" for key in table if key == "seed" or key.startswith("n_")})
-    with replacing(out.with_suffix(".csv")) as temporary:
-        table.to_csv(temporary, index=False)
+    return table.astype({key: "Int64" for key in table if key == "seed" or key.startswith("n_")}), numbers, compared
+
+
+def parse_arguments() -> tuple[str, range, Path]:
+    """Return the kind of test sets, the seeds, and the file to write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds")
+    parser.add_argument("--seeds", type=int, metavar="N", help="default: 1; with --over seeds 5")
+    parser.add_argument(
+        "--out", type=lambda text: output_file(text, ".csv"), default=str(paths.CROSS_VALIDATION), metavar="FILE.json"
+    )
+    options = parser.parse_args()
+    n = (5 if options.over == "seeds" else 1) if options.seeds is None else options.seeds
+    if n < 1 or options.out.suffix != ".json":
+        parser.error("--seeds takes a whole number from 1, --out a file that ends in .json")
+    refuse_input(parser, options.out.with_suffix(".csv"), INPUTS)
+    return options.over, range(1, n + 1), options.out
+
+
+def main() -> None:
+    over, seeds, out = parse_arguments()
+    if absent := [str(path) for path in INPUTS if not path.exists()]:
+        raise UsageError(f"{absent[0]} is missing; run `dvc repro extract` first")
+    with locked():
+        table, numbers, compared = cross_validate(over, seeds, read_params())
+        write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})
+        with replacing(out.with_suffix(".csv")) as temporary:
+            table.to_csv(temporary, index=False)
     print(table.to_string(index=False, na_rep=""))
     for comparison, others in COMPARISONS.items():
         value, low, high = (numbers[f"{comparison}{end}"] for end in ("", "_low", "_high"))

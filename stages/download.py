@@ -2,7 +2,8 @@
 
 Reads   the source that `download.source` names
 Writes  data/recordings/     the samples of every usable recording (see ecg/run/tables.py)
-        data/recordings.csv  a row for every recording found: what it is and where its samples are, or why it is refused
+        data/recordings.csv  a row for every recording found: its data and the place of its samples, or the reason why
+                             it is refused
 """
 
 from collections import Counter
@@ -14,11 +15,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from ecg.params import SCP, Download, read_params
-from ecg.recordings.archives import from_directory
 from ecg.recordings.codes import CLASSES, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
-from ecg.recordings.ptbxl import NOT_IN_TABLE
-from ecg.recordings.sources import RecordingFile, from_kaggle
+from ecg.recordings.labels import NOT_IN_TABLE
+from ecg.recordings.sources import RecordingFile, from_directory, from_kaggle
 from ecg.recordings.synthetic import write_recordings
 from ecg.run.files import replacing, scratch
 from ecg.run.parallel import in_parallel
@@ -35,17 +35,6 @@ def find(download: Download, temporary: Path) -> list[RecordingFile]:
         write_recordings(temporary, patients=download.synthetic_patients, seed=download.synthetic_seed)
         download = download.model_copy(update={"directory": str(temporary.resolve())})
     return from_directory(download)
-
-
-def runs_of_bytes(sizes: list[int], most: int) -> list[slice]:
-    """Divide a list of sizes in bytes into runs of at most `most`, or of one where that one is larger."""
-    starts, total = [0], 0
-    for i, size in enumerate(sizes):
-        if total and total + size > most:
-            starts.append(i)
-            total = 0
-        total += size
-    return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
 
 
 def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> list[dict]:
@@ -67,7 +56,7 @@ def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> l
 
 
 def print_summary(index: pd.DataFrame, files: list[str], download: Download) -> None:
-    """Print what was found, kept and refused, an example of each kind, and warn of what a user should know."""
+    """Print the counts of recordings found, kept and refused, with an example of each refusal; warn of doubts."""
     kept = index[index.reason == ""]
     print(summary(index))
     refused = pd.Series(files, index.index)[index.reason != ""] + ": " + index.reason
@@ -86,27 +75,17 @@ def print_summary(index: pd.DataFrame, files: list[str], download: Download) -> 
         if unknown:
             most = ", ".join(f"{code} ({n})" for code, n in unknown.most_common(10))
             warn(f"{len(unknown)} codes in Dx of {source} are not known and count as abnormal: {most}")
-    for source, rows in index.groupby("source"):
-        wrong = int(rows.reason.str.startswith("wrong checksum").sum())
-        if wrong > len(rows) / 100:
-            warn(
-                f"{wrong} of {len(rows)} recordings of {source} are refused for a wrong checksum; where its headers "
-                "are known to be careless, set download.verify_checksums to false"
-            )
+    wrong = int(index.reason.str.startswith("wrong checksum").sum())
+    if wrong > len(index) / 100:
+        warn(f"{wrong} checksums are wrong; where headers are careless, set download.verify_checksums to false")
 
 
 def summary(index: pd.DataFrame) -> str:
-    """Say how many recordings were found, kept and refused."""
+    """Return a line on the numbers of recordings found, kept and refused."""
     kept, refused = index[index.reason == ""], index[index.reason != ""].reason.str.split(":").str[0]
     text = f"{len(index)} recordings found, {len(kept)} kept"
     text += f": {counts(kept.label)}; {kept.patient.nunique()} patients" if len(kept) else ""
     return f"{text}; {len(refused)} refused: {counts(refused)}" if len(refused) else text
-
-
-def path_of(recording: RecordingFile) -> str:
-    """Return the path of a recording's file in its source's folder."""
-    header = recording.header
-    return str(header.relative_to(recording.root) if recording.root else header)
 
 
 def counts(values: pd.Series) -> str:
@@ -121,22 +100,23 @@ def main() -> None:
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings = find(download, temporary)
-        if not recordings:
-            raise UsageError("no recordings found in the source's folders")
         rows = []
         with replacing(RECORDINGS) as folder, tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
             folder.mkdir()
-            batches = [
-                (recordings[run], folder.resolve() / f"part-{i:05d}.npy", download)
-                for i, run in enumerate(runs_of_bytes([recording.size for recording in recordings], PART_BYTES))
-            ]
+            parts: dict[int, list[RecordingFile]] = {}
+            size = 0
+            for recording in recordings:
+                parts.setdefault(size // PART_BYTES, []).append(recording)
+                size += recording.size
+            names = [folder.resolve() / f"part-{i:05d}.npy" for i in range(len(parts))]
+            batches = [(batch, name, download) for batch, name in zip(parts.values(), names, strict=True)]
             for part in in_parallel(store_batch, batches):
                 rows += part
                 progress.update(len(part))
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
-        index.to_csv(temporary, index=False)
-    print_summary(index, [path_of(recording) for recording in recordings], download)
+        index.to_csv(temporary, index=False, float_format="%.10g")
+    print_summary(index, [str(one.header.relative_to(one.root or "")) for one in recordings], download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
 

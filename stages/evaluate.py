@@ -16,11 +16,6 @@ Writes  data/predictions.csv      one probability a class for every median beat,
 Numbers in metrics/ have four decimals: what is beyond them differs between processors.
 """
 
-import gc
-
-if __name__ == "__main__":
-    gc.disable()  # `run_stage` enables it: to look for garbage among modules takes a sixth of the time to load them
-
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +28,12 @@ from ecg.evaluation.measures import headline, measures, reliability, subgroups
 from ecg.evaluation.names import COMPARISON_TITLES, CURVE_FILES, data_kind, say_auc
 from ecg.model.comparisons import scored_table
 from ecg.model.description import Description
-from ecg.model.evidence import activation_maps, lead_contributions
 from ecg.model.fcn import choose_device
-from ecg.model.model import Model, distances, load_model, probabilities
+from ecg.model.model import Model, activation_maps, distances, lead_contributions, load_model, probabilities
 from ecg.params import read_params
-from ecg.reporting import curves as figures
+from ecg.reporting import charts as figures
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
-from ecg.reporting.forest import plot_subgroups
 from ecg.run import paths
 from ecg.run.files import replacing, write_json
 from ecg.run.script import run_stage
@@ -139,7 +132,7 @@ def main() -> None:
         (paths.RELIABILITY_PNG, figures.plot_reliability(bins, scores, what)),
         (paths.NET_BENEFIT_PNG, figures.plot_net_benefit(benefit, threshold, what)),
         (paths.DISTRIBUTION_PNG, figures.plot_distribution(spread, counts, threshold, what)),
-        (paths.SUBGROUPS_PNG, plot_subgroups(groups, what)),
+        (paths.SUBGROUPS_PNG, figures.plot_subgroups(groups, what)),
         (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, trained_on)),
         (paths.BEATS_PNG, mean_beats),
         (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),

@@ -36,7 +36,7 @@ from ecg.leads import BadRecording
 from ecg.model.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.arrays import recording_of
-from ecg.recordings.read import read_ecg, twelve_leads
+from ecg.recordings.read import read_ecg, standard_leads
 from ecg.recordings.sources import RecordingFile, find_named
 from ecg.run.files import output_file, output_folder
 from ecg.run.parallel import in_parallel
@@ -53,8 +53,8 @@ TOLD = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,
 def read(recording: RecordingFile, extract: Extract) -> Reading:
     """Read a recording and reduce it to its median beat, or to the reason why there is none."""
     try:
-        ecg = read_ecg(recording.header, recording.root, told=recording.known["labels"])
-        samples, flags = twelve_leads(ecg)
+        ecg = read_ecg(recording.header, recording.root, told=recording.told)
+        samples, flags = standard_leads(ecg)
     except BadRecording as error:
         return Reading(MedianBeat(None, reason=str(error)), [])
     beat = median_beat(samples, ecg.sampling_rate, extract)
@@ -116,7 +116,7 @@ def predict(
     network, description = current_model(Path(model))
     ecg = recording_of(signal, sampling_rate, leads, units)
     try:
-        samples, flags = twelve_leads(ecg)
+        samples, flags = standard_leads(ecg)
         with threadpool_limits(limits=1):
             reading = Reading(median_beat(samples, ecg.sampling_rate, description.extract), flags)
     except BadRecording as error:

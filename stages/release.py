@@ -2,13 +2,13 @@
 
     python stages/release.py NAME ARCHIVE... [--seeds N]
 
-An archive is a folder as for `download.directory`; all else is as in params.yaml. The weights are trained on all
-patients. Calibration and threshold rest on out-of-fold predictions: the patients are dealt to five folds, and each fold
-is scored by models of the other four, one for each training seed 1 … N. The same predictions show how good the recipe
-is; there, each fold is calibrated by the other four. With several archives each is also left out once.
+ARCHIVE is a folder as for `download.directory`; all else is as in params.yaml. The weights are trained on all patients.
+Calibration and threshold come from out-of-fold predictions: each of five folds of patients is scored by models of the
+other four, one for each training seed 1 … N. The same predictions evaluate the recipe; for that, each fold is
+calibrated by the other four. Of several archives, each is also left out once.
 
 Writes  models/NAME.safetensors  the model
-        models/NAME.md           its card: data, numbers, limits, and how to make it again
+        models/NAME.md           its card: data, numbers, limits, and the command that makes it again
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 from cross_validate import score_simple, score_test
 from split import check_classes, split_patients
@@ -31,27 +32,26 @@ from ecg.model.comparisons import counts_and_aucs, reference_numbers, scored_tab
 from ecg.model.decision import Calibration, calibrated, fit_calibration, threshold_for
 from ecg.model.description import TREES_SHARE
 from ecg.model.model import save_model, uncalibrated_logits
-from ecg.model.recipe import calibrate, classes_of, describe, fit_model, remember
+from ecg.model.recipe import classes_of, describe, fit_model
 from ecg.params import Params, labels_of, read_params
-from ecg.reporting.citations import cite_sources
-from ecg.reporting.page import render
+from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import output_folder, replacing
-from ecg.run.script import UsageError, run
+from ecg.run.script import UsageError, locked, run
 
 FOLDS = 5
 
 
 def out_of_fold(beats: np.ndarray, rows: pd.DataFrame, classes: list[str], params: Params, seeds: int) -> np.ndarray:
-    """Return seeds x n x classes logits of beats, each by a model of the other folds (column fold of `rows`)."""
-    found = np.empty((seeds, len(rows), len(classes)))
+    """Return logits of beats (seeds x n x classes), each by a model of the other folds (column fold of `rows`)."""
+    logits = np.empty((seeds, len(rows), len(classes)))
     runs = [(seed, fold) for seed in range(seeds) for fold in np.unique(rows.fold)]
     for seed, fold in tqdm(runs, desc="out-of-fold models", disable=None):
         left_out = (rows.fold == fold).to_numpy()
         train = params.train.model_copy(update={"seed": seed + 1})
         model, _ = fit_model(beats[~left_out], rows[~left_out], classes, params.extract, train)
-        found[seed, left_out] = uncalibrated_logits(model, beats[left_out])
-    return found
+        logits[seed, left_out] = uncalibrated_logits(model, beats[left_out])
+    return logits
 
 
 def calibrate_on(
@@ -61,30 +61,38 @@ def calibrate_on(
     target, ischemia = np.tile(rows.label.map(classes.index), len(logits)), classes.index("ischemia")
     flat = logits.reshape(-1, len(classes))
     calibration = fit_calibration(flat, target, np.bincount(target) / len(target), ischemia)
-    p = calibrated(flat, calibration, ischemia)[:, ischemia]
+    p = calibrated(torch.from_numpy(flat), calibration, ischemia)[:, ischemia].exp().numpy()
     return calibration, threshold_for(specificity, p[target != ischemia])
 
 
 def cross_fit(logits: np.ndarray, rows: pd.DataFrame, classes: list[str], specificity: float) -> list[pd.DataFrame]:
-    """Return a table a seed: rows with a column p_CLASS each and `called`, each fold calibrated by the others."""
-    p, called = np.empty(logits.shape), np.empty(logits.shape[:2], dtype=bool)
-    ischemia = classes.index("ischemia")
+    """Return a table for each seed: rows with columns p_CLASS and `called`, each fold calibrated by the others."""
+    tables: list[list[pd.DataFrame]] = [[] for _ in logits]
     for fold in np.unique(rows.fold):
         left_out = (rows.fold == fold).to_numpy()
         calibration, threshold = calibrate_on(logits[:, ~left_out], rows[~left_out], classes, specificity)
-        for seed, values in enumerate(logits):
-            p[seed, left_out] = calibrated(values[left_out], calibration, ischemia)
-            called[seed, left_out] = p[seed, left_out, ischemia] >= threshold
-    return [
-        pool([scored_table(rows, classes, values).assign(called=yes)]) for values, yes in zip(p, called, strict=True)
-    ]
+        for table, values in zip(tables, logits[:, left_out], strict=True):
+            p = calibrated(torch.from_numpy(values), calibration, classes.index("ischemia")).exp().numpy()
+            scored = scored_table(rows[left_out], classes, p)
+            table.append(scored.assign(called=scored.p_ischemia >= threshold))
+    return [pool(table) for table in tables]
 
 
-def simple_out_of_fold(beats: np.ndarray, rows: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Return the rows once for each simple model, each fold scored by models of the others."""
-    folds = tqdm(np.unique(rows.fold), desc="simple models", disable=None)
-    masks = ((rows.fold == fold).to_numpy() for fold in folds)
-    return pd.concat([score_simple(beats, rows, ~left_out, left_out, params) for left_out in masks])
+def evaluate_recipe(scored: list[pd.DataFrame], beats: np.ndarray, rows: pd.DataFrame, params: Params) -> dict:
+    """Return the numbers of the tables of `cross_fit`, beside those of the simple models in the same folds."""
+    folds = [(rows.fold == fold).to_numpy() for fold in np.unique(rows.fold)]
+    progress = tqdm(folds, desc="simple models", disable=None)
+    simple = pd.concat([score_simple(beats, rows, ~left_out, left_out, params) for left_out in progress])
+    numbers, _, _ = summarise_runs(scored, simple, params.evaluate)
+    everything = pd.concat(scored)
+    positive = (everything.label == "ischemia").to_numpy()
+    slope, intercept = calibration_line(positive, everything.p_ischemia.to_numpy())
+    return numbers | {
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "prevalence": (rows.label == "ischemia").mean(),
+        "ppv": positive[everything.called].mean(),
+    }
 
 
 def left_out_archives(beats: np.ndarray, rows: pd.DataFrame, params: Params, seeds: int) -> pd.DataFrame | None:
@@ -113,22 +121,8 @@ def version_of_code() -> str:
     return git("log", "-1", "--format=%h", "--abbrev=12") + changed or "unknown"
 
 
-def parse_arguments() -> tuple[str, list[str], int]:
-    """Return the model's name, the archives and the number of seeds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "name", type=lambda n: output_folder(paths.MODELS, f"{n}.safetensors", f"{n}.md") and n, metavar="NAME"
-    )
-    parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
-    options = parser.parse_args()
-    if options.seeds < 1 or Path(options.name).name != options.name or options.name in ("", ".."):
-        parser.error(f"--seeds is {options.seeds}, NAME {options.name!r}; allowed: a whole number from 1, no folder")
-    return options.name, options.archives, options.seeds
-
-
-def main() -> None:
-    name, archives, seeds = parse_arguments()
+def release(name: str, archives: list[str], seeds: int) -> None:
+    """Train and evaluate a model on archives; write it and its card."""
     params = read_params()
     table, beats = read_archives(archives, params.extract, params.download)
     table = table[table.reason == ""].reset_index(drop=True)
@@ -137,28 +131,19 @@ def main() -> None:
     classes, specificity = classes_of(rows.label), params.train.specificity
     logits = out_of_fold(beats, rows, classes, params, seeds)
     scored = cross_fit(logits, rows, classes, specificity)
-    folds, _, _ = summarise_runs(scored, simple_out_of_fold(beats, rows, params), params.evaluate)
-    everything = pd.concat(scored)
-    line = calibration_line((everything.label == "ischemia").to_numpy(), everything.p_ischemia.to_numpy())
-    folds |= dict(zip(("calibration_slope", "calibration_intercept"), line, strict=True))
-    folds |= {
-        "prevalence": (rows.label == "ischemia").mean(),
-        "ppv": (everything.label[everything.called] == "ischemia").mean(),
-    }
+    folds = evaluate_recipe(scored, beats, rows, params)
 
     calibration, threshold = calibrate_on(logits, rows, classes, specificity)
     model, _ = fit_model(beats, rows, classes, params.extract, params.train)
-    calibrate(model, calibration)
-    remember(model, rows.sha256)
-    # How good the recipe is on patients that it has not seen: the model itself has seen all of them.
+    model.calibrate(calibration)
+    # The performance of the recipe on unseen patients: the model itself has seen all of them.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    labels = labels_of(params.download)
-    description = describe(model, rows.source, classes, labels, params, threshold, reference)
-    files = [paths.MODELS / f"{name}{suffix}" for suffix in (".safetensors", ".md")]
+    description = describe(model, rows.source, classes, labels_of(params.download), params, threshold, reference)
     paths.MODELS.mkdir(exist_ok=True)
-    with replacing(files[0]) as temporary:
+    file = paths.MODELS / f"{name}.safetensors"
+    with replacing(file) as temporary:
         save_model(temporary, model, description)
-    weights, counts = files[0].read_bytes(), pd.crosstab(rows.source, rows.label)
+    weights, counts = file.read_bytes(), pd.crosstab(rows.source, rows.label)
     values = {
         "name": name,
         "trees_share": TREES_SHARE,
@@ -179,9 +164,29 @@ def main() -> None:
         "sha256": hashlib.sha256(weights).hexdigest(),
         "params": yaml.safe_dump(params.model_dump(include={"extract", "train"}), sort_keys=False),
     }
-    with replacing(files[1]) as temporary:
+    with replacing(file.with_suffix(".md")) as temporary:
         temporary.write_text(render("released.md", values), encoding="utf-8")
-    print(f"{files[0]}: {len(weights) / 1e6:.1f} MB, trained on {len(rows)} recordings")
+    print(f"{file}: {len(weights) / 1e6:.1f} MB, trained on {len(rows)} recordings")
+
+
+def model_name(text: str) -> str:
+    """Return the name of a model to write, as the `type` of an argument; UsageError where none can be written."""
+    if text in ("", "..") or Path(text).name != text:
+        raise UsageError(f"{text!r} is a path; allowed: the name of a model")
+    output_folder(paths.MODELS, f"{text}.safetensors", f"{text}.md")
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", type=model_name, metavar="NAME")
+    parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
+    options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds is {options.seeds}; allowed: a whole number from 1")
+    with locked():
+        release(options.name, options.archives, options.seeds)
 
 
 if __name__ == "__main__":

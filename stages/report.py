@@ -1,9 +1,9 @@
-"""Write down what came out, for people: a page, a model card, and what it ran on.
+"""Write the results for people: a page, a model card, and the machine with its packages.
 
 Reads   params.yaml, requirements.txt, stages/templates/, the tables in data/, the numbers in metrics/
 Writes  metrics/report.html       one page that needs no network and no script
         metrics/model_card.md     the sections of Mitchell et al. (2019), from the same numbers
-        metrics/environment.json  the machine; then each package that requirements.txt names, with its version
+        metrics/environment.json  the machine; then each package in requirements.txt with its version
 """
 
 import os
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from scipy.special import logit
 from threadpoolctl import threadpool_info
 
@@ -23,41 +24,37 @@ from ecg.beats.windows import beat_times
 from ecg.evaluation import names
 from ecg.model.description import TREES_FROM, TREES_SHARE, Description, read_description
 from ecg.params import read_params
-from ecg.reporting import curves, tables
-from ecg.reporting.citations import cite_sources
+from ecg.reporting import charts, tables
 from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
 from ecg.reporting.figures import data_uri, inline_svg
-from ecg.reporting.forest import plot_audit, plot_subgroups
-from ecg.reporting.page import render
+from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import replacing, write_json
 from ecg.run.script import run_stage
 from ecg.run.tables import CLASSES, load_split, read_table
 
-ERRORS = 4  # of each kind, in the page
+ERRORS = 2  # of each kind, in the page
 REQUIREMENTS = Path("requirements.txt")
 
 
-def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
-    """Return what activation maps (test records x samples) show, and beats coloured by them as pictures."""
-    times = beat_times(description.extract)
-    step = 1000 / description.extract.sampling_rate
-    members = {name: (test.label == name).to_numpy() for name in CLASSES if (test.label == name).any()}
-    maps = {name: activation[rows].mean(axis=0, dtype=np.float64) for name, rows in members.items()}
-    others = activation[~members["ischemia"]].mean(axis=0, dtype=np.float64)
-    above = maps["ischemia"] - others
+def explain_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
+    """Return the evidence in activation maps (test records x samples), and pictures of beats coloured by them."""
+    times, step = beat_times(description.extract), 1000 / description.extract.sampling_rate
 
-    # Text of the data stands beside the picture, where it can be read and copied.
     def draw(beat: np.ndarray, title: str, values: np.ndarray) -> str:
         return data_uri(plot_ecg(beat, times, title, explanation=Explanation(values - logit(description.threshold))))
 
-    means, errors = [], []
-    for name, rows in members.items():
-        mean = beats[rows].mean(axis=0, dtype=np.float64)
+    maps, means = {}, []
+    for name in [name for name in CLASSES if (test.label == name).any()]:
+        rows = (test.label == name).to_numpy()
+        maps[name], mean = (values[rows].mean(axis=0, dtype=np.float64) for values in (activation, beats))
         means.append((name, rows.sum(), draw(mean, f"Mean beat, {name}", maps[name])))
-    for row in tables.confident_errors(test, description.threshold, ERRORS).reset_index(names="i").to_dict("records"):
-        title = f"{row['kind']}, p(ischemia) {row['p_ischemia']:.0%}"
-        errors.append((row, draw(beats[row["i"]], title, activation[row["i"]])))
+    above = maps["ischemia"] - activation[test.label != "ischemia"].mean(axis=0, dtype=np.float64)
+    errors = [
+        # The page gives the record's name as text beside the picture.
+        (row, draw(beats[i], f"{row.kind}, p(ischemia) {row.p_ischemia:.0%}", activation[i]))
+        for i, row in tables.confident_errors(test, description.threshold, ERRORS).iterrows()
+    ]
     return {
         "maps": maps,
         "times": times,
@@ -67,23 +64,24 @@ def draw_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, de
         "step": step,
         "means": means,
         "errors": errors,
+        "most": ERRORS,
     }
 
 
 def describe_environment() -> dict:
-    """Return what this runs on, and the versions of the packages that requirements.txt names."""
+    """Return the machine, and the versions of the packages in requirements.txt."""
     cpu = Path("/proc/cpuinfo")
-    processors = re.findall(r"^model name\s*: (.+)$", cpu.read_text(), re.M) if cpu.exists() else []
-    accelerators = []
+    processor = re.search(r"^model name\s*: (.+)$", cpu.read_text(), re.M) if cpu.exists() else None
+    accelerators = ""
     if shutil.which("nvidia-smi"):
         query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        accelerators = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
-    packages = re.findall(r"^([\w.-]+)==", REQUIREMENTS.read_text(), re.M)
+        accelerators = subprocess.run(query, capture_output=True, text=True).stdout
+    packages = re.findall(r"^([\w.-]+)==", REQUIREMENTS.read_text(encoding="utf-8"), re.M)
     return {
         "python": platform.python_version(),
         "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
-        "processor": processors[0] if processors else platform.processor() or None,
-        "accelerator": accelerators[0] if accelerators else None,
+        "processor": processor[1] if processor else platform.processor() or None,
+        "accelerator": accelerators.partition("\n")[0] or None,
         "cores": os.cpu_count(),
         "threads": max((pool["num_threads"] for pool in threadpool_info()), default=1),
     } | {name: version(name) for name in packages}
@@ -102,27 +100,27 @@ def main() -> None:
     test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
     counts, refused = tables.count_recordings(read_table(paths.SPLIT), ["train", "val", "test"])
 
-    evidence, environment = draw_beats(test, beats, activation, description), describe_environment()
+    evidence, environment = explain_beats(test, beats, activation, description), describe_environment()
     what, trained_on = f"{len(test)} test {names.data_kind(test.source)}", names.data_kind(description.sources)
     sources, maps = sorted(set(counts.source[:-1])), (evidence["maps"], evidence["times"])
-    threshold = description.threshold
-    charts = {
-        "roc": (curves.plot_roc(roc, scores, threshold, what), tables.roc_table(roc)),
-        "precision_recall": (curves.plot_precision_recall(pr, what), tables.precision_recall_table(pr)),
-        "reliability": (curves.plot_reliability(bins, scores, what), tables.reliability_table(bins)),
-        "net_benefit": (curves.plot_net_benefit(benefit, threshold, what), tables.net_benefit_table(benefit)),
+    threshold, losses = description.threshold, ["epoch", "train_loss", "val_loss"]
+    figures = {
+        "roc": (charts.plot_roc(roc, scores, threshold, what), tables.roc_table(roc)),
+        "precision_recall": (charts.plot_precision_recall(pr, what), tables.precision_recall_table(pr)),
+        "reliability": (charts.plot_reliability(bins, scores, what), tables.reliability_table(bins)),
+        "net_benefit": (charts.plot_net_benefit(benefit, threshold, what), tables.net_benefit_table(benefit)),
         "distribution": (
-            curves.plot_distribution(spread, confusion, threshold, what),
+            charts.plot_distribution(spread, confusion, threshold, what),
             tables.distribution_table(spread),
         ),
-        "audit": (plot_audit(audit, what), tables.audit_table(audit)),
-        "subgroups": (plot_subgroups(groups, what), tables.subgroups_table(groups)),
+        "audit": (charts.plot_audit(audit, what), tables.audit_table(audit)),
+        "subgroups": (charts.plot_subgroups(groups, what), tables.subgroups_table(groups)),
         "evidence": (plot_evidence(*maps, what), tables.activation_table(*maps)),
-        "learning": (curves.plot_learning_curve(history, trained_on), tables.learning_table(history)),
+        "learning": (charts.plot_learning_curve(history, trained_on), history[losses].tail(1)),
     }
     sections = (params.download, params.extract, params.split, params.train, params.evaluate, params.audit)
     # A section is called as its class.
-    parameters = {f"{type(section).__name__.lower()}.{key}": value for section in sections for key, value in section}
+    parameters = {type(section).__name__.lower(): section.model_dump() for section in sections}
     values = {
         "synthetic": trained_on == names.SYNTHETIC,
         "recordings": what,
@@ -130,13 +128,12 @@ def main() -> None:
         "description": description,
         "bootstrap": params.evaluate.bootstrap,
         "scores": scores.set_index("measure").to_dict("index"),
-        "charts": {name: (inline_svg(figure, name), table) for name, (figure, table) in charts.items()},
+        "charts": {name: (inline_svg(figure, name), table) for name, (figure, table) in figures.items()},
         "rates": tables.measure_table(scores, tables.RATES),
         "calibration": tables.measure_table(scores, tables.CALIBRATION),
         "confusion": tables.confusion_table(confusion),
         "evidence": evidence,
         "source_auc": audit.set_index(["model", "comparison"]).roc_auc.get(("source", "roc_auc")),
-        "definition": names.names_of(description.labels.ischemia),
         "source_limit": names.SOURCE_LIMIT,
         "trees_share": TREES_SHARE,
         "trees_from": TREES_FROM,
@@ -144,15 +141,15 @@ def main() -> None:
         "counts": counts,
         "totals": counts.iloc[-1].to_dict(),
         "refused": refused,
-        "parameters": tables.values_table("parameter", parameters),
-        "environment": tables.values_table("what", environment),
+        "parameters": yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True),
+        "environment": yaml.safe_dump(environment, sort_keys=False),
         "sources": sources,
         "citations": cite_sources(sources, kaggle=params.download.source == "kaggle"),
     }
     page, card = render("report.html", values), render("model_card.md", values)
     for path, text in ((paths.REPORT, page), (paths.MODEL_CARD, card)):
         with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", newline="\n")
     write_json(paths.ENVIRONMENT, environment)
     print(f"{paths.REPORT}: {len(page.encode()) / 1000:.0f} kB")
 

@@ -1,12 +1,15 @@
 """Recordings on disk for the tests: small WFDB records made here, and real ones where ECG_REAL_DATA names them."""
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
 
+# Test processes fill the cores. Torch and BLAS read it when they are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
+from filelock import FileLock
 from projects import DEFAULTS, ROOT, STAGES, run_stage, shrink
 
 from ecg.leads import LEADS
@@ -15,13 +18,12 @@ from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
 from ecg.recordings.synthetic import write_recordings
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the slow tests, where they run at all, begin first, the longest before the others.
-
-    Otherwise one process would be busy with them for minutes when all else is done.
-    """
-    longest = ("test_tools.py", "test_release.py")
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.name not in longest))
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Let pytest-xdist, if it is there, start a process a core unless -n gives their number."""
+    undecided = getattr(config.option, "numprocesses", 0) is None and not config.option.usepdb
+    if undecided and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.option.numprocesses, config.option.dist = "auto", "worksteal"
 
 
 @pytest.fixture(scope="session")
@@ -84,17 +86,16 @@ def write_challenge(
         lines.append(f"{name}.mat {form} {gain or usual} 16 0 {samples[0, i]} {checksum} 0 {lead}")
     lines += [f"{mark}Age: 60", f"{mark}Sex: Male"] + ([f"{mark}Dx: {dx}"] if dx is not None else [])
     lines += [f"{mark}{key}: Unknown" for key in ("Rx", "Hx", "Sx")]
-    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
+    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder / f"{name}.hea"
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A project in which every stage has run. Processes that test at the same time copy the one that the first made."""
+    """A project in which every stage has run once; each test process copies it."""
     base = tmp_path_factory.getbasetemp()
     made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
-    with made.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(made.with_suffix(".lock")):
         if not made.exists():
             run_all_stages(tmp_path_factory.mktemp("project")).rename(made)
     return shutil.copytree(made, tmp_path_factory.mktemp("copy") / "project")
@@ -102,7 +103,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def archive(finished, tmp_path_factory):
-    """The recordings that the finished project was made of, written anew."""
+    """The recordings of which the finished project was made, as WFDB files."""
     download, folder = read_params(finished / "params.yaml").download, tmp_path_factory.mktemp("written") / "archive"
     write_recordings(folder, patients=download.synthetic_patients, seed=download.synthetic_seed)
     return folder
@@ -118,6 +119,6 @@ def run_all_stages(folder: Path) -> Path:
     for stage in STAGES:
         done = run_stage(folder, stage)
         assert done.returncode == 0, done.stderr
-        # No bar: quiet when not a terminal. The audit may warn that the source tells too much.
+        # Progress bars are for terminals. The audit may warn of the source.
         assert done.stderr == "" or (stage == "audit" and done.stderr.startswith("audit: warning: the source alone"))
     return folder

@@ -1,4 +1,4 @@
-"""What users of DVC do with clones: share by a remote, fetch a model by its address, run the notebook."""
+"""Clones share by a remote, fetch a model by its address, and run the notebook."""
 
 import os
 import re
@@ -7,16 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dvc.api
 import pytest
 import yaml
-from projects import ROOT, STAGES, clone, differences, environment, outputs, run_dvc
+from projects import ROOT, STAGES, clone, environment, run_dvc
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of the docs are those of sh")
 
 IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 # Of docs/experiments.md: how to share, and what another clone does.
 SHARE, FETCH = re.findall(
     r"^```sh\n(.*?)^```$",
-    (ROOT / "docs/experiments.md").read_text().split("\n## Share data and models")[1].split("\n## ")[0],
+    (ROOT / "docs/experiments.md").read_text(encoding="utf-8").split("\n## Share data and models")[1].split("\n## ")[0],
     re.M | re.S,
 )
 
@@ -57,52 +58,30 @@ def second(shared, tmp_path):
     return tmp_path / "second"
 
 
-def test_another_clone_has_the_model_and_uses_it(shared, second):
+def test_another_clone_fetches_what_it_needs_and_runs_what_is_new(shared, second):
     pull = FETCH.splitlines()[0].split("#")[0].split()
     assert pull[:2] == ["dvc", "pull"]
     run(second, *pull[1:])
     assert (second / "data/model.safetensors").read_bytes() == (shared / "data/model.safetensors").read_bytes()
-    for words in ("synthesise.py ecgs --patients 1", "predict.py ecgs --model data/model.safetensors"):
-        script, *arguments = words.split()
-        command = [sys.executable, f"stages/{script}", *arguments]
-        done = subprocess.run(command, cwd=second, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    assert "model trained on synthetic recordings" in done.stdout
-
-
-def test_another_clone_has_all_and_runs_nothing(shared, second):
-    # Without a single file of data/: nothing is fetched either.
     assert run(second, "repro", "--pull", "--allow-missing").count("didn't change, skipping") == len(STAGES)
-    assert list((second / "data").iterdir()) == [second / "data/.gitignore"]
-    run(second, "pull", "--run-cache")
-    assert set(differences(outputs(shared), outputs(second))) <= {"data/.lock"}
-    assert run(second, "repro").count("didn't change, skipping") == len(STAGES)
 
-
-def test_a_change_fetches_what_it_needs_and_runs_what_it_concerns(second):
-    params = yaml.safe_load((second / "params.yaml").read_text())
+    params = yaml.safe_load((second / "params.yaml").read_text(encoding="utf-8"))
     params["split"]["seed"] += 1
-    (second / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    said = run(second, "repro", "--pull", "--allow-missing", "split")
-    assert (said.count("didn't change, skipping"), said.count("Running stage")) == (2, 1)
-    tables = {f"data/{name}.csv" for name in ("recordings", "beats", "split")}
-    assert {path for path in outputs(second) if path.startswith("data/")} - {"data/.lock", "data/.gitignore"} == tables
+    (second / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    printed = run(second, "repro", "--pull", "--allow-missing", "split")
+    assert (printed.count("didn't change, skipping"), printed.count("Running stage")) == (2, 1)
 
 
 def test_the_model_in_git_can_be_fetched_without_a_remote(tmp_path):
-    model = yaml.safe_load((ROOT / "dvc.yaml").read_text())["artifacts"]["ischemia-fcn-ptb-xl"]["path"]
-    if not (ROOT / model).exists():
-        pytest.skip(f"{model} is not there yet")
+    model = "models/ptb-xl.safetensors"
     first, expected = clone(tmp_path / "first"), (ROOT / model).read_bytes()
     git(first, "tag", "--annotate", "ischemia-fcn-ptb-xl@v1.0.0", "--message", "A version")
     run(tmp_path, "get", first.as_uri(), model, "--out", "got")
     run(tmp_path, "artifacts", "get", first.as_uri(), "ischemia-fcn-ptb-xl", "--out", "artifact")
     assert (tmp_path / "got").read_bytes() == (tmp_path / "artifact").read_bytes() == expected
-    assert dvc.api.read(model, repo=first.as_uri(), mode="rb") == expected
 
 
-@pytest.mark.parametrize("place", ["", "docs"])
-def test_the_notebook_runs_in_a_clone(shared, second, place, monkeypatch):
+def test_the_notebook_runs_in_a_clone(second, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="the notebook's test needs requirements-dev.txt")
     from nbclient import NotebookClient
 
@@ -120,7 +99,7 @@ def test_the_notebook_runs_in_a_clone(shared, second, place, monkeypatch):
         monkeypatch.setenv(name, value)
     # With it a kernel does not show what a program prints.
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(second / place)}}).execute()
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(second / "docs")}}).execute()
     assert "".join(out.text for out in cell.outputs).count("didn't change, skipping") == len(STAGES)
     shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     tables = [data["text/html"] for data in shown if "text/html" in data]

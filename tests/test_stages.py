@@ -1,19 +1,14 @@
 """The stages run as scripts, one after the other, on a handful of recordings."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from projects import STAGES, differences, outputs, run_stage
+from projects import run_stage
 from safetensors import safe_open
 from sklearn.metrics import brier_score_loss, precision_score, recall_score, roc_auc_score
 
@@ -27,7 +22,7 @@ def read(folder, name):
     return pd.read_csv(folder / "data" / name, keep_default_na=False, dtype={"record": str, "patient": str})
 
 
-def test_counts_add_up(finished):
+def test_counts_add_up_and_no_patient_is_in_two_splits(finished):
     index, beats, split = (read(finished, name) for name in ("recordings.csv", "beats.csv", "split.csv"))
     kept = index[index.reason == ""]
     assert list(beats.record) == list(kept.record)
@@ -43,12 +38,8 @@ def test_counts_add_up(finished):
     assert array.shape == (len(found), 12, 82)
     assert array.dtype == np.float32
     assert np.isfinite(array).all()
-
-
-def test_no_patient_is_in_two_splits(finished):
-    split = read(finished, "split.csv").query("reason == ''")
-    assert (split.groupby("patient").split.nunique() == 1).all()
-    assert set(split.split) == {"train", "val", "test"}
+    assert (dealt.groupby("patient").split.nunique() == 1).all()
+    assert set(dealt.split) == {"train", "val", "test"}
 
 
 def test_numbers_can_be_recomputed_from_the_predictions(finished):
@@ -171,47 +162,6 @@ def test_model_describes_itself(finished):
     assert all(source.startswith("synthetic-") for source in description["sources"])
 
 
-@pytest.mark.slow
-def test_the_same_bytes_somewhere_else(finished, tmp_path):
-    copy = shutil.copytree(finished, tmp_path / "Länge läuft")
-    elsewhere = {"WORKERS": "1", "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
-    # ASCII only, which Python would otherwise turn into UTF-8.
-    elsewhere |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    before = outputs(finished)
-    for stage in STAGES:
-        done = run_stage(copy, stage, **elsewhere)
-        assert done.returncode == 0, done.stderr
-        assert differences(before, outputs(copy)) == []
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_ctrl_c_exits_130_and_leaves_nothing_half_written(finished, tmp_path, stage):
-    copy = shutil.copytree(finished, tmp_path / "copy")
-    before = outputs(finished)
-    if stage == "split":
-        # It is done in no time: let it wait for its input.
-        (copy / "data/recordings.csv").unlink()
-        os.mkfifo(copy / "data/recordings.csv")
-        del before["data/recordings.csv"]
-    process = subprocess.Popen(
-        [sys.executable, f"stages/{stage}.py"],
-        cwd=copy,
-        env=os.environ | {"WORKERS": "2"},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while f"(process {process.pid})" not in (copy / "data/.lock").read_text():
-        assert process.poll() is None
-        time.sleep(0.01)
-    # Where there are workers, let them start.
-    time.sleep(0.3 if stage == "extract" else 0)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=60)[1] == ""
-    assert process.returncode == 130
-    assert outputs(copy) == before
-
-
 def test_test_labels_change_neither_training_nor_threshold(finished, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
@@ -228,12 +178,10 @@ def test_test_labels_change_neither_training_nor_threshold(finished, tmp_path):
     assert new["roc_auc"] != old["roc_auc"]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_wrong_param_ends_in_one_line(finished, tmp_path, stage):
+def test_a_wrong_param_ends_in_one_line(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "copy")
-    params = (copy / "params.yaml").read_text()
-    (copy / "params.yaml").write_text(params.replace("epochs: 1\n", "epochs: oops\n"))
-    done = run_stage(copy, stage)
+    params = (copy / "params.yaml").read_text(encoding="utf-8")
+    (copy / "params.yaml").write_text(params.replace("epochs: 1\n", "epochs: oops\n"), encoding="utf-8")
+    done = run_stage(copy, "split")
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "train.epochs is 'oops'" in done.stderr
+    assert done.stderr.count("\n") == 1 and "train.epochs is 'oops'" in done.stderr

@@ -1,8 +1,7 @@
-"""The 12 leads: names, order, which are derived; what a missing sample is; why a recording has none of use."""
+"""The 12 leads: names, order and derivation; missing samples; the reason why a recording cannot be used."""
 
 import re
 import unicodedata
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ MAX_RATE = 100_000  # Hz
 MAX_OFFSET = 1000  # mV
 
 # mV from the first to the last percentile of a lead's samples. Beyond, the median beat would have an implausible height
-# too, or int16 would cut off more than is allowed: what is said first is what may be wrong.
+# too, or int16 would cut off more than is allowed: the unit is the likelier reason and is named first.
 MIN_SPREAD, MAX_SPREAD = 0.02, 2 * RAIL / 1000
 
 # A lead's name as files write it: MDC_ECG_LEAD_AVR, Lead I (Einthoven), ecg_I, DII, D2, C1, V1 (mV), aVR # noisy.
@@ -34,12 +33,7 @@ LEAD_NAME = re.compile(
 
 
 class BadRecording(ValueError):
-    """Why a recording cannot be used: a category, or `category: detail`; of what a file says, the first words.
-
-    `about` is what it says of the person, where that was read before.
-    """
-
-    about: dict[str, Any] = {}  # noqa: RUF012 (replaced, never changed)
+    """Why a recording cannot be used: a category, or `category: detail`, of at most 200 characters."""
 
     def __init__(self, reason: str):
         super().__init__(reason if len(reason) <= 200 else reason[:200] + "…")

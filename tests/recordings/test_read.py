@@ -9,7 +9,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS, MISSING, BadRecording
 from ecg.params import read_params
-from ecg.recordings.read import format_of, read_ecg, twelve_leads
+from ecg.recordings.ecg_file import Person
+from ecg.recordings.read import format_of, read_ecg, standard_leads
 
 SAMPLES = noisy_signal(10)
 EXTRACT = read_params(DEFAULTS).extract
@@ -24,7 +25,7 @@ def write(folder, content, name="a"):
 
 def refused(path, **told):
     with pytest.raises(BadRecording) as caught:
-        twelve_leads(read_ecg(path, **told))
+        standard_leads(read_ecg(path, **told))
     return str(caught.value)
 
 
@@ -35,38 +36,27 @@ def test_the_same_recording_in_every_format(tmp_path, name):
     ecg = read_ecg(path, told=TOLD)
     assert ecg.sampling_rate == pytest.approx(500)
     assert ecg.signal.shape[1] == len(ecg.leads)
-    samples, flags = twelve_leads(ecg)
+    samples, flags = standard_leads(ecg)
     step = STEPS.get(name, 1)
     # A derived lead has the steps of two others.
     np.testing.assert_allclose(samples[: len(SAMPLES)], SAMPLES[: len(samples)], atol=1 + 1.5 * step)
     beat = median_beat(samples, ecg.sampling_rate, EXTRACT)
     assert 1000 * np.abs(beat.beat - BEAT).max() <= max(5, step)
     if name in ("table.csv", "array.npy"):
-        assert ecg.about == {"age": "", "sex": "", "patient": ""} and ecg.heart_rate is None
+        assert ecg.person == Person() and ecg.heart_rate is None
     else:
         person = {"age": "", "sex": "female"} if name == "edf.edf" else PERSON
-        assert {key: ecg.about[key] for key in person} == person
-        assert ecg.about["patient"].startswith("sha256-")
+        assert {key: getattr(ecg.person, key) for key in person} == person
+        assert ecg.person.patient.startswith("sha256-")
         assert ecg.heart_rate == (None if name == "edf.edf" else 60)
-    assert not any(secret in repr((ecg.about, ecg.flags, flags, ecg.leads)) for secret in SECRETS)
+    assert not any(secret in repr((ecg.person, ecg.flags, flags, ecg.leads)) for secret in SECRETS)
 
 
 def test_a_wfdb_record_too(tmp_path):
     ecg = read_ecg(write_challenge(tmp_path, "a", SAMPLES))
-    np.testing.assert_array_equal(ecg.signal, SAMPLES / 1000)
-    assert (ecg.sampling_rate, tuple(ecg.leads), ecg.about["dx"]) == (500, LEADS, ["426783006"])
-    np.testing.assert_array_equal(twelve_leads(ecg)[0], SAMPLES)
-
-
-def test_the_rate_and_the_step_are_the_files_own(tmp_path):
-    slow = noisy_signal(10, sampling_rate=240)
-    path = write(tmp_path, muse(slow, 240, step=2.44))
-    ecg = read_ecg(path)
-    assert ecg.sampling_rate == 240
-    samples, flags = twelve_leads(ecg)
-    assert flags == ["derived lead: III, aVR, aVL, aVF"]
-    np.testing.assert_allclose(samples, slow, atol=4)
-    assert median_beat(samples, 240, EXTRACT).beat is not None
+    np.testing.assert_array_equal(ecg.signal, SAMPLES)
+    assert (ecg.sampling_rate, tuple(ecg.leads), ecg.person.dx) == (500, LEADS, ("426783006",))
+    np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
 
 
 def test_a_calibration_pulse_is_dropped_at_either_end_in_any_format(tmp_path):
@@ -76,17 +66,17 @@ def test_a_calibration_pulse_is_dropped_at_either_end_in_any_format(tmp_path):
     for end, parts in ends.items():
         whole = np.concatenate(parts)
         for content in (aecg(whole, 500), muse(whole, 500)):
-            samples, flags = twelve_leads(read_ecg(write(tmp_path, content)))
+            samples, flags = standard_leads(read_ecg(write(tmp_path, content)))
             assert flags[-1].startswith(f"calibration pulse dropped at the {end}: ")
             # With it goes what of the baseline cannot be told from it.
             assert 4800 <= len(samples) <= 5000
-        samples, flags = twelve_leads(read_ecg(write_challenge(tmp_path, "a", whole)))
+        samples, flags = standard_leads(read_ecg(write_challenge(tmp_path, "a", whole)))
         assert flags and 4800 <= len(samples) <= 5000
         if end == "end":
             assert 1000 * np.abs(median_beat(samples, 500, EXTRACT).beat - BEAT).max() < 5
     # A pause that all leads share is none.
     quiet = np.concatenate([SAMPLES, 0 * pulse])
-    assert len(twelve_leads(read_ecg(write_challenge(tmp_path, "a", quiet)))[0]) == 5500
+    assert len(standard_leads(read_ecg(write_challenge(tmp_path, "a", quiet)))[0]) == 5500
 
 
 def test_two_waveforms_are_refused_and_a_median_alone_too(tmp_path):
@@ -102,11 +92,11 @@ def test_two_waveforms_are_refused_and_a_median_alone_too(tmp_path):
 
 
 def test_padding_of_dicom_is_missing_at_the_rails_only(tmp_path):
-    samples, _ = twelve_leads(read_ecg(write(tmp_path, dicom(SAMPLES, 500, padding=0))))
+    samples, _ = standard_leads(read_ecg(write(tmp_path, dicom(SAMPLES, 500, padding=0))))
     assert (samples != MISSING).all()
     off = SAMPLES.astype(float)
     off[100:200, 7] = -32768 * 4.88
-    samples, _ = twelve_leads(read_ecg(write(tmp_path, dicom(off, 500, padding=-32768))))
+    samples, _ = standard_leads(read_ecg(write(tmp_path, dicom(off, 500, padding=-32768))))
     assert np.array_equal(np.argwhere(samples == MISSING)[:, 0], np.arange(100, 200))
 
 
@@ -116,7 +106,7 @@ def test_a_deflated_dicom_is_refused(tmp_path):
 
 
 def test_units_and_gaps_of_edf(tmp_path):
-    samples, _ = twelve_leads(read_ecg(write(tmp_path, edf(SAMPLES, 500, unit="mV"))))
+    samples, _ = standard_leads(read_ecg(write(tmp_path, edf(SAMPLES, 500, unit="mV"))))
     np.testing.assert_allclose(samples, SAMPLES, atol=1)
     assert refused(write(tmp_path, edf(SAMPLES, 500, kind="EDF+D"))).startswith("file: EDF+D")
     assert refused(write(tmp_path, edf(SAMPLES, 500, unit="kPa"))) == "units: 'kPa'; allowed: uV, mV, V"
@@ -124,37 +114,10 @@ def test_units_and_gaps_of_edf(tmp_path):
 
 def test_versions_of_philips(tmp_path):
     for version in ("1.03", "1.04"):
-        samples, flags = twelve_leads(read_ecg(write(tmp_path, philips(SAMPLES, 500, version=version, pulse=False))))
+        samples, flags = standard_leads(read_ecg(write(tmp_path, philips(SAMPLES, 500, version=version, pulse=False))))
         np.testing.assert_allclose(samples, SAMPLES, atol=8)
         assert flags == []
     assert "Philips XML 2.00, XLI compression" in refused(write(tmp_path, philips(SAMPLES, 500, version="2.00")))
-
-
-def test_tables_need_a_rate_and_units(tmp_path):
-    table = write(tmp_path, csv(SAMPLES, 500))
-    assert refused(table) == "no sampling_rate, no units: columns of labels.csv above the file, or options of predict"
-    assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
-    assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
-    tabs = write(tmp_path, csv(SAMPLES, 500, separator="\t"), "b")
-    german = write(tmp_path, csv(SAMPLES, 500, separator=";").replace(b".", b","), "c")
-    timed = [f"{i};{line}" for i, line in enumerate(german.read_text().splitlines()[1:])]
-    timed = write(tmp_path, "\n".join(["time;" + ";".join(LEADS), *timed]).encode(), "d")
-    for path in (table, tabs, german, timed):
-        np.testing.assert_array_equal(twelve_leads(read_ecg(path, told=TOLD))[0], SAMPLES)
-    assert refused(write(tmp_path, csv(SAMPLES, 500, names=["I", *LEADS[:11]])), told=TOLD) == "duplicate lead: I"
-
-
-def test_arrays_lie_either_way_and_hold_no_pickles(tmp_path):
-    for array in (SAMPLES, SAMPLES.T):
-        samples, flags = twelve_leads(read_ecg(write(tmp_path, npy(array, 500)), told=TOLD))
-        np.testing.assert_array_equal(samples, SAMPLES)
-        assert flags == ["leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"]
-    named = TOLD | {"leads": ",".join(reversed(LEADS))}
-    samples, flags = twelve_leads(read_ecg(write(tmp_path, npy(SAMPLES[:, ::-1], 500)), told=named))
-    np.testing.assert_array_equal(samples, SAMPLES)
-    assert flags == []
-    np.save(tmp_path / "b.npy", np.array([[{}]], object))
-    assert refused(tmp_path / "b.npy", told=TOLD).startswith("file: ")
 
 
 def test_scp_is_refused_with_the_way_out(tmp_path):
@@ -168,6 +131,23 @@ def test_other_files_are_none(tmp_path, content):
     path = write(tmp_path, content)
     assert format_of(path) is None
     assert refused(path).startswith("no ECG file")
+
+
+def test_tables_need_a_rate_and_units(tmp_path):
+    table = write(tmp_path, csv(SAMPLES, 500))
+    assert refused(table) == "no sampling_rate, no units: columns of labels.csv above the file, or options of predict"
+    assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
+    assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
+
+
+def test_arrays_lie_either_way_and_hold_no_pickles(tmp_path):
+    for array, names in ((SAMPLES, LEADS), (SAMPLES.T, LEADS), (SAMPLES[:, ::-1], LEADS[::-1])):
+        told = TOLD | ({"leads": ",".join(names)} if names != LEADS else {})
+        samples, flags = standard_leads(read_ecg(write(tmp_path, npy(array, 500)), told=told))
+        np.testing.assert_array_equal(samples, SAMPLES)
+        assert bool(flags) == (names == LEADS)
+    np.save(tmp_path / "b.npy", np.array([[{}]], object))
+    assert refused(tmp_path / "b.npy", told=TOLD).startswith("file: ")
 
 
 @pytest.mark.parametrize("name", sorted(set(WRITERS) - {"table.csv"}))
@@ -185,7 +165,7 @@ def test_real_files(real_data):
     beats = {}
     for name in ("hl7_example.aecg.xml", "hl7_example.dcm", "philips_1_03_simulator.xml", "philips_1_04_demo.xml"):
         ecg = read_ecg(folder / name)
-        samples, flags = twelve_leads(ecg)
+        samples, flags = standard_leads(ecg)
         beats[name] = median_beat(samples, ecg.sampling_rate, EXTRACT)
         assert beats[name].beat is not None
         assert bool(flags) == name.startswith("philips")

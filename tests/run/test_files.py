@@ -1,10 +1,12 @@
+"""Outputs that appear whole or not at all; tables."""
+
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ecg.run import files
 from ecg.run.files import output_file, output_folder, replacing, write_json
-from ecg.run.script import UsageError
+from ecg.run.tables import read_table, write_rows
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path):
@@ -43,21 +45,6 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"out.csv", "out", ".other.partial-0123.csv"}
 
 
-def test_a_stage_whose_dvc_was_killed_writes_no_output(tmp_path, monkeypatch):
-    path = tmp_path / "out.csv"
-    path.write_text("what dvc restored since")
-    monkeypatch.setattr(files, "PARENT", 1)  # not the parent of this process any more
-    monkeypatch.setenv("DVC_STAGE", "train")
-    with pytest.raises(UsageError, match="dvc that started this stage is gone"), replacing(path) as temporary:
-        temporary.write_text("of other params")
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["what dvc restored since"]
-    # A script that was started by hand may outlive its shell.
-    monkeypatch.delenv("DVC_STAGE")
-    with replacing(path) as temporary:
-        temporary.write_text("new")
-    assert path.read_text() == "new"
-
-
 def test_a_file_replaces_no_folder_and_a_folder_no_file(tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "notes").touch()
@@ -75,7 +62,7 @@ def test_paths_of_outputs_that_can_be_written_are_left_as_they_are(tmp_path, mon
     assert output_file("new.json", ".csv") == Path("new.json")
     for folder in (".", "new", "new/below", str(tmp_path / "new")):
         assert output_folder(folder, "a.csv", "old.csv") == Path(folder)
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["old"]
 
 
 def test_folder_is_replaced_whole(tmp_path):
@@ -91,3 +78,19 @@ def test_json_is_rounded_and_has_null_for_unknown(tmp_path):
     assert (tmp_path / "m.json").read_text() == '{\n  "a": 0.333333333,\n  "b": null,\n  "n": 7\n}\n'
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "m.json", {"a": float("nan")})
+
+
+def test_rows_come_back_also_where_there_are_none(tmp_path):
+    blocks = [np.full((n, 12), n, np.int16) for n in (5, 0, 7)]
+    for name, given, shape in (("part.npy", blocks, (12, 12)), ("none.npy", [], (0, 12))):
+        write_rows(tmp_path / name, iter(given), dtype="<i2", row_shape=(12,))
+        written = np.load(tmp_path / name)
+        assert (written.shape, written.dtype, written.sum()) == (shape, np.int16, sum(block.sum() for block in given))
+
+
+def test_text_in_tables_stays_text_and_an_empty_number_is_nan(tmp_path):
+    (tmp_path / "t.csv").write_text("record,source,fold,start,p_normal,reason\n001,NA,,,0.25,\nnan,,3,7,0.5,flat\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table[["record", "source", "reason"]].to_numpy().tolist() == [["001", "NA", ""], ["nan", "", "flat"]]
+    assert table.fold.isna().tolist() == table.start.isna().tolist() == [True, False]
+    assert table.p_normal.sum() == 0.75

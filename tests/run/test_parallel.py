@@ -1,9 +1,15 @@
+"""Batches by worker processes, and on a Dask cluster of this machine."""
+
+import os
+import shutil
 import signal
-import threading
+import sys
 
+import extract
 import pytest
+from projects import outputs
 
-from ecg.run.parallel import in_parallel, interrupted_later
+from ecg.run.parallel import in_parallel
 from ecg.run.script import UsageError
 
 
@@ -16,23 +22,23 @@ def test_results_come_in_order(monkeypatch):
         list(in_parallel(divmod, [(1, 1)]))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_killed_worker_is_one_line(monkeypatch):
     monkeypatch.setenv("WORKERS", "2")
     with pytest.raises(UsageError, match="a worker process was killed"):
         list(in_parallel(signal.raise_signal, [(signal.SIGKILL,), (signal.SIGKILL,)]))
 
 
-def test_ctrl_c_waits_until_the_workers_have_started():
-    # Where the tests run in the background, it is ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    # As tqdm's thread: it was there before, and takes the signal.
-    go, done = threading.Event(), False
-    other = threading.Thread(target=lambda: (go.wait(), signal.pthread_kill(threading.get_ident(), signal.SIGINT)))
-    other.start()
-    with pytest.raises(KeyboardInterrupt), interrupted_later():
-        go.set()
-        other.join()
-        done = True
-    assert done
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+def test_a_cluster_gives_the_same_bytes(finished, tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="needs requirements-dev.txt")
+    monkeypatch.chdir(shutil.copytree(finished, tmp_path / "project"))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        # Its workers know other code than that of this process, and were started elsewhere.
+        assert list(in_parallel(os.getpid, [()])) != [os.getpid()]
+        (tmp_path / "project/data/beats.npy").unlink()
+        extract.main()
+    assert outputs(tmp_path / "project") == outputs(finished)
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "nonsense")
+    with pytest.raises(UsageError, match="'nonsense'"):
+        list(in_parallel(divmod, [(1, 1)]))

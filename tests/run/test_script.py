@@ -1,111 +1,63 @@
-"""How a script ends: on a user's mistake, on a bug, on Ctrl-C, and where another stage is at work."""
+"""How a script ends: on a user's mistake, on a bug, on Ctrl-C, and where another run is at work; printable text."""
 
 import importlib
-import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import psutil
 import pytest
 from conftest import ROOT
 from projects import STAGES
 
-from ecg.run.script import run_stage
+from ecg.run.script import UsageError, locked, printable, run, run_stage, warn
 
 
-def start(body: str, runner: str = "run", folder: Path | None = None, **changes: str) -> subprocess.Popen:
-    imports = "import os, time\nfrom pathlib import Path\nfrom ecg.run.script import run, run_stage, UsageError, warn\n"
-    code = f"{imports}from ecg.run.parallel import in_parallel\ndef main():\n {body}\n{runner}(main)"
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "stages")} | changes
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def failing(error):
+    def main():
+        raise error
 
-
-def test_a_users_mistake_is_one_line_and_status_1():
-    for body in ("raise UsageError('no such fold')", "raise OSError(28, 'No space left on device', 'x.npy')"):
-        process = start(body)
-        error = process.communicate()[1]
-        assert process.returncode == 1
-        assert error.count("\n") == 1 and "Traceback" not in error
-
-
-def test_a_terminal_gets_no_control_characters():
-    process = start("warn('-- \\x1b]0;title\\x07 \\r\\n'); raise UsageError('C:\\\\\\\\x \\u202e\\x9b2J')")
-    error = process.communicate()[1]
-    assert error == "-c: warning: -- \\x1b]0;title\\x07 \\r\\n\n-c: C:\\\\x \\u202e\\x9b2J\n"
-
-
-def test_a_bug_keeps_its_traceback():
-    process = start("1 / 0")
-    assert "ZeroDivisionError" in process.communicate()[1]
-    assert process.returncode == 1
-
-
-def test_interrupt_exits_130():
-    # What a shell starts in the background is deaf to Ctrl-C, and so is what that starts.
-    heard = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        process = start("print('ready', flush=True); time.sleep(60)")
-    finally:
-        signal.signal(signal.SIGINT, heard)
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    assert process.communicate()[1] == ""
-    assert process.returncode == 130
-
-
-def test_of_two_stages_in_a_folder_the_second_is_refused(tmp_path):
-    (tmp_path / "data").mkdir()
-    # A worker says that it is there, and stays when the stage is killed.
-    stay = "'touch data/worker; exec sleep 60'"
-    first = start(f"list(in_parallel(os.system, [({stay},), ({stay},)]))", "run_stage", tmp_path, WORKERS="2")
-    while not (tmp_path / "data/worker").exists():
-        assert first.poll() is None
-        time.sleep(0.02)
-    workers = psutil.Process(first.pid).children(recursive=True)
-    second = start("Path('data/out').touch()", "run_stage", tmp_path)
-    error = second.communicate()[1]
-    assert second.returncode == 1
-    assert error.count("\n") == 1 and f"process {first.pid}" in error
-    assert not (tmp_path / "data/out").exists()
-
-    first.kill()
-    first.wait()
-    third = start("Path('data/out').touch()", "run_stage", tmp_path)
-    assert third.wait() == 0, third.communicate()
-    assert (tmp_path / "data/out").exists()
-    assert any(process.name() == "sleep" for process in workers if process.is_running())
-    for process in workers:
-        if process.is_running():
-            process.kill()
+    return main
 
 
 @pytest.mark.parametrize(
-    "swallow",
-    ["try: ready()\n except KeyboardInterrupt: raise TypeError", "class C: __del__ = ready\n C(); time.sleep(60)"],
-    ids=["compiled code", "callback"],
+    ("error", "status", "line"),
+    [
+        (UsageError("no such fold: \x1b]0;title\x07 C:\\x \u202e"), 1, r"no such fold: \x1b]0;title\x07 C:\x \u202e"),
+        (OSError(28, "No space left on device", "x.npy"), 1, "[Errno 28] No space left on device: 'x.npy'"),
+        (OSError("61680 requested and 0 written"), 1, "no space left on device: 61680 requested and 0 written"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
 )
-def test_interrupt_of_a_stage_exits_130_where_python_loses_it(tmp_path, swallow):
-    (tmp_path / "data").mkdir()
-    ready = "ready = lambda *_: (print('ready', flush=True), time.sleep(60))"
-    process = start(f"{ready}\n {swallow}", "run_stage", tmp_path)
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[1] == ""
-    assert process.returncode == 130
+def test_a_users_mistake_is_one_printable_line_and_ctrl_c_none(capsys, monkeypatch, error, status, line):
+    monkeypatch.setattr(sys, "argv", ["stages/split.py"])
+    monkeypatch.setattr(sys.stdout, "reconfigure", lambda errors: None, raising=False)
+    with pytest.raises(SystemExit) as end:
+        run(failing(error))
+    assert end.value.code == status
+    assert capsys.readouterr().err == (f"split: {line}\n" if line else "")
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run(lambda: 1 / 0)
+
+
+def test_a_warning_names_the_script_and_has_no_control_characters(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stages/split.py"])
+    warn("-- \x1b]0;title\x07 \r\n")
+    assert capsys.readouterr().err == "split: warning: -- \\x1b]0;title\\x07 \\r\\n\n"
+
+
+def test_of_two_runs_in_a_folder_the_second_is_refused(tmp_path):
+    with locked(tmp_path), pytest.raises(UsageError, match="another run is at work in"), locked(tmp_path):
+        raise AssertionError
+    with locked(tmp_path):
+        pass
+    with pytest.raises(UsageError, match="run the command in the project's root"), locked(tmp_path / "data"):
+        raise AssertionError
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["--force"], 2), (["other.yaml"], 2)])
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), (["other.yaml"], 2)])
 def test_a_stage_with_arguments_does_nothing(tmp_path, monkeypatch, capsys, stage, arguments, status):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [f"stages/{stage}.py", *arguments])
@@ -113,8 +65,8 @@ def test_a_stage_with_arguments_does_nothing(tmp_path, monkeypatch, capsys, stag
     with pytest.raises(SystemExit) as end:
         run_stage(script.main)
     assert end.value.code == status
-    said = capsys.readouterr()
-    assert script.__doc__.strip() in said.out if status == 0 else arguments[0] in said.err
+    printed = capsys.readouterr()
+    assert script.__doc__.strip() in printed.out if status == 0 else arguments[0] in printed.err
     assert not list(tmp_path.iterdir())
 
 
@@ -122,3 +74,30 @@ def test_the_help_of_a_stages_script_trains_nothing(tmp_path):
     command = [sys.executable, str(ROOT / "stages/split.py"), "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Writes  data/split.csv" in done.stdout and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Größe µV … 心電図", "Größe µV … 心電図"),
+        ("a\x1b[2Jb\x7f\x9b", "a\\x1b[2Jb\\x7f\\x9b"),
+        ("a\r\n\tb\0", "a\\r\\n\\tb\\x00"),
+        ("\u202egpj.exe\u200b\u2066\ufeff\u2028", "\\u202egpj.exe\\u200b\\u2066\\ufeff\\u2028"),
+        ("\udcff\ue000\U000e0041", "\\udcff\\ue000\\U000e0041"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "'  =1"),
+        ("\t=1", "\\t=1"),
+        ("＝1", "'＝1"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_text_from_files_is_made_safe(text, shown):
+    assert printable(text) == shown
+
+
+def test_different_texts_stay_different():
+    texts = ["=1", "'=1", "''=1", "\n", "\\n", "\\\\n", "\x1b", "\\x1b", " =1", "' =1", "'a", "a"]
+    assert len({printable(text) for text in texts}) == len(texts)

@@ -103,8 +103,7 @@ def gains(audit: "pd.DataFrame") -> dict[str, float]:
     numbers: dict[str, float] = {}
     for row in strongest_simple(audit).to_dict("records"):
         name = row["comparison"].replace("roc_auc", "gain")
-        numbers |= {name: row["gain"]}
-        numbers |= {f"{name}_{end}": row[f"difference_{end}"] for end in ("low", "high")}
+        numbers |= {f"{name}{end}": row[f"gain{end}"] for end in ("", "_low", "_high")}
     return numbers
 
 

@@ -1,32 +1,34 @@
-"""The calibration of the probabilities, and the threshold of the decision. Arrays in, numbers out."""
+"""The calibration of the probabilities, and the threshold of the decision."""
 
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, logsumexp
+from torch.nn import functional
 
-USUAL_CHANGE = 0.5  # of the log of a calibration slope: keeps it finite where the classes do not overlap
+USUAL_CHANGE = 0.5  # of the log of a calibration slope; it keeps the slope finite where the classes do not overlap
 
 
 class Calibration(NamedTuple):
-    """What turns logits of classes taken as equally frequent into probabilities.
+    """The map from logits, which take the classes as equally frequent, to probabilities.
 
-    Logits / temperature + log_prior (a class each) give first probabilities; the log odds of ischemia are then
-    multiplied by slope, plus intercept, and the other classes keep their ratios.
+    The softmax of logits / temperature + log_prior (one value a class) gives first probabilities. The log odds of
+    ischemia are then multiplied by slope, plus intercept; the other classes keep their ratios.
     """
 
-    temperature: float
-    log_prior: np.ndarray
-    slope: float = 1.0
-    intercept: float = 0.0
+    temperature: torch.Tensor
+    log_prior: torch.Tensor
+    slope: torch.Tensor
+    intercept: torch.Tensor
 
 
 def fit_temperature(logits: np.ndarray, log_prior: np.ndarray, target: np.ndarray) -> float:
-    """Return the temperature whose logits / temperature + log_prior have the lowest cross-entropy (Guo et al. 2017).
+    """Return the temperature of the lowest cross-entropy of logits / temperature + log_prior (Guo et al. 2017).
 
-    Logits are n x classes. Between 0.25 and 20: where classes do not overlap, ever colder would be ever better.
+    Logits are n x classes. The temperature is between 0.25 and 20: without overlap of the classes it has no minimum.
     """
-    from scipy.optimize import minimize_scalar
 
     def loss(exponent):
         return -log_softmax(logits / np.exp(exponent) + log_prior, axis=1)[np.arange(len(target)), target].mean()
@@ -37,9 +39,8 @@ def fit_temperature(logits: np.ndarray, log_prior: np.ndarray, target: np.ndarra
 def fit_line(log_odds: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     """Return slope and intercept of a logistic regression of an outcome on log odds (Cox 1958; Platt 1999).
 
-    The prior of the slope is 1, as wide as `USUAL_CHANGE`: it counts where positives are few.
+    The log of the slope has a normal prior round 0 with standard deviation `USUAL_CHANGE`.
     """
-    from scipy.optimize import minimize
 
     def loss(values):
         slope = np.exp(values[0])
@@ -58,28 +59,28 @@ def ischemia_log_odds(logits: np.ndarray, ischemia: int) -> np.ndarray:
 
 
 def fit_calibration(logits: np.ndarray, target: np.ndarray, shares: np.ndarray, ischemia: int) -> Calibration:
-    """Return the calibration of n x classes logits of recordings that the weights were not fitted to.
+    """Return the calibration of logits (n x classes) of recordings that the weights were not fitted to.
 
-    `target` are class numbers; `shares` of the classes are those of the data that the weights are fitted to.
+    `target` are class numbers; `shares` are those of the classes in the data that the weights are fitted to.
     """
     log_prior = np.log(shares)
     temperature = fit_temperature(logits, log_prior, target)
     line = fit_line(ischemia_log_odds(logits / temperature + log_prior, ischemia), target == ischemia)
-    return Calibration(temperature, log_prior, *line)
+    return Calibration(*(torch.tensor(value, dtype=torch.float64) for value in (temperature, log_prior, *line)))
 
 
-def calibrated(logits: np.ndarray, calibration: Calibration, ischemia: int) -> np.ndarray:
-    """Return n x classes probabilities of n x classes logits."""
+def calibrated(logits: torch.Tensor, calibration: Calibration, ischemia: int) -> torch.Tensor:
+    """Return the log probabilities (n x classes) of logits (n x classes)."""
     first = logits / calibration.temperature + calibration.log_prior
-    p_ischemia = expit(calibration.slope * ischemia_log_odds(first, ischemia) + calibration.intercept)
-    first[:, ischemia] = -np.inf
-    found = (1 - p_ischemia)[:, None] * np.exp(log_softmax(first, axis=1))
-    found[:, ischemia] = p_ischemia
-    return found
+    is_ischemia = torch.arange(first.shape[1], device=first.device) == ischemia
+    others = first.masked_fill(is_ischemia, -torch.inf)
+    log_odds = calibration.slope * (first[:, ischemia] - others.logsumexp(dim=1)) + calibration.intercept
+    yes, no = functional.logsigmoid(log_odds)[:, None], functional.logsigmoid(-log_odds)[:, None]
+    return torch.where(is_ischemia, yes, no + others.log_softmax(dim=1))
 
 
 def threshold_for(specificity: float, negative_scores: np.ndarray) -> float:
-    """Return the lowest threshold, to 9 decimals, below which lies at least this share of the negatives' scores."""
+    """Return the lowest threshold, to 9 decimals, above at least this share of the negatives' scores."""
     ordered = np.sort(negative_scores)
     # Rounded first: 0.55 * 100 is a little more than 55.
     last = ordered[int(np.ceil(round(specificity * len(ordered), 9))) - 1]

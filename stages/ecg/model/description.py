@@ -1,4 +1,4 @@
-"""What a model file says of itself; read without loading torch."""
+"""The description in a model file, which is read without torch."""
 
 import json
 import textwrap
@@ -15,15 +15,15 @@ from ecg.run.paths import MODEL
 from ecg.run.script import UsageError
 from ecg.run.tables import CLASSES
 
-# Of the mean of the logits. Chosen by cross-validation on PTB-XL and by LUDB: docs/method.md.
+# The trees' weight in the mean of the logits, chosen by cross-validation on PTB-XL and by LUDB: docs/method.md.
 TREES_SHARE = 0.8
-TREES_FROM = 10  # ms from the R peak: the trees see what comes later
+TREES_FROM = 10  # ms from the R peak: the beginning of what the trees see
 
-FORMAT = 4  # one more wherever the numbers in a model file get another meaning
+FORMAT = 4  # raise it where the numbers in a model file change their meaning
 
 
 class Recordings(Section):
-    """Which recordings something was made of: how many, and one SHA-256 over those of their samples."""
+    """A set of recordings: its sources and size, and one SHA-256 over those of the samples."""
 
     sources: list[str]
     recordings: Positive
@@ -31,23 +31,23 @@ class Recordings(Section):
 
 
 class Grown(Section):
-    """How many nodes trees have together, and how deep the deepest is."""
+    """The number of nodes of all trees, and the depth of the deepest."""
 
     nodes: Positive
     depth: Annotated[int, Field(ge=0, le=1000)]
 
 
 class Description(Section, extra="ignore"):
-    """What a model file says of itself: a model for the ECGs of this project, or ValidationError.
+    """The description of a model of this project; ValidationError for any other.
 
-    format: what the numbers mean; a file of another commit may mean something else. trees: how large they are. labels:
-    what its classes mean. recordings: number of hashes of the recordings of train and val. reference: how good it was
-    on val, or where it was cross-validated. recalibrated: of a model fitted to another hospital, where; else empty.
+    format: the meaning of the numbers, which may differ between commits. trees: their size. labels: the meaning of the
+    classes. recordings: number of hashes of the recordings of train and val. reference: its performance on val, or in
+    cross-validation. recalibrated: the recordings of another hospital that it was fitted to, or empty.
     """
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
     architecture: Architecture
-    members: Positive
+    members: Annotated[int, Field(ge=1, le=100)]
     trees: Grown
     classes: list[Annotated[str, Field(pattern=f"^({'|'.join(CLASSES)})$")]]
     leads: list[str]
@@ -68,15 +68,15 @@ class Description(Section, extra="ignore"):
             raise ValueError(f"classes {self.classes} must differ and hold normal and ischemia")
         if self.leads != list(LEADS):
             raise ValueError(f"leads {self.leads} must be {list(LEADS)}")
-        if absent := [name for name in ("sensitivity", "specificity", "brier") if name not in self.reference]:
-            raise ValueError(f"reference lacks {', '.join(absent)}")
-        expected = len(beat_offsets(self.extract))
-        if self.n_samples != expected:
+        if absent := {"sensitivity", "specificity", "brier"} - set(self.reference):
+            raise ValueError(f"reference lacks {', '.join(sorted(absent))}")
+        if self.n_samples != (expected := len(beat_offsets(self.extract))):
             raise ValueError(f"n_samples {self.n_samples} must be {expected}, by its window and sampling rate")
         return self
 
 
 def no_model(path: Path, reason: str) -> UsageError:
+    """Return the error for a file that holds no model of this project."""
     return UsageError(f"{path} is no model of this project: {textwrap.shorten(reason, 300)}")
 
 

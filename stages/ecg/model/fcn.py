@@ -1,23 +1,34 @@
-"""The networks: blocks that see the beat, and a linear layer for means of what they find; what the model runs on."""
+"""The fully convolutional network (FCN), its training, and the device that runs it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
 
-from ecg.params import Architecture
+from ecg.params import Architecture, Train
 from ecg.run.script import UsageError
 
-BATCH = 256  # beats
+BATCH = 256  # beats scored at once
+
+
+class Beats(NamedTuple):
+    """Median beats (n x leads x samples, float32, mV) and their class numbers (n)."""
+
+    beats: np.ndarray
+    target: np.ndarray
 
 
 def choose_device() -> torch.device:
     """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides."""
-    # What CUDA needs to add up in the same order every time.
+    # CUDA needs this to add in the same order every time.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # By itself a GPU would take TF32 for convolutions. (Torch's types lack this setting.)
+    # A GPU's default precision of convolutions is TF32. (Torch's types lack this setting.)
     torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -29,65 +40,41 @@ def choose_device() -> torch.device:
 
 
 def in_batches(function: Callable[[torch.Tensor], torch.Tensor], beats: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Return the results of a function of beats, joined, in memory that does not grow with their number."""
+    """Return a function's results for beats (n x leads x samples), batch by batch, as one tensor."""
     return torch.cat([function(batch.float()) for batch in torch.as_tensor(beats).split(BATCH)])
 
 
 @torch.no_grad()
-def outputs(model: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Return a model's outputs of n x leads x samples (mV), on the CPU; dropout off."""
-    model.eval()
-    device = next(model.buffers()).device
-    return in_batches(lambda batch: model(batch.to(device)).cpu(), beats)
-
-
-class Dropout(nn.Module):
-    """Dropout (Srivastava et al. 2014) whose random numbers are bytes: its rate is a multiple of 1/256.
-
-    nn.Dropout draws a random number an element, which on a CPU takes a third of a training step. They come from
-    `random`, so that networks may train at the same time; where none was set, from torch's own generator.
-    """
-
-    def __init__(self, rate: float):
-        super().__init__()
-        self.dropped = min(round(256 * rate), 255)
-        self.random: torch.Generator | None = None
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or not self.dropped:
-            return x
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(
-            -(2**63), None, generator=self.random
-        )
-        # In the order in which x lies in memory. 1 where the byte is at least `dropped`, else 0.
-        keep = words.view(torch.uint8).as_strided(x.shape, x.stride()).to(x.dtype)
-        keep = keep.sub_(self.dropped - 1).clamp_(0, 1).mul_(256 / (256 - self.dropped))
-        return x * keep
+def outputs(module: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
+    """Return a module's outputs for beats (n x leads x samples, mV), on the CPU, without dropout."""
+    module.eval()
+    device = next(module.buffers()).device
+    return in_batches(lambda batch: module(batch.to(device)).cpu(), beats)
 
 
 def blocks_of(architecture: Architecture, leads: int) -> tuple[nn.Sequential, int]:
-    """Return the blocks of a network, and how many features they find.
+    """Return the blocks of a network, and their number of features.
 
-    They take n x leads x 1 x samples and return n x features x 1 x samples. These are the FCN's of Wang, Yan and Oates
-    (2017): convolution, batch norm, ReLU, dropout.
+    The blocks map n x leads x 1 x samples to n x features x 1 x samples: convolution, batch norm, ReLU, dropout (Wang,
+    Yan & Oates 2017).
     """
     blocks, channels = nn.Sequential(), leads
     for n, kernel, rate in zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True):
-        # The length stays, with even kernels too. A bias would be undone by the batch norm.
+        # The number of samples stays the same for even kernels, too. The batch norm would cancel a bias.
         if kernel % 2 == 0:
             blocks.append(nn.ZeroPad2d((0, 1, 0, 0)))
         convolution = nn.Conv2d(channels, n, (1, kernel), padding=(0, (kernel - 1) // 2), bias=False)
-        blocks.extend([convolution, nn.BatchNorm2d(n), nn.ReLU(), Dropout(rate)])
+        blocks.extend([convolution, nn.BatchNorm2d(n), nn.ReLU(), nn.Dropout(rate)])
         channels = n
     return blocks, channels
 
 
 class FCN(nn.Module):
-    """Blocks, means over time of the features that they find, a linear layer.
+    """Blocks, the features' means over each of `parts` parts of the beat, and a linear layer.
 
-    The means are over each of `parts` parts of the beat: over one it is lost where in the beat a feature was. Takes
-    n x leads x samples in mV, of any length, and returns n x classes logits. Each lead is standardised with the mean
-    and standard deviation (mV) that are stored with the weights.
+    Maps beats (n x leads x samples, mV, of any length) to logits (n x classes). Each lead is standardised by the mean
+    and standard deviation (mV) that are stored with the weights. One part is the paper's global average pooling, which
+    loses where in the beat a feature was.
     """
 
     def __init__(self, architecture: Architecture, *, leads: int, classes: int):
@@ -99,8 +86,8 @@ class FCN(nn.Module):
         self.classifier = nn.Linear(self.parts * features, classes)
 
     def features(self, beats: torch.Tensor) -> torch.Tensor:
-        """Return what the classifier sees the means over time of: n x features x samples."""
-        # Channels last, as pictures of height 1: so convolutions run at the speed of matrix multiplication.
+        """Return the last block's features: n x features x samples."""
+        # Channels last, as pictures of height 1: convolutions then run at the speed of matrix multiplication.
         pictures = ((beats - self.mean) / self.std).unsqueeze(2).contiguous(memory_format=torch.channels_last)
         return self.blocks(pictures).squeeze(2)
 
@@ -109,9 +96,84 @@ class FCN(nn.Module):
         return self.classifier(torch.cat([part.mean(dim=2) for part in parts], dim=1))
 
     def evidence(self, beats: torch.Tensor) -> torch.Tensor:
-        """Return n x classes x samples, whose mean over the samples is the output but for a constant."""
+        """Return maps (n x classes x samples) whose mean over the samples is the logits less the bias."""
         features = self.features(beats)
         parts = features.tensor_split(self.parts, dim=2)
         weights = self.classifier.weight.tensor_split(self.parts, dim=1)
         shares = [torch.einsum("nft,cf->nct", f, w) / f.shape[2] for f, w in zip(parts, weights, strict=True)]
         return torch.cat(shares, dim=2) * features.shape[2]
+
+
+def create(architecture: Architecture, beats: np.ndarray, *, classes: int, seed: int) -> FCN:
+    """Return an untrained network; the train split's beats (n x leads x samples, mV) standardise each lead."""
+    torch.manual_seed(seed)
+    network = FCN(architecture, leads=beats.shape[1], classes=classes)
+    network.mean.copy_(torch.from_numpy(beats.mean(axis=(0, 2), dtype=np.float64))[:, None])
+    network.std.copy_(torch.from_numpy(beats.std(axis=(0, 2), dtype=np.float64))[:, None])
+    return network
+
+
+def batches_of(beats: torch.Tensor, target: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield each record once, in random order, in batches."""
+    for chosen in torch.randperm(len(beats)).to(beats.device).split(size):
+        yield beats[chosen], target[chosen]
+
+
+def train_epoch(
+    network: FCN,
+    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    optimiser: torch.optim.Optimizer,
+    *,
+    weights: torch.Tensor | None = None,
+    after_step: Callable[[], None] = lambda: None,
+) -> float:
+    """Train a network on each batch; return the mean cross-entropy over the records."""
+    network.train()
+    n, total = 0, torch.zeros((), device=network.mean.device)
+    for beats, target in batches:
+        loss = functional.cross_entropy(network(beats), target, weights)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        after_step()
+        # The sum stays on the device: a copy of each loss to the CPU would wait for its step.
+        total += loss.detach() * len(beats)
+        n += len(beats)
+    return total.item() / n
+
+
+def fit_network(network: FCN, data: Beats, train: Train, val: Beats | None = None) -> list[dict]:
+    """Train a network in place; return a row for each epoch with the mean loss on train, and on val if given.
+
+    Each class has the same total weight in the cross-entropy. AdamW follows a one-cycle schedule (Smith & Topin 2018)
+    up to `lr`. The network keeps the exponential moving average of the weights after the last epoch, of which
+    `ema_decay` is left after an epoch: val has too few ischemic patients to choose an epoch by. UsageError where
+    training diverges.
+    """
+    beats, target = (torch.from_numpy(values).to(network.mean.device) for values in data)
+    classes, steps = network.classifier.out_features, -(-len(beats) // train.batch_size)
+    weights = len(target) / (classes * torch.bincount(target, minlength=classes))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=train.lr, weight_decay=train.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, train.lr, total_steps=train.epochs * steps)
+    average = AveragedModel(
+        network, multi_avg_fn=get_ema_multi_avg_fn(train.ema_decay ** (1 / steps)), use_buffers=True
+    )
+
+    def after_step() -> None:
+        schedule.step()
+        average.update_parameters(network)
+
+    history = []
+    for epoch in tqdm(range(1, train.epochs + 1), "epochs", disable=None, leave=False):
+        batches = batches_of(beats, target, train.batch_size)
+        train_loss = train_epoch(network, batches, optimiser, weights=weights, after_step=after_step)
+        row = {"epoch": epoch, "train_loss": train_loss}
+        if val is not None:
+            logits = outputs(average.module, val.beats).double()
+            loss = functional.cross_entropy(logits, torch.from_numpy(val.target), weights.cpu().double())
+            row["val_loss"] = loss.item()
+        if not np.isfinite(list(row.values())).all():
+            raise UsageError(f"training diverged in epoch {epoch}; train.lr is {train.lr:g}, try a lower one")
+        history.append(row)
+    network.load_state_dict(average.module.state_dict())
+    return history

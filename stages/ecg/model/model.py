@@ -1,4 +1,4 @@
-"""Networks and trees as one model with calibrated probabilities, and its file, with all that is needed to use it."""
+"""The model: trees and networks with calibrated probabilities, what in a beat it responds to, and its file."""
 
 import json
 from collections.abc import Iterable
@@ -11,6 +11,8 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 
+from ecg.leads import limb_leads
+from ecg.model.decision import Calibration, calibrated
 from ecg.model.description import TREES_SHARE, Description, no_model, read_description
 from ecg.model.fcn import FCN, in_batches, outputs
 from ecg.model.ood import OutOfDistribution
@@ -18,10 +20,10 @@ from ecg.model.trees import Trees, first_sample
 
 
 class Model(nn.Module):
-    """Networks that were trained apart, and trees if any; the mean of their logits, calibrated (`Calibration`).
+    """Networks and trees, if any: maps beats (n x 12 leads x samples, mV) to log probabilities (n x classes).
 
-    Takes n x 12 leads x samples (mV) and returns n x classes log probabilities. Beside them stand the distance of a
-    beat from those of training, and the first bytes of the hashes (`first_bytes`) of the recordings of training.
+    The weighted mean of the parts' logits is calibrated (`Calibration`). The model also holds the distance of a beat
+    from those of training, and the first bytes (`first_bytes`) of the hashes of the recordings of training.
     """
 
     def __init__(
@@ -35,92 +37,140 @@ class Model(nn.Module):
         self.intercept = nn.Buffer(torch.zeros(()))
 
     def shares(self) -> list[tuple[FCN | Trees, float]]:
-        """Return each part and its share of the mean."""
+        """Return each part and its weight in the mean of the logits."""
         rest = 1.0 if self.trees is None else 1 - TREES_SHARE
         networks: list[tuple[FCN | Trees, float]] = [(member, rest / len(self.members)) for member in self.members]
         return networks if self.trees is None else [(self.trees, TREES_SHARE), *networks]
 
     def uncalibrated(self, beats: torch.Tensor) -> torch.Tensor:
-        """Return n x classes, the mean of the parts' logits, which take the classes as equally frequent."""
+        """Return the mean of the parts' logits (n x classes), which take the classes as equally frequent."""
         return torch.stack([share * part(beats) for part, share in self.shares()]).sum(dim=0)
 
+    def calibration(self) -> Calibration:
+        return Calibration(self.temperature, self.log_prior, self.slope, self.intercept)
+
+    def calibrate(self, calibration: Calibration) -> None:
+        for name, value in calibration._asdict().items():
+            getattr(self, name).copy_(value)
+
     def forward(self, beats: torch.Tensor) -> torch.Tensor:
-        first = self.uncalibrated(beats) / self.temperature + self.log_prior
-        is_ischemia = torch.arange(first.shape[1], device=first.device) == self.ischemia
-        others = first.masked_fill(is_ischemia, -torch.inf)
-        log_odds = self.slope * (first[:, self.ischemia] - others.logsumexp(dim=1)) + self.intercept
-        yes, no = functional.logsigmoid(log_odds)[:, None], functional.logsigmoid(-log_odds)[:, None]
-        return torch.where(is_ischemia, yes, no + others.log_softmax(dim=1))
+        return calibrated(self.uncalibrated(beats), self.calibration(), self.ischemia)
 
 
 @torch.no_grad()
 def uncalibrated_logits(model: Model, beats: np.ndarray) -> np.ndarray:
-    """Return n x classes logits before calibration, float64, of n x leads x samples (mV)."""
+    """Return logits before calibration (n x classes, float64) of beats (n x leads x samples, mV)."""
     model.eval()
-    return (
-        in_batches(lambda batch: model.uncalibrated(batch.to(model.temperature.device)).cpu(), beats).double().numpy()
-    )
+    device = model.temperature.device
+    return in_batches(lambda batch: model.uncalibrated(batch.to(device)).cpu(), beats).double().numpy()
 
 
 def probabilities(model: Model, beats: np.ndarray) -> np.ndarray:
-    """Return n x classes probabilities, float64, of n x leads x samples (mV)."""
+    """Return probabilities (n x classes, float64) of beats (n x leads x samples, mV)."""
     return outputs(model, beats).double().exp().numpy()
 
 
 def distances(model: Model, beats: np.ndarray) -> np.ndarray:
-    """Return how far each of n beats (n x leads x samples, mV) is from those of training: 1 is the limit."""
+    """Return the distance of each beat (n x leads x samples, mV) from those of training; 1 is the limit."""
     return outputs(model.ood, beats).double().numpy()
 
 
+def log_odds(model: Model, beats: np.ndarray) -> np.ndarray:
+    """Return the log odds of ischemia of beats (n x 12 x samples, mV)."""
+    log_p = outputs(model, beats).double()[:, model.ischemia]
+    return (log_p - torch.log(-torch.expm1(log_p))).numpy()
+
+
+def average_beat(model: Model) -> np.ndarray:
+    """Return the average beat of training, as the distance from training stores it: 1 x 12 leads x samples, mV."""
+    one, two, *chest = (model.ood.mean * model.ood.size[0].exp()).cpu().numpy()
+    return np.stack([*limb_leads(one, two).values(), *chest])[None]
+
+
+@torch.no_grad()
+def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
+    """Return when beats (n x 12 x samples, mV) speak for ischemia: n x samples, whose mean is the log odds.
+
+    The class activation map (Zhou et al. 2016) of each class is exact: networks see means over time, and a tree's
+    output changes by one moment of the beat after the other. Each map is that of the beat less that of the average
+    beat, whose log odds are spread evenly over the time: so features of every beat do not show. The other classes have
+    the weight of their change of the log odds from the average beat to this one (the rescale rule of Shrikumar et al.
+    2017).
+    """
+    model.eval()
+    device = model.temperature.device
+    both = np.concatenate([average_beat(model), beats])
+
+    def maps_of(part: FCN | Trees) -> torch.Tensor:
+        return in_batches(lambda batch: part.evidence(batch.to(device)).cpu(), both).double()
+
+    temperature, log_prior, slope, _ = (value.double().cpu() for value in model.calibration())
+    maps = torch.stack([share * maps_of(part) for part, share in model.shares()]).sum(dim=0)
+    maps = (maps[1:] - maps[0]) / temperature
+    first = torch.from_numpy(uncalibrated_logits(model, both)) / temperature + log_prior
+    others = [number for number in range(first.shape[1]) if number != model.ischemia]
+    against = maps[:, others[0]]
+    if len(others) == 2:
+        apart = first[:, others[1]] - first[:, others[0]]
+        change = apart[1:] - apart[0]
+        soft = functional.softplus(apart)
+        rate = torch.where(change.abs() < 1e-9, torch.sigmoid(apart[1:]), (soft[1:] - soft[0]) / change)
+        against = against + rate[:, None] * (maps[:, others[1]] - against)
+    return (slope * (maps[:, model.ischemia] - against)).numpy() + log_odds(model, both[:1])
+
+
+def lead_contributions(model: Model, beats: np.ndarray) -> np.ndarray:
+    """Return each lead's contribution to the log odds of ischemia of beats (n x leads x samples, mV): n x leads.
+
+    The contribution is the fall of the log odds where the lead is replaced by its mean over the train split (occlusion,
+    Zeiler & Fergus 2014). It may be small for a limb lead, since the other limb leads hold nearly the same.
+    """
+    mean = np.stack([member.mean.cpu().numpy() for member in model.members]).mean(axis=0)
+    occluded = np.repeat(beats[:, None], beats.shape[1], axis=1)
+    for lead in range(beats.shape[1]):
+        occluded[:, lead, lead] = mean[lead]
+    without = log_odds(model, occluded.reshape(-1, *beats.shape[1:])).reshape(len(beats), -1)
+    return log_odds(model, beats)[:, None] - without
+
+
 def first_bytes(hashes: Iterable[str]) -> np.ndarray:
-    """Return the first 8 bytes of each SHA-256 (hex) as whole numbers, int64, sorted, each once."""
+    """Return the first 8 bytes of each SHA-256 (hex) as integers (int64): sorted, without duplicates."""
     return np.unique(np.array([int(text[:16], 16) for text in hashes], dtype=np.uint64)).view(np.int64)
 
 
 def save_model(path: Path, model: nn.Module, description: Description) -> None:
-    """Write weights and what the file says of itself."""
+    """Write weights and description."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # One entry: safetensors writes several in an order that changes from run to run.
+    # One entry of metadata: safetensors writes several in an order that changes from run to run.
     path.write_bytes(save(state, metadata={"description": json.dumps(description.model_dump(), sort_keys=True)}))
 
 
 def load_model(path: Path) -> tuple[Model, Description]:
-    """Read a model that `save_model` wrote, and its description, both checked; UsageError says what is wrong."""
+    """Read a model and its description from a file of `save_model`; UsageError where the file is none."""
     description = read_description(path)
     try:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
         return build(description, state), description
-    except (SafetensorError, ValueError, RuntimeError) as error:
+    except (SafetensorError, ValueError, RuntimeError, IndexError) as error:
         raise no_model(path, str(error)) from None
 
 
+@torch.no_grad()
 def build(description: Description, state: dict[str, torch.Tensor]) -> Model:
-    """Return the model of a description and these weights; ValueError where they do not fit each other."""
-    if description.members * len(description.architecture.filters) > len(state):
-        raise ValueError(f"{len(state)} tensors are too few for {description.members} members")
-    # Without memory: what it takes is known only when the shapes fit those of the file.
+    """Return the model of a description and weights; ValueError or RuntimeError where they do not fit each other."""
+    leads, classes, samples = len(description.leads), len(description.classes), description.n_samples
+    # The device meta allocates no memory: a wrong description may state any size.
     with torch.device("meta"):
-        shape = {"leads": len(description.leads), "classes": len(description.classes)}
-        members = [FCN(description.architecture, **shape) for _ in range(description.members)]
+        members = [FCN(description.architecture, leads=leads, classes=classes) for _ in range(description.members)]
         trees = None
         if n := description.architecture.trees:
-            grown = description.trees.model_dump() | {"samples": description.n_samples}
-            trees = Trees(trees=n, classes=shape["classes"], first=first_sample(description.extract), **grown)
-        hashes = torch.zeros(description.recordings, dtype=torch.int64)
-        ischemia = description.classes.index("ischemia")
-        model = Model(members, trees, OutOfDistribution(description.n_samples), hashes, ischemia).eval()
-    expected = model.state_dict()
-    for name in sorted(expected.keys() | state.keys()):
-        form, given = ((t.dtype, *t.shape) if (t := d.get(name)) is not None else None for d in (expected, state))
-        if form != given:
-            raise ValueError(f"{name!r} is {given}; its architecture has {form}")
+            first = first_sample(description.extract)
+            trees = Trees(trees=n, classes=classes, samples=samples, first=first, **description.trees.model_dump())
+        hashes, ood = torch.zeros(description.recordings, dtype=torch.int64), OutOfDistribution(samples)
+        model = Model(members, trees, ood, hashes, description.classes.index("ischemia")).eval()
     model.load_state_dict(state, assign=True)
-    if trees is not None:
-        trees.check(shape["leads"])
-    with torch.no_grad():
-        beats = torch.zeros(1, shape["leads"], description.n_samples)
-        answers = model(beats), model.ood(beats)
-    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), *answers)):
-        raise ValueError("its weights, or what it says of a beat of zeros, are not finite")
+    beats = torch.zeros(1, leads, samples)
+    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), model(beats), model.ood(beats))):
+        raise ValueError("its weights, or its outputs for a beat of zeros, are not finite")
     return model

@@ -1,8 +1,7 @@
-"""How unlike the beats that a model was trained on a beat is."""
+"""The distance of a beat from the beats of training (out-of-distribution detection, ood)."""
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ecg.leads import INDEPENDENT
@@ -10,17 +9,17 @@ from ecg.model.fcn import in_batches
 
 COMPONENTS = 12  # of the beat's shape
 BEYOND = 0.005  # share of unseen beats beyond each of the three limits
-PARTS = 3  # of the patients; each part is seen by what is fitted to the others
-RIDGE = 1e-3  # of the largest variance over the leads, so that leads that nearly follow from others have a limit
-SMALL, LEAST = 1e-6, 1e-9  # size in mV, and variance, so that what is divided by them stays finite
+PARTS = 3  # folds of the patients, for the limits
+RIDGE = 1e-3  # of the largest variance over the leads: leads that nearly follow from others have a limit, too
+SMALL, LEAST = 1e-6, 1e-9  # least size in mV and least variance: quotients stay finite
 
 
 class OutOfDistribution(nn.Module):
     """The distance of a beat from those of training: 1 is the limit, beyond which about 1.5% of unseen beats lie.
 
-    It is the largest of three: how far the size of the beat, the log of its root mean square, is above the usual one;
-    how far its shape at size 1 is, by the likelihood of probabilistic principal components (Tipping & Bishop 1999); and
-    how far the lead that does so worst departs from its regression on the others. All see the 8 independent leads.
+    It is the largest of three distances of the 8 independent leads: of the size (the log of the root mean square) above
+    its mean; of the shape at size 1, by the likelihood of probabilistic principal components (Tipping & Bishop 1999);
+    and of the lead that is farthest from its regression on the others.
     """
 
     def __init__(self, samples: int):
@@ -56,7 +55,7 @@ def at_size_1(beats: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def learn(beats: np.ndarray) -> OutOfDistribution:
-    """Return the distance from beats (n x 12 x samples, mV), all limits 1."""
+    """Return the distance from beats (n x 12 x samples, mV), with limits of 1."""
     unit, log_size = (values.numpy() for values in at_size_1(torch.from_numpy(beats).double()))
     model, mean = OutOfDistribution(beats.shape[2]), unit.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov((unit - mean).reshape(len(unit), -1), rowvar=False, bias=True))
@@ -71,9 +70,8 @@ def learn(beats: np.ndarray) -> OutOfDistribution:
     return model
 
 
-@threadpool_limits.wrap(limits=1)  # sums must not depend on the number of threads
 def fit_ood(beats: np.ndarray, patients: np.ndarray) -> OutOfDistribution:
-    """Return the distance from beats (n x 12 x samples, mV) of these patients; its limits are set on unseen ones."""
+    """Return the distance from beats (n x 12 x samples, mV); its limits are quantiles over beats of unseen patients."""
     model, part = learn(beats), np.unique(patients, return_inverse=True)[1] % PARTS
     unseen = [in_batches(learn(beats[part != k]).parts, beats[part == k]) for k in np.unique(part)]
     model.limits.copy_(torch.quantile(torch.cat(unseen), 1 - BEYOND, dim=0, interpolation="higher").clamp(min=1e-3))

@@ -14,10 +14,18 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import Ecg, content_of, masked, microvolts_in, number, person
-from ecg.recordings.header import with_a_reason
-from ecg.recordings.sample_text import MAX_TABLE, Table, read_table
-from ecg.recordings.signals import MAX_VALUES
+from ecg.recordings.ecg_file import (
+    MAX_VALUES,
+    Ecg,
+    Person,
+    content_of,
+    masked,
+    microvolts_in,
+    number,
+    person,
+    with_a_reason,
+)
+from ecg.recordings.sample_text import MAX_TABLE, Table, read_sample_table
 
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
 
@@ -28,7 +36,7 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
         is_npy = file.read(6) == b"\x93NUMPY"
     # Not as a decorator, which does not travel to the workers of a cluster.
     with np.errstate(all="ignore"):
-        table = Table([], read_npy(path)) if is_npy else read_table(content_of(path, root, MAX_TABLE))
+        table = Table([], read_npy(path)) if is_npy else read_sample_table(content_of(path, root, MAX_TABLE))
     rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
     absent = [name for name, value in (("sampling_rate", rate), ("units", unit)) if not value]
     if absent:
@@ -87,7 +95,7 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | by
     values = numbers_of(signal)
     if values.ndim != 2 or values.shape[1] != len(decoded):
         raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(decoded)} leads")
-    return Ecg(values * (microvolts_in(units) / 1000), rate, decoded, {})
+    return Ecg(values * (microvolts_in(units) / 1000), rate, decoded, Person())
 
 
 def numbers_of(signal: Any) -> np.ndarray:

@@ -1,44 +1,96 @@
-"""What the readers of files from carts and archives share: what they return, and the checks of what a file says."""
+"""The base of all readers of ECG files: the types that they return, and checks of files, units and fields."""
 
 import hashlib
 import math
+import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ecg.leads import MISSING, BadRecording
 from ecg.recordings.codes import UNKNOWN, parse_sex
-from ecg.recordings.header import file_size, with_a_reason
-from ecg.recordings.signals import LARGEST_STEP, MICROVOLTS
 
-UNITS = MICROVOLTS | {
-    **dict.fromkeys(("microvolt", "microvolts", "uvperlsb"), 1),
-    **dict.fromkeys(("millivolt", "millivolts", "mvperlsb"), 1000),
+UNITS = {  # uV
+    **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts", "uvperlsb"), 1),
+    **dict.fromkeys(("mv", "millivolt", "millivolts", "mvperlsb"), 1000),
+    "v": 1_000_000,
 }
+LARGEST_STEP = 1000  # uV from one number to the next
+MAX_VALUES = 22_000_000  # stored samples of all signals: 12 leads of 1000 Hz for half an hour
+MAX_SIGNALS = 1000
 DIGEST = "sha256-"  # before the digest of a patient's id, which no output holds: the index puts a number in its place
 DAYS = {"y": 365.25, "m": 365.25 / 12, "w": 7, "d": 1}  # in a unit of age
+
+
+class Person(NamedTuple):
+    """The data of a person and of the recorder in a file or a table beside it; empty where unknown.
+
+    age is in years, a number or a text that is not yet checked; patient is an id, or the digest of one (`digest_of`).
+    dx are texts with codes. `registry` is the source whose ids patient is one of, where it is not that of the
+    recording.
+    """
+
+    age: str | int = ""
+    sex: str = ""
+    patient: str = ""
+    dx: tuple[str, ...] = ()
+    source: str = ""
+    registry: str = ""
+    device: str = ""
+    site: str = ""
+    fold: int | str = ""
+    flags: tuple[str, ...] = ()
+
+    def updated(self, other: "Person") -> "Person":
+        """Return the person with the fields of another in place of the own, where the other has them."""
+        return self._replace(**{key: value for key, value in other._asdict().items() if value not in ("", ())})
 
 
 class Ecg(NamedTuple):
     """A recording as its file has it.
 
-    signal is samples x leads, mV, NaN where missing; leads are their names in the file. `about` is what the file says
-    of the person, in the words of the index: age (years), sex, patient; of a WFDB record dx and source too. heart_rate
-    is the cart's own (beats/min), None where the file has none; flags say what was odd. microvolts is signal as samples
-    x 12 leads, int16, uV, where the reader has it so anyway.
+    signal is samples x leads: of WFDB's reader int16, uV, in the 12 standard leads; of all others float, mV, NaN where
+    missing. leads are their names in the file. heart_rate is the cart's own (beats/min), None where the file has none.
+    flags are corrections and oddities. reason is why the signal cannot be used, of a file whose other data can.
     """
 
     signal: np.ndarray
     sampling_rate: float
     leads: Sequence[str]
-    about: dict[str, Any]
+    person: Person
     heart_rate: float | None = None
     flags: Sequence[str] = ()
-    microvolts: np.ndarray | None = None
+    reason: str = ""
+
+
+@contextmanager
+def with_a_reason() -> Iterator[None]:
+    """Turn an error of the operating system into BadRecording."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror} ({Path(error.filename).name})" if error.filename else str(error)
+        raise BadRecording(f"unreadable: {reason}") from None
+    except UnicodeEncodeError as error:
+        raise BadRecording(f"unreadable: {error}") from None
+
+
+def file_size(path: Path, root: Path) -> int:
+    """Return a file's size in bytes; BadRecording where it is no regular file, or a link that leads out of `root`."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        # Not Path.resolve: it raises RuntimeError on a link to itself.
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            raise BadRecording(f"link: {path.name} leads out of the source's folder")
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BadRecording(f"no regular file: {path.name}")
+    return status.st_size
 
 
 def content_of(path: Path, root: Path | None, most: int) -> bytes:
@@ -76,7 +128,7 @@ def microvolts_in(units: str | None) -> int:
 
 
 def millivolts(step: float, units: str | None) -> float:
-    """Return in mV what a file's step of so many units is; BadRecording where that cannot be an ECG's."""
+    """Return a file's step, in its units, in mV; BadRecording where it cannot be an ECG's."""
     scale = microvolts_in(units)
     if not 0 < step * scale <= LARGEST_STEP:
         raise BadRecording(f"gain: {step:g} {units}, steps of {step * scale:g} uV; allowed: to {LARGEST_STEP} uV")
@@ -89,7 +141,7 @@ def masked(values: np.ndarray, stored: np.ndarray) -> np.ndarray:
 
 
 def allow_only(name: str, given: object, *allowed: object) -> None:
-    """Raise BadRecording where a field is not what the reader takes it for."""
+    """Raise BadRecording where a field has another value than those that the reader supports."""
     if given not in allowed:
         raise BadRecording(f"file: {name} is {given!r}; allowed: {', '.join(map(str, allowed))}")
 
@@ -101,21 +153,21 @@ def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
     return np.column_stack(leads) if leads else np.empty((0, 0))
 
 
-def person(*, age: object = "", unit: object = "y", sex: object = "", patient: object = "") -> dict[str, Any]:
-    """Return what is kept of a person: age in years, sex, and a digest of the id that tells patients apart."""
-    years: object = str(age if age is not None else "").strip()
+def person(*, age: object = "", unit: object = "y", sex: object = "", patient: object = "") -> Person:
+    """Return a person of a file's fields: age in years, sex, and the digest of the patient's id."""
+    years: str | int = str(age if age is not None else "").strip()
     days = DAYS.get(str(unit or "y").strip().lower()[:1], 0)
-    with suppress(ValueError):
-        years = math.floor(float(str(years)) * days / DAYS["y"] + 1e-9)
-    return {"age": years, "sex": parse_sex(str(sex or "")), "patient": digest_of(str(patient or ""))}
+    with suppress(ValueError, OverflowError):
+        years = math.floor(float(years) * days / DAYS["y"] + 1e-9)
+    return Person(age=years, sex=parse_sex(str(sex or "")), patient=digest_of(str(patient or "")))
 
 
 def digest_of(patient: str) -> str:
-    """Return what tells a patient's id from others and does not show it; '' where it is unknown."""
+    """Return the digest of a patient's id, which does not show the id; '' where it is unknown."""
     # A spreadsheet makes 7.0 of 7 where other cells are empty.
-    known = re.sub(r"^(\d+)\.0+$", r"\1", patient.strip())
-    digest = hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()
-    return "" if known.lower() in UNKNOWN else DIGEST + digest
+    text = re.sub(r"^(\d+)\.0+$", r"\1", patient.strip())
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return "" if text.lower() in UNKNOWN else DIGEST + digest
 
 
 def years_between(born: str | None, recorded: str | None) -> str:

@@ -1,25 +1,32 @@
-"""Reads a recording of any known format, chosen by what the file holds, and puts all into the same form."""
+"""Finds the files of recordings and reads them: the content shows the format, and all get the same form."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, MISSING, BadRecording, find_leads, to_microvolts
+from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording, find_leads, to_microvolts
 from ecg.recordings.arrays import read_array
-from ecg.recordings.challenge import challenge_source
 from ecg.recordings.codes import UNKNOWN, parse_sex
 from ecg.recordings.dicom import read_dicom
-from ecg.recordings.ecg_file import Ecg
+from ecg.recordings.ecg_file import Ecg, Person, file_size, with_a_reason
 from ecg.recordings.edf import read_edf
-from ecg.recordings.header import file_size, read_header, with_a_reason
 from ecg.recordings.sample_text import is_table_of_samples
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import MAX_HEADER, challenge_source, read_header
+from ecg.recordings.wfdb_signals import read_samples
 from ecg.recordings.xml_files import XML_FORMATS, read_xml
+from ecg.run.script import warn
 
-HEAD = 65536  # bytes that tell a format
+SUFFIXES = (".hea", ".mat", ".dat")
+# Files of archives at PhysioNet, which are not counted as other files.
+ARCHIVE_FILES = re.compile(
+    r"labels\.csv|RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
+)
+HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
 READERS = {"XML": read_xml, "DICOM": read_dicom, "EDF": read_edf}
@@ -48,14 +55,60 @@ def format_of(path: Path, root: Path | None = None) -> str | None:
     return "array" if is_table_of_samples(head) else None
 
 
+def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
+    """Return the header path of every recording below `folder`, or its one file, and its files' size in bytes.
+
+    The content shows whether a file without a header is a recording. A signal file that no header names is one too,
+    to be refused. Hidden files and folders are left out: those of git-annex hold each file again. Links to files count,
+    links to folders are not followed. A warning counts other files.
+    """
+    sizes, others = Counter[Path](), Counter[str]()
+    for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(where, name) for name in files if not name.startswith(".")]
+        headers = {path.stem: path for path in paths if path.suffix.lower() == ".hea"}
+        lone = [path for path in paths if path.suffix.lower() in SUFFIXES and path.stem not in headers]
+        named = files_named_in(headers.values(), root or folder) if lone else set()
+        for path in paths:
+            if path.suffix.lower() in SUFFIXES and path.stem in headers:
+                recording = headers[path.stem]
+            elif path.name in named:
+                continue
+            elif format_of(path, root or folder):
+                recording = path
+            elif path.suffix.lower() in SUFFIXES:
+                recording = path.with_suffix(".hea")
+            else:
+                if not ARCHIVE_FILES.fullmatch(path.name):
+                    others[path.suffix.lower() or "without a suffix"] += 1
+                continue
+            sizes[recording] += 0
+            with suppress(OSError):
+                sizes[recording] += path.stat().st_size
+    if others:
+        kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
+        warn(f"{others.total()} files in {folder} are no recordings: {kinds}")
+    return dict(sorted(sizes.items()))
+
+
+def files_named_in(headers: Iterable[Path], root: Path) -> set[str]:
+    """Return the names of the signal files in headers: the first words of lines."""
+    named: set[str] = set()
+    for header in headers:
+        with suppress(BadRecording, OSError):
+            if file_size(header, root) <= MAX_HEADER:
+                named |= {os.fsdecode(line.split()[0]) for line in header.read_bytes().splitlines() if line.strip()}
+    return named
+
+
 def read_ecg(
     path: Path, root: Path | None = None, *, told: Mapping[str, str] | None = None, verify_checksums: bool = True
 ) -> Ecg:
-    """Read a recording as its file has it: samples x leads (mV, NaN is missing), rate, names of leads, the person.
+    """Read a recording as its file has it.
 
     The format is that of the file's content; a WFDB record is named by its header. A link may not lead out of `root`,
-    by default the file's folder. `told` is what labels.csv tells: of a table, sampling_rate, units and leads.
-    BadRecording says why a file cannot be used, and what it said of the person before.
+    by default the file's folder. `told` is the row of labels.csv: sampling_rate, units and leads of a table.
+    BadRecording is why a file cannot be used; of a WFDB record with a good header, `reason` is.
     """
     if path.suffix.lower() == ".hea":
         ecg = read_wfdb(path, root, verify_checksums)
@@ -74,37 +127,38 @@ def read_ecg(
 
 
 def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
-    """Read a WFDB record, named by its header, and what the comments there say; BadRecording says that too."""
+    """Read a WFDB record, named by its header, and the comments there."""
     header = read_header(path, root)
     comments = {key: values[0] for key, values in header.comments.items()}
-    about: dict[str, Any] = {
-        "source": comments.get("source") or challenge_source(header) or "",
-        "dx": header.comments.get("dx", []),
-        "age": comments.get("age", ""),
-        "sex": parse_sex(comments.get("sex", "")),
-        "patient": "" if comments.get("patient", "").lower() in UNKNOWN else comments["patient"],
-        "sampling_rate": f"{header.sampling_rate:g}",
-    }
+    patient = comments.get("patient", "")
+    person = Person(
+        age=comments.get("age", ""),
+        sex=parse_sex(comments.get("sex", "")),
+        patient="" if patient.lower() in UNKNOWN else patient,
+        dx=tuple(header.comments.get("dx", [])),
+        source=comments.get("source") or challenge_source(header) or "",
+    )
     try:
         samples, flags = read_samples(header, verify_checksums=verify_checksums)
     except BadRecording as error:
-        error.about = about
-        raise
-    signal = samples / 1000
-    signal[samples == MISSING] = np.nan
-    return Ecg(signal, header.sampling_rate, LEADS, about, flags=flags, microvolts=samples)
+        return Ecg(np.empty((0, 12), np.int16), header.sampling_rate, LEADS, person, reason=str(error))
+    return Ecg(samples, header.sampling_rate, LEADS, person, flags=flags)
 
 
-def twelve_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
-    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
+def standard_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
+    """Return the 12 leads of a recording (samples x 12, int16, uV; -32768 is missing) and flags.
 
-    Leads are found by name, and derived where two limb leads give a third. A calibration pulse is cut off.
+    Flags are corrections and oddities. Leads are found by name, and derived where two limb leads give a third. A
+    calibration pulse is cut off.
     """
-    columns = find_leads(list(ecg.leads))
-    if not len(ecg.signal):
-        raise BadRecording("no samples")
-    samples, flags = ecg.microvolts, list[str]()
-    if samples is None:
+    if ecg.reason:
+        raise BadRecording(ecg.reason)
+    if ecg.signal.dtype == np.int16:
+        samples, flags = ecg.signal, list[str]()
+    else:
+        columns = find_leads(list(ecg.leads))
+        if not len(ecg.signal):
+            raise BadRecording("no samples")
         samples, flags = to_microvolts({lead: 1000 * ecg.signal[:, column] for lead, column in columns.items()})
     if not (samples != samples[0]).any():
         raise BadRecording("flat")

@@ -75,5 +75,5 @@ def inline_svg(figure: Figure, name: str) -> Markup:
 def data_uri(figure: Figure) -> str:
     """Return the figure as a small picture that an HTML page can hold: the data URI of a WebP."""
     image = io.BytesIO()
-    figure.savefig(image, format="webp", dpi=150, pil_kwargs={"quality": 70, "method": 6})
+    figure.savefig(image, format="webp", dpi=150, pil_kwargs={"quality": 70, "method": 2})
     return f"data:image/webp;base64,{base64.b64encode(image.getvalue()).decode()}"

@@ -1,27 +1,25 @@
-"""How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C; text as it can be shown."""
+"""How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C; printable text."""
 
-import fcntl  # Linux and macOS only
-import gc
-import os
 import re
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-# Apostrophes count, so that none comes before what has one already and makes two texts one.
+# Apostrophes count: a text that begins with one stays different from a formula that gets one.
 FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
-LOCK = Path("data/.lock")
 
 
 def printable(text: str, *, cell: bool = True) -> str:
-    """Return text from a file as it can be shown: what is not printable, or turns text round, as a visible escape.
+    """Return text from a file with visible escapes for control characters and marks of writing direction.
 
-    For a table's cell a text that a spreadsheet takes for a formula gets an apostrophe, and a backslash is doubled:
-    different texts stay different. For a terminal's line they stay as they are: the text may come from a table.
+    In a table's cell, a formula of a spreadsheet gets an apostrophe and each backslash is doubled, so that different
+    texts stay different. In a line of a terminal both stay: the text may come from such a cell.
     """
     if cell:
         text = text.replace("\\", "\\\\")
@@ -33,76 +31,45 @@ def printable(text: str, *, cell: bool = True) -> str:
 class UsageError(ArgumentTypeError):
     """A mistake that the user can mend: what was wrong, what was given, what is allowed.
 
-    argparse shows one that the `type` of an argument raises, and ends with status 2.
+    As the `type` of an argument raises it, argparse shows it and ends with status 2.
     """
 
 
+@contextmanager
+def locked(folder: Path = Path("data")) -> Iterator[None]:
+    """Lock a folder; UsageError where another run has locked it. The lock ends with the process."""
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder.absolute()}; run the command in the project's root")
+    try:
+        with FileLock(folder / ".lock", blocking=False):
+            yield
+    except Timeout:
+        raise UsageError(f"another run is at work in {folder.absolute()}; wait for it or end it") from None
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run `main`; end with one line and status 1 on a user's mistake, with 130 on Ctrl-C."""
-    # A terminal may know no "–".
+    """Run `main`; end with one line and status 1 on a user's mistake, with status 130 on Ctrl-C."""
+    # Some terminals cannot show "–".
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         main()
     except (UsageError, OSError) as error:
-        # NumPy says no more than "61680 requested and 0 written".
+        # Of a full disk, NumPy reports only "61680 requested and 0 written".
         full = "no space left on device: " if str(error).endswith(" written") else ""
         print(f"{Path(sys.argv[0]).stem}: {full}{printable(str(error), cell=False)}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
-    finally:
-        # Python looks for garbage once more before it ends: half a second of a process that has loaded torch.
-        gc.freeze()
 
 
 def run_stage(main: Callable[[], None]) -> None:
     """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing.
 
-    --help prints the docstring of its script; other arguments are a usage error. Neither touches a file.
+    --help prints the docstring of the script; other arguments are a usage error. Neither touches a file.
     """
     about = f"{sys.modules[main.__module__].__doc__}\nA stage takes no arguments: params.yaml holds its parameters."
     ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter).parse_args()
-
-    def locked() -> None:
-        # Modules are never garbage.
-        gc.freeze()
-        gc.enable()
-        # The kernel lets go of the lock when the process ends, however it ends; worker processes do not inherit it.
-        with LOCK.open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read() or "another stage"
-                raise UsageError(f"{holder} is at work in {LOCK.parent.absolute()}; wait for it or end it") from None
-            file.truncate(0)
-            file.write(f"{Path(sys.argv[0]).stem} (process {os.getpid()})")
-            file.flush()
-            try:
-                main()
-            except Exception:
-                # Compiled code may turn a KeyboardInterrupt into an error of its own.
-                if interrupted:
-                    raise KeyboardInterrupt from None
-                raise
-            finally:
-                file.truncate(0)
-
-    interrupted = []
-
-    def interrupt(number: int, frame: object) -> None:
-        interrupted.append(number)
-        raise KeyboardInterrupt
-
-    # A KeyboardInterrupt that is raised inside a callback is only printed: let it come again.
-    for number in (signal.SIGINT, signal.SIGALRM):
-        signal.signal(number, interrupt)
-    sys.unraisablehook = lambda lost: (
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
-        if lost.exc_type is KeyboardInterrupt
-        else sys.__unraisablehook__(lost)
-    )
-    run(locked)
+    run(locked()(main))
 
 
 def warn(message: str) -> None:

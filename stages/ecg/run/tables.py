@@ -16,25 +16,11 @@ PART_BYTES = 128 * 2**20
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
-    text = (
-        "record",
-        "source",
-        "patient",
-        "label",
-        "dx",
-        "sex",
-        "device",
-        "site",
-        "part",
-        "sha256",
-        "flags",
-        "reason",
-        "split",
-    )
-    numbers = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation")
-    return pd.read_csv(
-        path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values={name: [""] for name in numbers}
-    )
+    floats = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation", "sampling_rate")
+    counts = ("start", "samples")
+    text = ("record", "source", "patient", "label", "dx", "sex", "device", "site", "part", "sha256", "flags", "reason")
+    types = dict.fromkeys((*text, "split"), "str") | dict.fromkeys(counts, "Int64")
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={name: [""] for name in (*floats, *counts)})
 
 
 def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
@@ -44,23 +30,9 @@ def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
     return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
 
 
-def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> int:
-    """Stream blocks (each rows x `row_shape`) into one .npy file, in constant memory; return the number of rows."""
-
-    def header(rows: int) -> None:
-        # numpy pads a header so that its length does not depend on the number of rows.
-        fields = {"descr": dtype, "fortran_order": False, "shape": (rows, *row_shape)}
-        np.lib.format.write_array_header_1_0(file, fields)
-
-    rows = 0
-    with path.open("wb") as file:
-        header(rows)
-        for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype).data)
-            rows += len(block)
-        file.seek(0)
-        header(rows)
-    return rows
+def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> None:
+    """Write blocks (each rows x `row_shape`) as one .npy file."""
+    np.save(path, np.concatenate([np.empty((0, *row_shape), dtype), *blocks]))
 
 
 def open_part(path: Path) -> np.ndarray:

@@ -1,26 +1,30 @@
-"""Figures of the scores of all recordings: ROC, decisions, net benefit, distribution, reliability, learning curves.
+"""Charts of the scores of all recordings: curves, counts, and forest plots of ROC AUCs.
 
-ROC AUC, reliability, net benefit and distribution are what is essential to show of a model (Van Calster et al. 2025,
-Lancet Digital Health 7:100916). `recordings` says in each title which they are: "58 test synthetic recordings".
+ROC AUC, reliability, net benefit and distribution are the essential charts of a model (Van Calster et al. 2025, Lancet
+Digital Health 7:100916). `recordings` names the recordings in each title: "58 test synthetic recordings".
 """
+
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.scale import FuncScale
 from matplotlib.ticker import MaxNLocator
 
-from ecg.evaluation.names import COMPARISON_TITLES, format_interval, format_number, is_missing
+from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, format_interval, format_number
 from ecg.reporting.figures import CLASS_COLORS, COMPARISON_STYLES, GREY, WIDTH, create_figure
 
 UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
 TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of probabilities, most of which are low
 VAL = "#c76a00"
+SMALL = 9  # pt
 
 
-def called_from(threshold: float) -> str:
-    return f"called from {100 * threshold:.3g}% on, set on val"
+def threshold_label(threshold: float) -> str:
+    return f"threshold {100 * threshold:.3g}%, set on val"
 
 
 def use_root_scale(axes: Axes, which: str) -> None:
@@ -31,14 +35,14 @@ def use_root_scale(axes: Axes, which: str) -> None:
 
 
 def plot_roc(roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, recordings: str) -> Figure:
-    """Draw metrics/roc/, with the AUCs and the rates at the threshold of metrics/evaluate.csv."""
+    """Draw metrics/roc/ with the ROC AUCs and the rates at the threshold of metrics/evaluate.csv."""
     figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH)
     draw_roc(axes, roc, scores, threshold)
     return figure
 
 
 def draw_roc(axes: Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float) -> None:
-    """Draw a curve a comparison, and the rates at the threshold on that of ischemia against all others."""
+    """Draw the curve of each comparison, and the threshold on the curve of ischemia against all others."""
     measured = scores.set_index("measure")
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
     for comparison, (color, dash, _) in COMPARISON_STYLES.items():
@@ -46,11 +50,11 @@ def draw_roc(axes: Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, thr
         if len(points):
             label = f"{COMPARISON_TITLES[comparison]}: {format_interval(measured.loc[comparison])}"
             axes.plot(points.fpr, points.tpr, dash, color=color, lw=2, label=label)
-    sensitivity, specificity = measured.value[["sensitivity", "specificity"]]
-    if not is_missing(sensitivity) and not is_missing(specificity):
+    sensitivity, specificity = measured.value[["sensitivity", "specificity"]].astype(float)
+    if np.isfinite(sensitivity + specificity):
         color, _, marker = COMPARISON_STYLES["roc_auc_vs_rest"]
         style: dict = {"color": color, "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
-        axes.plot(1 - specificity, sensitivity, marker, **style, label=called_from(threshold))
+        axes.plot(1 - specificity, sensitivity, marker, **style, label=threshold_label(threshold))
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
     axes.legend(loc="lower right")
 
@@ -91,9 +95,9 @@ def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -
     """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006)."""
     figure, axes = create_figure(f"Net benefit, {recordings}", WIDTH)
     lines = {"all": ("calling all", "--", GREY), "none": ("calling none", "-", GREY)}
-    for column, (label, dash, color) in (lines | {"model": ("this model", "-", CLASS_COLORS["ischemia"])}).items():
+    for column, (label, dash, color) in (lines | {"model": ("the model", "-", CLASS_COLORS["ischemia"])}).items():
         axes.plot(benefit.threshold, benefit[column], dash, color=color, lw=2, label=label)
-    axes.axvline(threshold, ls=":", color="black", label=called_from(threshold))
+    axes.axvline(threshold, ls=":", color="black", label=threshold_label(threshold))
     top = 1.1 * max(0.01, benefit[["model", "all"]].to_numpy().max())
     axes.set(xlabel="threshold of p(ischemia)", ylabel="net benefit", xlim=(0, 0.5), ylim=(-top / 5, top))
     axes.legend(loc="upper right")
@@ -101,16 +105,15 @@ def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -
 
 
 def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float, recordings: str) -> Figure:
-    """Draw metrics/distribution.csv, a panel a class, with the share called of each from metrics/confusion.csv."""
-    title = f"p(ischemia) by class, {recordings}; {called_from(threshold)}"
+    """Draw metrics/distribution.csv, a panel for each class, with its share called from metrics/confusion.csv."""
+    title = f"p(ischemia) by class, {recordings}; {threshold_label(threshold)}"
     figure, panels = create_figure(title, 1.2 + 1.4 * len(counts), len(counts), 1, sharex=True, squeeze=False)
     for axes, row in zip(panels.flat, counts.itertuples(), strict=True):
         members, n = bins[bins.label == row.label], row.called + row.not_called
         edges, color = [*members.bin_low, members.bin_high.iloc[-1]], CLASS_COLORS[row.label]
         axes.stairs(members.n, edges, fill=True, color=color, alpha=0.6)
         axes.axvline(threshold, ls=":", color="black")
-        title = f"{row.label}: {row.called} of {n} called ({row.called / n:.1%})"
-        axes.set_title(title, loc="left", fontsize=9)
+        axes.set_title(f"{row.label}: {row.called} of {n} called ({row.called / n:.1%})", loc="left", fontsize=SMALL)
         axes.set_ylabel("recordings")
         use_root_scale(axes, "x")
     axes.set_xlabel("probability of ischemia")
@@ -118,7 +121,7 @@ def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float
 
 
 def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) -> Figure:
-    """Draw metrics/reliability.csv: the share of ischemia among probabilities alike, with its 95% Wilson interval."""
+    """Draw metrics/reliability.csv: the observed share of ischemia in each bin of p(ischemia), 95% Wilson intervals."""
     names = {"calibration_slope": "slope", "calibration_intercept": "intercept", "brier": "Brier score"}
     names |= {"expected_calibration_error": "calibration error"}
     value = scores.set_index("measure").value.map(format_number)
@@ -158,4 +161,65 @@ def plot_learning_curve(history: pd.DataFrame, recordings: str) -> Figure:
     axes.set(xlabel="epoch", ylabel="cross-entropy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
+    return figure
+
+
+def shorten(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def draw_estimate(axes: Axes, y: float, row: dict) -> None:
+    """Draw the ROC AUC of a row with its interval and the numbers beside it, or the reason for its absence."""
+    color, _, marker = COMPARISON_STYLES.get(row["comparison"], (GREY, "-", "X"))
+    beside: dict = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
+    if pd.isna(row["roc_auc"]):
+        axes.text(0.02, y, shorten(row["reason"], 46), color="#666666", **beside)
+        return
+    axes.plot([row["low"], row["high"]], [y, y], color=color, clip_on=False)
+    axes.plot(row["roc_auc"], y, marker, color=color, ms=6, mec="white", mew=0.6, clip_on=False)
+    axes.text(1.06, y, format_interval(row, "roc_auc"), **beside)
+
+
+def plot_forest(lines: list[tuple[str, list[dict]]], spacing: int, title: str, height: float) -> Figure:
+    """Draw the estimates (rows) of each line beside its name, so many rows apart, from the lowest interval to 1."""
+    figure, axes = create_figure(title, height)
+    axes.set_yticks(range(0, spacing * len(lines), spacing), [name for name, _ in lines])
+    lows = [0.5]
+    for middle, label, (_, rows) in zip(axes.get_yticks(), axes.get_yticklabels(), lines, strict=True):
+        label.set_fontweight("normal" if rows else "bold")
+        lows += [row["low"] - 0.02 for row in rows]
+        for y, row in enumerate(rows, start=middle - (len(rows) - 1) // 2):
+            draw_estimate(axes, y, row)
+    axes.axvline(0.5, color=GREY, lw=1, zorder=0)
+    edges = (spacing * (len(lines) - 0.5) - 0.1, 0.1 - spacing / 2)
+    axes.set(xlim=(np.nanmin(lows), 1), ylim=edges, xlabel="ROC AUC, 95% interval; 0.5 is chance")
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0, labelsize=SMALL)
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+def plot_subgroups(groups: pd.DataFrame, recordings: str) -> Figure:
+    """Draw metrics/subgroups.csv as a forest plot, each grouping below its name."""
+    lines: list[tuple[str, list[dict]]] = []
+    for grouping, members in groups.groupby("grouping", sort=False):
+        if grouping != "all":
+            lines.append((grouping, []))
+        for row in members.assign(comparison="roc_auc").to_dict("records"):
+            name = "all" if grouping == "all" else shorten(row["group"], 18)
+            lines.append((f"{name}  ({row['n_ischemia']}/{row['n_normal']})", [row]))
+    title = f"ROC AUC against normal by subgroup (ischemic/normal), {recordings}"
+    return plot_forest(lines, 1, title, 1 + 0.23 * len(lines))
+
+
+def plot_audit(audit: pd.DataFrame, recordings: str) -> Figure:
+    """Draw metrics/audit.csv as a forest plot, the comparisons of a model below one another."""
+    rows = {model: audit[audit.model == model].to_dict("records") for model in MODEL_TITLES}
+    lines = [("\n".join(wrap(title, 17)), rows[model]) for model, title in MODEL_TITLES.items()]
+    figure = plot_forest(lines, 4, f"The model and simple models, {recordings}", 8)
+    handles = [
+        Line2D([], [], color=color, marker=marker, ms=6, label=COMPARISON_TITLES[comparison])
+        for comparison, (color, _, marker) in COMPARISON_STYLES.items()
+    ]
+    figure.legend(handles=handles, title="ischemia", loc="outside lower left", ncols=3, frameon=False, alignment="left")
     return figure
