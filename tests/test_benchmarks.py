@@ -29,9 +29,9 @@ def result_of(name, *arguments, says="", **knobs):
     return json.loads(done.stdout)
 
 
-def test_known_beats_are_found_by_four_methods():
+def test_known_beats_are_found_by_two_methods():
     rows = result_of("bench_beats", "--recordings", 1)
-    assert len(rows) == 6 * len({row["method"] for row in rows}) == 24
+    assert len(rows) == 6 * len({row["method"] for row in rows}) == 12
     rmse = {(row["condition"], row["method"]): row["rmse_uv"] for row in rows}
     for row in rows:
         ratio = row["rmse_uv"] / rmse[row["condition"], "notebook"]
