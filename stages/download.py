@@ -2,7 +2,8 @@
 
 Reads   the source that `download.source` names
 Writes  data/recordings/     the samples of every usable recording (see ecg/run/tables.py)
-        data/recordings.csv  a row for every recording found: what it is and where its samples are, or why it is refused
+        data/recordings.csv  a row for every recording found: its data and the place of its samples, or the reason why
+                             it is refused
 """
 
 from collections import Counter
@@ -55,7 +56,7 @@ def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> l
 
 
 def print_summary(index: pd.DataFrame, files: list[str], download: Download) -> None:
-    """Print what was found, kept and refused, an example of each kind, and warn of what a user should know."""
+    """Print the counts of recordings found, kept and refused, with an example of each refusal; warn of doubts."""
     kept = index[index.reason == ""]
     print(summary(index))
     refused = pd.Series(files, index.index)[index.reason != ""] + ": " + index.reason
@@ -74,17 +75,13 @@ def print_summary(index: pd.DataFrame, files: list[str], download: Download) -> 
         if unknown:
             most = ", ".join(f"{code} ({n})" for code, n in unknown.most_common(10))
             warn(f"{len(unknown)} codes in Dx of {source} are not known and count as abnormal: {most}")
-    for source, rows in index.groupby("source"):
-        wrong = int(rows.reason.str.startswith("wrong checksum").sum())
-        if wrong > len(rows) / 100:
-            warn(
-                f"{wrong} of {len(rows)} recordings of {source} are refused for a wrong checksum; where its headers "
-                "are known to be careless, set download.verify_checksums to false"
-            )
+    wrong = int(index.reason.str.startswith("wrong checksum").sum())
+    if wrong > len(index) / 100:
+        warn(f"{wrong} checksums are wrong; where headers are careless, set download.verify_checksums to false")
 
 
 def summary(index: pd.DataFrame) -> str:
-    """Say how many recordings were found, kept and refused."""
+    """Return a line on the numbers of recordings found, kept and refused."""
     kept, refused = index[index.reason == ""], index[index.reason != ""].reason.str.split(":").str[0]
     text = f"{len(index)} recordings found, {len(kept)} kept"
     text += f": {counts(kept.label)}; {kept.patient.nunique()} patients" if len(kept) else ""
@@ -103,8 +100,6 @@ def main() -> None:
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings = find(download, temporary)
-        if not recordings:
-            raise UsageError("no recordings found in the source's folders")
         rows = []
         with replacing(RECORDINGS) as folder, tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
             folder.mkdir()
@@ -121,7 +116,7 @@ def main() -> None:
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
         index.to_csv(temporary, index=False, float_format="%.10g")
-    print_summary(index, [str(one.header.relative_to(one.root or "")) for one in recordings], download)
+    print_summary(index, [one.header.relative_to(one.root or "").as_posix() for one in recordings], download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
 

@@ -1,4 +1,4 @@
-"""The 12 leads: names, order, which are derived; what a missing sample is; why a recording has none of use."""
+"""The 12 leads: names, order and derivation; missing samples; the reason why a recording cannot be used."""
 
 import re
 import unicodedata
@@ -19,7 +19,7 @@ MAX_RATE = 100_000  # Hz
 MAX_OFFSET = 1000  # mV
 
 # mV from the first to the last percentile of a lead's samples. Beyond, the median beat would have an implausible height
-# too, or int16 would cut off more than is allowed: what is said first is what may be wrong.
+# too, or int16 would cut off more than is allowed: the unit is the likelier reason and is named first.
 MIN_SPREAD, MAX_SPREAD = 0.02, 2 * RAIL / 1000
 
 # A lead's name as files write it: MDC_ECG_LEAD_AVR, Lead I (Einthoven), ecg_I, DII, D2, C1, V1 (mV), aVR # noisy.

@@ -60,7 +60,7 @@ def test_a_header_of_10_gb_is_not_read(tmp_path):
 def test_sizes_are_checked_before_anything_is_read(tmp_path, layout):
     for samples in (10**12, 2**31 - 1):
         reason = refused(plain(tmp_path, layout=layout, samples=samples))
-        assert "samples a lead, the header says" in reason or "number of samples is" in reason
+        assert "samples a lead, the header states" in reason or "number of samples is" in reason
     for samples, size in ((2**31 - 1, 2**42), ("", 24 * 2**37)):
         path = plain(tmp_path, layout=layout, samples=samples)
         os.truncate(path.with_suffix(".dat"), size)  # sparse
@@ -68,7 +68,7 @@ def test_sizes_are_checked_before_anything_is_read(tmp_path, layout):
     path = plain(tmp_path, layout=layout, samples=1000)
     for size in (0, 1, 500):
         os.truncate(path.with_suffix(".dat"), size)
-        assert "samples a lead, the header says 1000" in refused(path)
+        assert "samples a lead, the header states 1000" in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_empty_headers(tmp_path, content):
     assert refused(changed(plain(tmp_path), lambda text: content)) == "header: empty"
 
 
-@pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd", "zip::mine.dat"])
+@pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd"])
 @pytest.mark.parametrize("layout", ["16", "16x2", "212"])
 def test_file_names_that_lead_out_of_the_folder(tmp_path, name, layout):
     (tmp_path / "secret.dat").write_bytes(SAMPLES.tobytes())
@@ -137,7 +137,7 @@ def test_file_names_that_lead_out_of_the_folder(tmp_path, name, layout):
     assert refused(path).startswith(f"header: not a plain file name: '{name}'")
 
 
-@pytest.mark.parametrize("name", ["http:", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
+@pytest.mark.parametrize("name", ["http:", "zip::mine.dat", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
 @pytest.mark.parametrize("layout", ["16", "16x2"])
 def test_file_names_are_names_and_nothing_else(tmp_path, name, layout):
     os.mkfifo(tmp_path / "mne.dat")  # wfdb drops other characters than ASCII from a name

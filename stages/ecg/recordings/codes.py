@@ -1,4 +1,4 @@
-"""What headers and tables say of a patient: diagnosis codes and their class, age, sex."""
+"""Parses the diagnosis codes, age and sex in headers and tables; the class that codes stand for."""
 
 import math
 import re
@@ -32,7 +32,7 @@ SNOMED = words(
 )
 CLASSES = words("ISCHEMIA NORMAL OTHER")  # may stand for codes
 
-# What headers and tables say where they know nothing; of the sex, also what is neither male nor female.
+# Words of headers and tables for an unknown value; of the sex, also for neither male nor female.
 UNKNOWN = ("", "unknown", "nan", "na", "n/a", "#n/a", "<na>", "none", "null", "-1")
 OTHER_SEX = ("o", "other", "u", "un", "x", "undifferentiated", "undefined", "unspecified")
 
@@ -87,7 +87,7 @@ def parse_label(text: str) -> str:
 
 
 def parse_age(value: str | float) -> tuple[int | None, list[str]]:
-    """Return an age in years (None: unknown, also where -1 says so) and flags. PTB-XL writes 300 for over 89."""
+    """Return an age in years (None: unknown, as -1) and flags. PTB-XL writes 300 for over 89."""
     try:
         age = float(value)
     except ValueError:

@@ -56,7 +56,7 @@ class Ecg(NamedTuple):
 
     signal is samples x leads: of WFDB's reader int16, uV, in the 12 standard leads; of all others float, mV, NaN where
     missing. leads are their names in the file. heart_rate is the cart's own (beats/min), None where the file has none.
-    flags name what was odd. reason is why the signal cannot be used, of a file whose other data can.
+    flags are corrections and oddities. reason is why the signal cannot be used, of a file whose other data can.
     """
 
     signal: np.ndarray
@@ -128,7 +128,7 @@ def microvolts_in(units: str | None) -> int:
 
 
 def millivolts(step: float, units: str | None) -> float:
-    """Return in mV what a file's step of so many units is; BadRecording where that cannot be an ECG's."""
+    """Return a file's step, in its units, in mV; BadRecording where it cannot be an ECG's."""
     scale = microvolts_in(units)
     if not 0 < step * scale <= LARGEST_STEP:
         raise BadRecording(f"gain: {step:g} {units}, steps of {step * scale:g} uV; allowed: to {LARGEST_STEP} uV")
@@ -141,7 +141,7 @@ def masked(values: np.ndarray, stored: np.ndarray) -> np.ndarray:
 
 
 def allow_only(name: str, given: object, *allowed: object) -> None:
-    """Raise BadRecording where a field is not what the reader takes it for."""
+    """Raise BadRecording where a field has another value than those that the reader supports."""
     if given not in allowed:
         raise BadRecording(f"file: {name} is {given!r}; allowed: {', '.join(map(str, allowed))}")
 
@@ -154,7 +154,7 @@ def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
 
 
 def person(*, age: object = "", unit: object = "y", sex: object = "", patient: object = "") -> Person:
-    """Return a person of a file's fields: age in years, sex, and a digest of the id that tells patients apart."""
+    """Return a person of a file's fields: age in years, sex, and the digest of the patient's id."""
     years: str | int = str(age if age is not None else "").strip()
     days = DAYS.get(str(unit or "y").strip().lower()[:1], 0)
     with suppress(ValueError, OverflowError):
@@ -163,11 +163,11 @@ def person(*, age: object = "", unit: object = "y", sex: object = "", patient: o
 
 
 def digest_of(patient: str) -> str:
-    """Return what tells a patient's id from others and does not show it; '' where it is unknown."""
+    """Return the digest of a patient's id, which does not show the id; '' where it is unknown."""
     # A spreadsheet makes 7.0 of 7 where other cells are empty.
-    known = re.sub(r"^(\d+)\.0+$", r"\1", patient.strip())
-    digest = hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()
-    return "" if known.lower() in UNKNOWN else DIGEST + digest
+    text = re.sub(r"^(\d+)\.0+$", r"\1", patient.strip())
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return "" if text.lower() in UNKNOWN else DIGEST + digest
 
 
 def years_between(born: str | None, recorded: str | None) -> str:

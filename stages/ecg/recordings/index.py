@@ -1,4 +1,4 @@
-"""The index of recordings: a row for each, what it is and where its samples are, or why it is refused."""
+"""The index of recordings: a row for each, with its data, or with the reason why it is refused."""
 
 import hashlib
 from typing import Any
@@ -78,7 +78,7 @@ def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
 
 
 def number_patients(patients: list[str], sources: list[str]) -> list[str]:
-    """Put a running number, from 1 in each source, where a patient is known by the digest of an id alone.
+    """Put a running number, from 1 in each source, where a file has only the digest of a patient's id.
 
     Where another file of the source has that id as text, the text stands for both: they are one patient.
     """

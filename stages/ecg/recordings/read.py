@@ -26,7 +26,7 @@ SUFFIXES = (".hea", ".mat", ".dat")
 ARCHIVE_FILES = re.compile(
     r"labels\.csv|RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
 )
-HEAD = 65536  # bytes that tell a format
+HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
 READERS = {"XML": read_xml, "DICOM": read_dicom, "EDF": read_edf}
@@ -107,7 +107,7 @@ def read_ecg(
     """Read a recording as its file has it.
 
     The format is that of the file's content; a WFDB record is named by its header. A link may not lead out of `root`,
-    by default the file's folder. `told` is what labels.csv tells: of a table, sampling_rate, units and leads.
+    by default the file's folder. `told` is the row of labels.csv: sampling_rate, units and leads of a table.
     BadRecording is why a file cannot be used; of a WFDB record with a good header, `reason` is.
     """
     if path.suffix.lower() == ".hea":
@@ -146,9 +146,10 @@ def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
 
 
 def standard_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
-    """Return the 12 leads of a recording (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
+    """Return the 12 leads of a recording (samples x 12, int16, uV; -32768 is missing) and flags.
 
-    Leads are found by name, and derived where two limb leads give a third. A calibration pulse is cut off.
+    Flags are corrections and oddities. Leads are found by name, and derived where two limb leads give a third. A
+    calibration pulse is cut off.
     """
     if ecg.reason:
         raise BadRecording(ecg.reason)

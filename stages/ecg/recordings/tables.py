@@ -1,4 +1,4 @@
-"""Tables that people keep, labels.csv and ptbxl_database.csv: columns known by name, rows by the file named there."""
+"""Reads tables that people keep, as labels.csv: columns by their names, rows by the file that they name."""
 
 import codecs
 import csv
@@ -13,14 +13,14 @@ from pathlib import PurePosixPath
 
 from ecg.run.script import UsageError, warn
 
-Row = dict[str, str]  # what is in the cells that are not empty, by column
+Row = dict[str, str]  # the cells that are not empty, by column
 
 
 def read_rows(content: bytes, where: str, required: Iterable[str], optional: Iterable[str] = ()) -> dict[int, Row]:
     """Return the rows of a CSV table by the number of their line, with the required and optional columns alone.
 
     Commas, semicolons or tabs part the cells. Names of columns count in any case, with or without blanks, - and _. A
-    warning names columns that are nearly known. UsageError where a required column is absent, two columns have one
+    warning names columns whose names are similar. UsageError where a required column is absent, two columns have one
     name, a row has more cells than the header, or the content is no such table.
     """
     text = decode(content)
@@ -57,7 +57,7 @@ def decode(content: bytes) -> str:
 
 
 def find_columns(header: list[str], where: str, required: list[str], optional: list[str]) -> dict[str, int]:
-    """Return the positions of the known columns that a header has."""
+    """Return the positions of the required and optional columns in a header."""
     plain = {re.sub(r"\W|_", "", name): name for name in (*required, *optional)}
     columns, others = dict[str, int](), list[str]()
     for i, name in enumerate(header):
@@ -91,10 +91,10 @@ def match_rows(
 ) -> dict[str, Row]:
     """Return by file the row whose cell in a column names it; files are paths in a folder.
 
-    A WFDB record, known by its header, may be named without a suffix or by a signal file. Paths may differ in slashes,
-    composed letters and case, and have more or fewer folders before them, where one recording and one row fit. With
-    `complete`, files are all that there are: a warning counts rows and files without each other, UsageError if all are.
-    Otherwise folders count. UsageError also where two rows name one file.
+    A WFDB record, given by its header, may be named without a suffix or by a signal file. Paths may differ in slashes,
+    composed letters and case. They may have more or fewer folders before them, where one recording and one row fit.
+    With `complete`, `files` are all recordings of the folder: a warning counts rows and files without each other, and
+    it is a UsageError if all are. Otherwise folders count. UsageError also where two rows name one file.
     """
     cells = {row: table[row].get(column, "") for row in table}
     if table and not any(cells.values()):
@@ -102,16 +102,16 @@ def match_rows(
     names = {file: [plain_path(name) for name in names_of(file)] for file in files}
     left = {row: plain_path(cell) for row, cell in cells.items() if cell}
     matched = dict[str, int]()
-    for fold, ends in ((str, only), (str.casefold, only), (str.casefold, tails))[: 3 if complete else 2]:
+    for ends in (only, tails)[: 2 if complete else 1]:
         whole, ending = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
-        for file in names:
-            for name in map(fold, names[file]):
+        for file in files:
+            for name in names[file]:
                 whole[name].add(file)
                 for end in ends(name):
                     ending[end].add(file)
         claims = defaultdict[str, list[int]](list)
         for row, name in left.items():
-            fits = ending.get(fold(name), set()).union(*(whole.get(end, ()) for end in ends(fold(name))))
+            fits = ending[name].union(*(whole[end] for end in ends(name)))
             if len(fits) == 1:
                 claims[fits.pop()].append(row)
         for file, rows in claims.items():
@@ -140,12 +140,12 @@ def report_matches(cells: Mapping[int, str], files: list[str], matched: Mapping[
 
 
 def plain_path(path: str) -> str:
-    """Return a path in one spelling: /, no ./ and no //, composed letters."""
-    return posixpath.normpath(unicodedata.normalize("NFC", path).strip().replace("\\", "/"))
+    """Return a path in one spelling: /, no ./ and no //, composed letters in lower case."""
+    return posixpath.normpath(unicodedata.normalize("NFC", path).casefold().strip().replace("\\", "/"))
 
 
 def names_of(file: str) -> list[str]:
-    """Return what a recording may be called."""
+    """Return the names of a recording: its file, of a WFDB record also its name and its signal files."""
     path = PurePosixPath(file)
     return [file, *(f"{path.with_suffix(suffix)}" for suffix in ("", ".dat", ".mat") if path.suffix.lower() == ".hea")]
 

@@ -54,7 +54,7 @@ class Header(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """One archive of the Challenge: samples are 1000 a mV, though headers from before August 2020 may say otherwise."""
+    """One archive of the Challenge: 1000 a mV, though headers from before August 2020 may state another gain."""
 
     source: str
     sampling_rate: int  # Hz
@@ -148,8 +148,7 @@ def parse_signal(fields: list[str]) -> Signal:
     layout = SIGNAL_FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
     if not layout:
         raise BadRecording(f"header: no signal format in line {' '.join(fields)!r}")
-    # wfdb opens files by fsspec, which chains what "::" parts.
-    if "/" in file or "::" in file or file in (".", "..") or len(file.encode()) > 255:
+    if "/" in file or file in (".", "..") or len(file.encode()) > 255:
         raise BadRecording(f"header: not a plain file name: {file!r}")
     calibration = GAIN.fullmatch(fields[2] if len(fields) > 2 else "0")
     if not calibration:

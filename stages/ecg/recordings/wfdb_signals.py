@@ -19,7 +19,7 @@ MATLAB_TYPES = {"16": 30, "32": 20, "80": 50}
 
 
 def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.ndarray, list[str]]:
-    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: what was odd.
+    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: corrections and oddities.
 
     They are `header.sampling_rate` a second. Leads are found by name, and derived where two limb leads give a third.
     BadRecording is the reason why a recording cannot be used.
@@ -104,9 +104,10 @@ def read_by_wfdb(header: Header, columns: list[int], n_frames: int) -> list[np.n
         )
     except ValueError as error:
         raise BadRecording(f"header: wfdb cannot read it ({type(error).__name__})") from None
-    frames = [header.signals[i].per_frame for i in columns]
-    if [len(values) for values in record.e_d_signal] != [n_frames * per_frame for per_frame in frames]:
-        raise BadRecording("signal file: its leads differ in length")
+    # wfdb leaves out letters that are not ASCII, and counts samples by its own reading of the header.
+    expected = [(header.signals[i].file, n_frames * header.signals[i].per_frame) for i in columns]
+    if list(zip(record.file_name, map(len, record.e_d_signal), strict=True)) != expected:
+        raise BadRecording("header: wfdb reads other files or numbers of samples from it")
     return [values.reshape(n_frames, -1) for values in record.e_d_signal]
 
 
@@ -129,7 +130,7 @@ def check_file(header: Header, signals: list[Signal], n_frames: int | None) -> i
     available = 8 * size // BITS[first.format] // n
     length = available if n_frames is None else n_frames
     if available < length:
-        raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header says {length}")
+        raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header states {length}")
     if length * n > MAX_VALUES:
         raise BadRecording(f"too long: {length * n} samples in {first.file}; allowed: {MAX_VALUES}")
     if n_frames is None and -(-length * n * BITS[first.format] // 8) < size:
@@ -148,7 +149,7 @@ def check_matlab(path: Path, signal: Signal, n: int, samples: int) -> None:
         raise BadRecording(f"signal file: {path.name} is not a MATLAB v4 file of samples in format {signal.format}")
     if (rows, columns) != (n, samples):
         raise BadRecording(
-            f"signal file: {path.name} holds {rows} x {columns} samples, the header says {n} x {samples}"
+            f"signal file: {path.name} holds {rows} x {columns} samples, the header states {n} x {samples}"
         )
 
 
