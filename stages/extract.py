@@ -45,7 +45,7 @@ def batches(kept: pd.DataFrame, extract: Extract) -> list[tuple]:
 
 
 def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame:
-    """Return a row for every kept record: its row in beats.npy and its quality, or the reason why not."""
+    """Return a row for every kept record: its row in beats.npy and its quality, or the reason against it."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
     found = table.beat.notna()
     table["flags"] = [

@@ -16,7 +16,7 @@ INPUTS = re.compile(r".*\.(hea|dat|mat)|labels\.csv|ptbxl_database\.csv", re.IGN
 
 @contextmanager
 def scratch(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` for a temporary file or folder; remove what killed runs left there."""
+    """Give a path beside `path` for a temporary file or folder; remove those of killed runs."""
     start = f".{path.stem}.partial-"
     for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(path.suffix)}"):
         remove(left)
@@ -54,11 +54,9 @@ def output_file(text: str | Path, *beside: str) -> Path:
     """
     for path in (Path(text), *(Path(text).with_suffix(suffix) for suffix in beside)):
         try:
-            if path.is_dir() or str(text).endswith("/"):
-                raise UsageError(f"{path} is a folder; allowed: a file")
             # A move would replace the link itself, or /dev/null.
             if path.is_symlink() or (path.exists() and not path.is_file()):
-                raise UsageError(f"{path} is a symbolic link, a pipe or a device; allowed: a regular file")
+                raise UsageError(f"{path} is a folder, a link, a pipe or a device; allowed: a regular file")
             if path.exists() and INPUTS.fullmatch(path.name):
                 raise UsageError(f"{path} exists and may be a recording or a table of labels; allowed: another file")
             with scratch(path) as temporary:
@@ -71,7 +69,7 @@ def output_file(text: str | Path, *beside: str) -> Path:
 def output_folder(text: str | Path, *files: str) -> Path:
     """Return the path of a folder to write, as the `type` of an argument, and make it; UsageError where none can be.
 
-    `files` are names of what it is to hold.
+    `files` are names of files in it.
     """
     try:
         Path(text).mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ecg.run.paths import BEATS, SPLIT
 
-# What the column label holds; the order of a model's classes.
+# Values of the column label, in the order of a model's classes.
 CLASSES = ("normal", "ischemia", "other")
 # A part is the work of one process.
 PART_BYTES = 128 * 2**20
