@@ -26,9 +26,9 @@ import yaml
 from conftest import write_challenge
 from projects import STAGES, clone, environment, run_dvc
 
-from ecg.recordings.challenge import ARCHIVES
 from ecg.recordings.hearts import DOWER, healthy_heart, ischemic, twelve_leads
 from ecg.recordings.synthetic import CHEST, DURATION, DX, clean_dipole, noise
+from ecg.recordings.wfdb_header import ARCHIVES
 from ecg.run.parallel import in_parallel
 
 KAGGLE = 17_649  # recordings in both data sets

@@ -1,6 +1,6 @@
 """Who is to be cited for the recordings."""
 
-from ecg.recordings.challenge import ARCHIVES
+from ecg.recordings.wfdb_header import ARCHIVES
 from ecg.reporting.citations import CITATIONS, cite_sources
 
 
