@@ -17,11 +17,10 @@ from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
 from ecg.beats.windows import beat_offsets
 from ecg.params import Extract, read_params
-from ecg.run.files import replacing
+from ecg.run.files import read_table, replacing
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import BEATS, BEATS_TABLE, RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError, run_stage
-from ecg.run.tables import read_table
 
 BATCH = 50  # recordings
 

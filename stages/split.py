@@ -12,10 +12,9 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ecg.params import Split, read_params
-from ecg.run.files import replacing
+from ecg.run.files import read_table, replacing
 from ecg.run.paths import BEATS_TABLE, RECORDINGS_TABLE, SPLIT
 from ecg.run.script import UsageError, run_stage
-from ecg.run.tables import read_table
 
 PTBXL_FOLDS = 10
 COLUMNS = [

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg.run.files import output_file, output_folder, replacing, write_json
-from ecg.run.tables import read_table, write_rows
+from ecg.run.files import output_file, output_folder, read_table, replacing, write_json, write_rows
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path):

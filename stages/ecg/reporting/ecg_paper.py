@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties
 from ecg.beats.measurements import ST_AFTER_J, measure_beats
 from ecg.leads import LEADS
 from ecg.reporting.figures import CLASS_COLORS, GREY, create_figure
-from ecg.run.tables import CLASSES
+from ecg.run.files import CLASSES
 
 # Three rows of four, as on a printed ECG.
 LAYOUT = np.array(LEADS).reshape(4, 3).T

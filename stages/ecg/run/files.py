@@ -1,17 +1,25 @@
-"""Outputs that appear whole or not at all."""
+"""Outputs that appear whole or not at all; the store of samples; the tables of data/; the beats of one split."""
 
 import glob
 import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from ecg.run.paths import BEATS, SPLIT
 from ecg.run.script import UsageError
 
 INPUTS = re.compile(r".*\.(hea|dat|mat)|labels\.csv|ptbxl_database\.csv", re.IGNORECASE)
+# Values of the column label, in the order of a model's classes.
+CLASSES = ("normal", "ischemia", "other")
+# A part is the work of one process.
+PART_BYTES = 128 * 2**20
 
 
 @contextmanager
@@ -87,3 +95,24 @@ def write_json(path: Path, values: dict) -> None:
     rounded = {key: round(value, 9) if isinstance(value, float) else value for key, value in values.items()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
+    floats = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation", "sampling_rate")
+    counts = ("start", "samples")
+    text = ("record", "source", "patient", "label", "dx", "sex", "device", "site", "part", "sha256", "flags", "reason")
+    types = dict.fromkeys((*text, "split"), "str") | dict.fromkeys(counts, "Int64")
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={name: [""] for name in (*floats, *counts)})
+
+
+def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the beats (records x 12 x samples, float32, mV) of train, val or test and their rows of split.csv."""
+    table = read_table(SPLIT)
+    table = table[table.split == name].reset_index(drop=True)
+    return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
+
+
+def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> None:
+    """Write blocks (each rows x `row_shape`) as one .npy file."""
+    np.save(path, np.concatenate([np.empty((0, *row_shape), dtype), *blocks]))
