@@ -1,4 +1,4 @@
-"""What each stage costs on as many recordings as the two Kaggle data sets hold, and how that grows.
+"""Time and memory of each stage on as many recordings as the two Kaggle data sets hold.
 
     python benchmarks/bench_scale.py [--recordings N] [--folder DIR] [--json]
 
@@ -100,7 +100,7 @@ def measure(name: str, *arguments: str, folder: Path, cache: Path) -> dict:
 
 
 def bench(folder: Path, n: int) -> pd.DataFrame:
-    """Return what each stage and each command took for n recordings, and the stages together."""
+    """Return time and memory of each stage and command for n recordings."""
     places = {"folder": folder / "project", "cache": folder / "kagglehub"}
     make_cache(places["cache"], n)
     make_project(places["folder"])

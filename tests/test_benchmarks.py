@@ -1,4 +1,4 @@
-"""Each benchmark, once, at its smallest size: it runs, counts right, and names what is missing."""
+"""Each benchmark, once, at its smallest size: it runs, counts right, and names missing inputs."""
 
 import json
 import os
@@ -23,9 +23,9 @@ def bench(name, *arguments, folder=ROOT):
     return subprocess.run(command, cwd=folder, env=small, capture_output=True, text=True)
 
 
-def result_of(name, *arguments, says="", **knobs):
+def result_of(name, *arguments, prints="", **knobs):
     done = bench(name, *arguments, "--json", **knobs)
-    assert done.returncode == 0 and says in done.stderr, done.stderr
+    assert done.returncode == 0 and prints in done.stderr, done.stderr
     return json.loads(done.stdout)
 
 
@@ -75,7 +75,7 @@ def test_a_training_step_is_set_beside_a_matrix_multiplication():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it measures by os.wait4")
 def test_scale_measures_every_stage(tmp_path):
-    rows = result_of("bench_scale", "--recordings", 210, "--folder", tmp_path, says="predict: 210 recordings: ")
+    rows = result_of("bench_scale", "--recordings", 210, "--folder", tmp_path, prints="predict: 210 recordings: ")
     rows = {row["stage"]: row for row in rows}
     assert list(rows) == [*STAGES, "all stages", "dvc repro, nothing to do", "predict"]
     assert all(row["wall_s"] > 0 and row["cpu_s"] > 0 for row in rows.values())

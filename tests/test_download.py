@@ -15,7 +15,6 @@ from ecg.recordings.index import NO_PATIENT
 from ecg.recordings.labels import NOT_IN_TABLE
 from ecg.run.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError
-from ecg.run.tables import open_part
 
 SAMPLES = ecg_signal(5)
 
@@ -37,7 +36,7 @@ def from_directory(project, folder="archive", **changes):
 
 def stored(row):
     start = int(row.start)
-    return open_part(RECORDINGS / row.part)[start : start + int(row.samples)]
+    return np.load(RECORDINGS / row.part)[start : start + int(row.samples)]
 
 
 def test_every_recording_found_is_kept_or_has_a_reason(project):

@@ -1,4 +1,4 @@
-"""What keeps the code readable: short files and functions, few parameters, and nothing private of another library."""
+"""The code is readable: short files and functions, few parameters, and nothing private of another library."""
 
 import ast
 

@@ -3,14 +3,14 @@ import shutil
 import pytest
 import yaml
 from conftest import DEFAULTS, ROOT
-from dvc.utils.hydra import apply_overrides  # what -S does
+from dvc.utils.hydra import apply_overrides  # as -S does
 
 from ecg.params import Params, read_params
 from ecg.run.script import UsageError
 
 
 def read(tmp_path, *changes):
-    """Read the defaults with what `dvc exp run -S` would change."""
+    """Read the defaults with changes as by `dvc exp run -S`."""
     path = tmp_path / "params.yaml"
     shutil.copy(DEFAULTS, path)
     apply_overrides(path, list(changes))

@@ -30,7 +30,7 @@ def printable(text: str, *, cell: bool = True) -> str:
 
 
 class UsageError(ArgumentTypeError):
-    """A mistake that the user can mend: what was wrong, what was given, what is allowed.
+    """A mistake of the user; its message names the mistake, the given value and the allowed ones.
 
     As the `type` of an argument raises it, argparse shows it and ends with status 2.
     """
