@@ -108,10 +108,7 @@ def main() -> None:
         "precision_recall": (charts.plot_precision_recall(pr, what), tables.precision_recall_table(pr)),
         "reliability": (charts.plot_reliability(bins, scores, what), tables.reliability_table(bins)),
         "net_benefit": (charts.plot_net_benefit(benefit, threshold, what), tables.net_benefit_table(benefit)),
-        "distribution": (
-            charts.plot_distribution(spread, confusion, threshold, what),
-            tables.distribution_table(spread),
-        ),
+        "distribution": (charts.plot_distribution(spread, confusion, threshold, what), spread[spread.n > 0]),
         "audit": (charts.plot_audit(audit, what), tables.audit_table(audit)),
         "subgroups": (charts.plot_subgroups(groups, what), tables.subgroups_table(groups)),
         "evidence": (plot_evidence(*maps, what), tables.activation_table(*maps)),
