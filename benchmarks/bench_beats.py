@@ -1,4 +1,4 @@
-"""How near the median beat comes to the known one, beside three other methods, under stated noise and ectopy.
+"""Measures how near the median beat comes to the known one, beside the notebook's, under stated noise and ectopy.
 
     python benchmarks/bench_beats.py [--recordings N] [--json]
 
@@ -49,26 +49,8 @@ def cleaned(samples):
     return [neurokit2.ecg_clean(lead / 1000, sampling_rate=RATE) for lead in samples.T]
 
 
-def mean_beat(lead, peaks):
-    """The mean beat of one lead on TIMES, of the peaks (samples) whose window is inside."""
-    offsets = np.rint(TIMES * RATE / 1000).astype(int)
-    peaks = peaks[(peaks + offsets[0] >= 0) & (peaks + offsets[-1] < len(lead))]
-    return lead[peaks[:, None] + offsets].mean(axis=0), 1000 * peaks / RATE
-
-
 def find_peaks(lead):
     return np.asarray(neurokit2.ecg_findpeaks(lead, sampling_rate=RATE)["ECG_R_Peaks"], dtype=int)
-
-
-def peaks_per_lead(samples):
-    beats = [mean_beat(lead, find_peaks(lead)) for lead in cleaned(samples)]
-    return np.column_stack([beat for beat, _ in beats]), beats[LEADS.index("II")][1]
-
-
-def common_peaks(samples):
-    signal = cleaned(samples)
-    peaks = find_peaks(np.sqrt(np.mean(np.square(signal), axis=0)))
-    return np.column_stack([mean_beat(lead, peaks)[0] for lead in signal]), mean_beat(signal[0], peaks)[1]
 
 
 def notebook(samples):
@@ -84,12 +66,7 @@ def notebook(samples):
     return np.column_stack(columns), 1000 * peaks / RATE
 
 
-METHODS = {
-    "ours": ours,
-    "peaks per lead, mean": peaks_per_lead,
-    "common peaks, mean": common_peaks,
-    "notebook": notebook,
-}
+METHODS = {"ours": ours, "notebook": notebook}
 
 
 def isoelectric(beat):

@@ -16,18 +16,8 @@ HUM_LEFT = 100  # uV, at most, where its amplitude changes too fast to be follow
 HUM_STRETCH, BESIDE = 0.2, 15  # s, in which the rest is measured, and Hz, how far from it there is no hum
 
 
-def hum_frequencies(rate: float) -> dict[float, int]:
-    """Return the frequencies (Hz) at which mains hum appears when sampled at `rate` Hz, each with its true one."""
-    # Of two that appear at one frequency, the lower.
-    found = {abs(hum - rate * round(hum / rate)): hum for hum in reversed(HUMS)}
-    return {frequency: hum for frequency, hum in found.items() if frequency >= LOWEST_HUM}
-
-
 def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int) -> np.ndarray:
-    """Return the complex amplitudes (uV; leads x stretches x frequencies) of leads (uV) in each n samples.
-
-    The amplitude is 0 in a stretch with a missing sample.
-    """
+    """Return the complex amplitudes (leads x stretches x frequencies) in each n samples, 0 where one is missing."""
     count = leads.shape[1] // n
     stretches = leads[:, : count * n].reshape(-1, n).astype(np.float32)
     phases = np.outer(np.arange(n), np.array(frequencies) / rate * 2 * np.pi).astype(np.float32)
@@ -45,10 +35,12 @@ def usual_amplitude(found: np.ndarray) -> np.ndarray:
 def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     """Return leads (12 x samples, int16, uV, at `rate` Hz) without mains hum and its harmonics, and flags.
 
-    The hum subtracted at a sample has the amplitude and phase of the second round it. Its frequency may be off by
-    0.4 Hz. BadRecording where hum changes faster.
+    Amplitude and phase are those of the second round each sample. BadRecording where hum changes faster.
     """
-    hums, second = hum_frequencies(rate), round(rate)
+    # By the frequencies at which they appear; of two at one frequency, the lower.
+    aliases = {abs(hum - rate * round(hum / rate)): hum for hum in reversed(HUMS)}
+    hums = {frequency: hum for frequency, hum in aliases.items() if frequency >= LOWEST_HUM}
+    second = round(rate)
     found = amplitudes(leads, rate, list(hums), second)
     if usual_amplitude(found).max(initial=0) < HUM:
         return leads, []

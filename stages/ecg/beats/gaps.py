@@ -59,10 +59,7 @@ def runs_of(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_rests(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Return at which samples all leads (12 x samples, int16, uV) rest between single complexes, as without noise.
-
-    Where dropouts and padding interrupt a signal with noise there are no rests.
-    """
+    """Return at which samples all leads (12 x samples, int16, uV) rest between complexes: nowhere in a noisy signal."""
     independent = leads[INDEPENDENT].astype(np.int32)
     steps = np.array([[step_of(lead)] for lead in independent])
     window = 2 * round(REST * sampling_rate / 2) + 1
@@ -86,10 +83,7 @@ def check_leads(marked: np.ndarray, sampling_rate: float) -> None:
 
 
 def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
-    """BadRecording where a lead, or all leads at once, hold too little signal.
-
-    `marked` are the leads (12 x samples, int16, uV) with held stretches as missing.
-    """
+    """BadRecording where leads (12 x samples, int16, uV; `marked`: without held stretches) hold too little signal."""
     if (marked.min(axis=1) != MISSING).all():
         return
     absent, names = marked == MISSING, np.array(LEADS)

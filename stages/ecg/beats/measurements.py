@@ -28,7 +28,7 @@ WIDE_AND_SLOW, NARROW_AND_FAST = (130, 48), (76, 100)  # ms, beats/min
 
 
 class Fiducials(NamedTuple):
-    """Samples of a beat: R, the onset of the QRS complex, those of the PQ segment; flags say what is a guess."""
+    """Samples of a beat: R, the onset of the QRS complex, and those of the PQ segment."""
 
     r: int
     onset: int
@@ -61,10 +61,9 @@ def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducia
 def qrs_onset(
     slope: np.ndarray, origin: int, sampling_rate: float, share: float = QUIET, quiet_for: float = QUIET_FOR
 ) -> int | None:
-    """Return the sample where the QRS complex of a beat begins whose R is at `origin`; None if it does not.
+    """Return the sample where the QRS complex with R at `origin` begins, or None.
 
-    That is the end of the last stretch before R whose `slope`, an RMS over leads, stays under a `share` of its steepest
-    near R for `quiet_for` ms.
+    It is the end of the last `quiet_for` ms before R with a `slope` (RMS over leads) under a `share` of the steepest.
     """
     near = round(SEARCH * sampling_rate / 1000)
     quiet = slope < share * slope[max(origin - near, 0) : origin + near].max()
@@ -83,10 +82,9 @@ class Measurements(NamedTuple):
 
 
 def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
-    """Return where the QRS complex of a median beat (12 x samples; times in ms from the R peak) begins and ends, ms.
+    """Return the times (ms from R) at which the QRS complex of a median beat (12 x samples) begins and ends.
 
-    From the last quiet sample before it to J, the first one after it that is straight for 12 ms: an elevated ST segment
-    has a slope, but no bend. Slope and bend, the second derivative, are RMS over the 8 independent leads.
+    It ends at J, the first sample after it that is straight for 12 ms: an elevated ST segment has a slope, but no bend.
     """
     fine = np.arange(times[0], times[-1] + 1e-6, STEP)
     # Lanczos interpolation; scipy.ndimage's fails while another thread loads torch.
@@ -107,11 +105,7 @@ def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
 
 
 def qrs_flags(beat: np.ndarray, times: np.ndarray, heart_rate: float | None, sampling_rate: float) -> list[str]:
-    """Return flags of a median beat (12 x samples, mV) of a recording at `sampling_rate` Hz.
-
-    They say that the QRS complex is too wide for ST and T to mean ischemia, or of a duration that is unusual at that
-    heart rate (beats/min).
-    """
+    """Return flags of a median beat (12 x samples, mV) whose QRS complex is wide, or odd at that heart rate (/min)."""
     onset, j = qrs_limits(beat, times)
     qrs = j - onset
     flags = []

@@ -25,10 +25,7 @@ TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
 
 
 class Signals(NamedTuple):
-    """A recording at the working rate: all leads (mV), the 8 independent ones in two bands, and its gaps.
-
-    `smooth` is low-passed at 20 Hz, `qrs_band` is 5 - 20 Hz; `gap` is true where a sample is missing in any lead.
-    """
+    """All leads (mV) at the working rate, the 8 independent ones to 20 Hz and at 5 - 20 Hz, and where one has a gap."""
 
     ecg: np.ndarray
     smooth: np.ndarray
@@ -37,12 +34,10 @@ class Signals(NamedTuple):
 
 
 class Beats(NamedTuple):
-    """The n beats of a recording whose window lies inside it.
+    """The n beats whose window lies inside the recording: n x 12 x samples (mV, isoelectric line at 0); times in s.
 
-    `beats` are n x 12 x samples (mV, isoelectric line at 0), `r_peaks` their times (s). `alike` are those of the most
-    frequent kind, and `used` those of them without another QRS complex in their window. `correlation` is that with the
-    beat that most others resemble; `heart_rate` (beats/min) is of all QRS complexes; in a `tie` two kinds of beat are
-    as frequent.
+    `alike` are those of the most frequent kind, `used` those of them without another QRS complex in their window;
+    `correlation` is with the beat that most others resemble. In a `tie` two kinds are as frequent.
     """
 
     beats: np.ndarray
@@ -56,10 +51,10 @@ class Beats(NamedTuple):
 
 
 class MedianBeat(NamedTuple):
-    """A median beat (12 x samples, float32, mV) and its quality, or None and the reason.
+    """A median beat (12 x samples, float32, mV) of n_used beats and its quality, or None and the reason.
 
-    n_used of the n_beats went into the median. heart_rate is in beats/min; noise_uv is the RMS of the used beats round
-    their median in the median lead, correlation their mean one with the beat that most others resemble.
+    noise_uv is the RMS of the used beats round their median in the median lead, correlation their mean one with the
+    beat that most others resemble; heart_rate (beats/min) is of all QRS complexes.
     """
 
     beat: np.ndarray | None
@@ -75,8 +70,7 @@ class MedianBeat(NamedTuple):
 def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> tuple[np.ndarray, list[str]]:
     """Return the leads (12 x samples, int16, uV) of a recording (samples x 12) without faults, and flags for these.
 
-    Stretches without signal are missing, mains hum is removed, and wrong limb leads are derived. BadRecording where a
-    fault cannot be mended.
+    BadRecording where a fault cannot be mended.
     """
     lowest = 2 * extract.low_pass
     if not lowest <= recorded_rate <= MAX_RATE:
@@ -115,10 +109,9 @@ def are_whole(centres: np.ndarray, offsets: np.ndarray, gap: np.ndarray) -> np.n
 
 
 def heart_rate_of(peaks: np.ndarray, gap: np.ndarray, sampling_rate: int) -> float | None:
-    """Return the heart rate (beats/min) of all QRS complexes; an interval with a gap does not count.
+    """Return the heart rate (beats/min): the median over pairs of neighbouring intervals without a gap.
 
-    It is the median over pairs of neighbouring intervals, so that all beats of a bigeminy count, and few false or
-    missed ones do not move it.
+    So all beats of a bigeminy count, and few false or missed ones do not move it.
     """
     before = np.cumsum(gap)[peaks]
     intervals = np.diff(peaks)[before[1:] == before[:-1]]
@@ -129,10 +122,7 @@ def heart_rate_of(peaks: np.ndarray, gap: np.ndarray, sampling_rate: int) -> flo
 
 
 def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
-    """Find the beats of leads (12 x samples, int16, uV, at `recorded_rate` Hz), and which of them are alike.
-
-    BadRecording where there are none, or none can be used.
-    """
+    """Find the beats of leads (12 x samples, int16, uV, at `recorded_rate` Hz); BadRecording where none can be used."""
     signals, rate = filter_leads(leads, recorded_rate, extract), extract.sampling_rate
     peaks = find_r_peaks(signals.qrs_band, rate, extract.detector)
     heart_rate = heart_rate_of(peaks, signals.gap, rate)

@@ -39,10 +39,7 @@ PACED = "paced: a pacemaker's spike before most beats"
 
 
 def deviations(limb: np.ndarray, pair: list[int]) -> np.ndarray:
-    """Return by how much limb leads (6 x samples, NaN is missing) differ from those derived from a pair of them.
-
-    A constant difference does not count.
-    """
+    """Return how far limb leads (6 x samples, NaN is missing) are from those of a pair of them, constants aside."""
     left = limb - SUMS @ np.linalg.inv(SUMS[pair]) @ limb[pair]
     middle = np.sort(left, axis=1)[np.arange(6), np.isfinite(left).sum(axis=1) // 2]
     return np.abs(left - middle[:, None])
@@ -58,9 +55,8 @@ def per_second(where: np.ndarray, duration: float) -> np.ndarray:
 def mend_limb_leads(leads: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, list[str]]:
     """Return leads (12 x samples, int16, uV) whose limb leads obey Einthoven's and Goldberger's laws, and flags.
 
-    A limb lead that leaves the laws in some seconds, or lacks samples, is derived from two others: those that most of
-    the others agree with, or I and II where not even four agree. BadRecording where leads disagree in more than half
-    of the seconds: no lead is then sure to be what its name says.
+    A limb lead that leaves the laws in some seconds, or lacks samples, is derived from the two that most others agree
+    with. BadRecording where leads disagree in more than half of the seconds: no name of a lead is then sure.
     """
     limb, duration = leads[:6], leads.shape[1] / sampling_rate
     missing = limb == MISSING
@@ -110,9 +106,8 @@ def check_copies(leads: np.ndarray) -> None:
     """BadRecording where two leads (12 x samples, int16, uV) hold the same samples."""
     first: dict[bytes, int] = {}
     for i, lead in enumerate(leads):
-        # Only leads with equal samples at every 50th place are compared in full.
-        other = first.setdefault(lead[::50].tobytes(), i)
-        if other != i and np.array_equal(leads[other], lead) and (lead != MISSING).any():
+        other = first.setdefault(lead.tobytes(), i)
+        if other != i and (lead != MISSING).any():
             raise BadRecording(f"copied lead: {LEADS[i]} is {LEADS[other]}")
 
 
@@ -141,8 +136,7 @@ def check_height(beat: np.ndarray) -> None:
 def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: int) -> list[str]:
     """BadRecording where leads show one wave only, a blunt one, or a QRS complex that is not at R; return flags.
 
-    `beat` is its 8 independent leads x samples (mV) with R at the sample `r`; `qrs_band` is the same leads in the band
-    of the QRS complex, with R in the middle.
+    `beat` (8 independent leads x samples, mV) has R at the sample `r`; `qrs_band` has it in the middle.
     """
     independent = beat - median_of(beat.T)[:, None]
     # The singular values are the roots of these, and take four times as long.
@@ -176,9 +170,8 @@ def arm_flags(beat: np.ndarray, times: np.ndarray) -> list[str]:
 def check_pacing(leads: np.ndarray, sampling_rate: float, r_peaks: np.ndarray) -> None:
     """BadRecording where a pacemaker's spike stands at most R peaks (s) of leads (12 x n, int16, uV, as recorded).
 
-    A spike is no wider than 4 ms, 0.4 mV high in two leads, and ten times the crests of what else stands out between
-    200 ms before and 40 ms after R. Bipolar pacing leaves smaller ones, and under 250 Hz none can be seen: such
-    recordings pass.
+    A spike is at most 4 ms wide, and 0.4 mV and ten times the crests of the rest high in two leads. Spikes of bipolar
+    pacing are smaller, and none can be seen under 250 Hz: such recordings pass.
     """
     half = int(SPIKE_WIDTH * sampling_rate / 1000)
     search = window_offsets(*SPIKE_SEARCH, sampling_rate)

@@ -68,8 +68,7 @@ def find_hills(sharp: np.ndarray, height: np.ndarray, sampling_rate: int) -> np.
     `height` is the smoothed RMS over leads. A T wave differs from a QRS complex as in Pan and Tompkins, IEEE Trans
     Biomed Eng 32, 230 (1985): it follows a sharper hill at once.
     """
-    # The ends count as valleys: a hill may stand at the very edge.
-    hills = find_peaks(np.pad(sharp, 1), distance=round(REFRACTORY * sampling_rate / 1000))[0] - 1
+    hills, _ = find_peaks(sharp, distance=round(REFRACTORY * sampling_rate / 1000))
     is_sharp = sharp[hills] >= SHARP * usual_maximum(sharp, sampling_rate)
     is_high = height[hills] >= HIGH * usual_maximum(height, sampling_rate)
     others = np.concatenate([[0], hills[is_sharp], [len(sharp)]])

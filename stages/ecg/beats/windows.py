@@ -22,13 +22,6 @@ def median_of(beats: np.ndarray) -> np.ndarray:
     return (ordered[(len(beats) - 1) // 2] + ordered[len(beats) // 2]) / 2
 
 
-def modified_z(values: np.ndarray) -> np.ndarray:
-    """Return the modified z scores (Iglewicz and Hoaglin 1993) of positive values; their spread has a floor."""
-    middle = median_of(values)
-    deviation = values - middle
-    return 0.6745 * deviation / (np.maximum(median_of(np.abs(deviation)), MIN_SPREAD * middle) + 1e-12)
-
-
 def window_offsets(start: float, end: float, sampling_rate: float) -> np.ndarray:
     """Return the sample offsets from the R peak that lie within start … end (ms)."""
     first, last = np.ceil(start * sampling_rate / 1000), np.floor(end * sampling_rate / 1000)
@@ -54,8 +47,7 @@ def cut_windows(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray) ->
 def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shift: int) -> np.ndarray:
     """Move each beat's centre by up to `max_shift` samples to where it correlates best with the median beat; twice."""
     wide = np.arange(offsets[0] - max_shift, offsets[-1] + max_shift + 1)
-    # In double precision here and below: sums differ in their last bits with where arrays lie in memory, and must not
-    # change what is chosen or written.
+    # Double precision here and below: the last bits of sums depend on where arrays lie in memory.
     beats = cut_windows(signal, centres, wide).astype(np.float64)
     shifted = np.lib.stride_tricks.sliding_window_view(beats, len(offsets), axis=2)
     norm = np.sqrt(np.einsum("blsw,blsw->bs", shifted, shifted) + 1e-12)
@@ -68,10 +60,10 @@ def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shif
 
 
 def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if it was a tie.
+    """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if it is a tie.
 
-    In a tie another kind of beat has as many beats, or one less, as in bigeminy. The kind with the narrower QRS complex
-    then wins, since an ectopic beat is wide.
+    In a tie, as in bigeminy, another kind has at most one beat less. The narrower QRS complex wins: ectopic ones are
+    wide.
     """
     flat = beats.reshape(len(beats), -1).astype(np.float64)
     flat = flat - flat.mean(axis=1, keepdims=True)
@@ -86,24 +78,17 @@ def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray
         second = others[0]
         sizes = partners[first].sum(), (partners[second] & ~partners[first]).sum()
         if sizes[1] >= max(sizes[0] - 1, MIN_KIND):
-            first, second = sorted((first, second), key=lambda i: qrs_width(beats[partners[i]]))
+            energies = {kind: rms(median_of(beats[partners[kind]]), 0) for kind in (first, second)}
+            # The width is the number of samples above a third of the maximum.
+            first, second = sorted(energies, key=lambda kind: (energies[kind] > energies[kind].max() / 3).sum())
             return partners[first] & ~partners[second], correlation[first], True
     return partners[first], correlation[first], False
-
-
-def qrs_width(beats: np.ndarray) -> int:
-    """Return the samples for which the RMS over leads of the median beat is above a third of its maximum."""
-    energy = rms(median_of(beats), 0)
-    return int((energy > energy.max() / 3).sum())
 
 
 def align_and_reject(
     smooth: np.ndarray, peaks: np.ndarray, extract: Extract
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
-    """Return aligned R peaks, which beats are alike, their correlation with the reference, and if two kinds tie.
-
-    Beats are compared on the QRS complex of `smooth` (leads x samples).
-    """
+    """Align R peaks on `smooth` (leads x samples); return them, and `similar_beats` of their QRS complexes."""
     qrs = window_offsets(*QRS, extract.sampling_rate)
     max_shift = MAX_SHIFT * extract.sampling_rate // 1000
     aligned = align(smooth, peaks, qrs, max_shift)
@@ -112,6 +97,9 @@ def align_and_reject(
         # The others had their share in the template.
         aligned[used] = align(smooth, peaks[used], qrs, max_shift)
     complexes = cut_windows(smooth, aligned[used], qrs)
-    residuals = complexes - median_of(complexes)
-    used[used] = modified_z(rms(residuals, (1, 2))) <= MAX_RESIDUAL_Z
+    residuals = rms(complexes - median_of(complexes), (1, 2))
+    # Modified z scores (Iglewicz and Hoaglin 1993), whose spread has a floor.
+    middle = median_of(residuals)
+    spread = np.maximum(median_of(np.abs(residuals - middle)), MIN_SPREAD * middle) + 1e-12
+    used[used] = 0.6745 * (residuals - middle) / spread <= MAX_RESIDUAL_Z
     return aligned, used, correlation, tie
