@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import wfdb
 import yaml
-from conftest import DEFAULTS, ROOT
 from predict import predict
+from projects import DEFAULTS, ROOT
 
 from ecg.model.description import TREES_SHARE
 from ecg.params import Train
