@@ -31,7 +31,7 @@ def committed(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shrink(tmp_path / "params.yaml")
     (tmp_path / "data").mkdir()
-    (tmp_path / ".gitignore").write_text("__pycache__\n")
+    (tmp_path / ".gitignore").write_text("__pycache__\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     git("init", "--quiet")
     git("add", ".")
@@ -44,7 +44,7 @@ def test_the_card_names_the_code_and_nothing_else(committed):
     assert release.version_of_code() == commit
     # Its own result, committed or not, is not the code.
     (committed / "models").mkdir()
-    (committed / "models/mine.md").write_text("card")
+    (committed / "models/mine.md").write_text("card", encoding="utf-8")
     assert release.version_of_code() == commit
     git("add", ".")
     git("commit", "--quiet", "--message", "Model")
@@ -55,7 +55,7 @@ def test_the_card_names_the_code_and_nothing_else(committed):
 
 @pytest.fixture
 def make(committed, monkeypatch):
-    """Makes a model of so many made-up patients, those of one hospital: with several, each would be left out once."""
+    """Makes a model of a number of synthetic patients of one hospital: of several, each would be left out once."""
 
     def make(patients):
         if not (committed / f"archive-{patients}").exists():
@@ -63,7 +63,7 @@ def make(committed, monkeypatch):
         monkeypatch.setattr(release, "FOLDS", 3)
         monkeypatch.setattr("sys.argv", ["release.py", "mine", f"archive-{patients}/synthetic-north", "--seeds", "1"])
         release.main()
-        return Path("models/mine.safetensors").read_bytes(), Path("models/mine.md").read_text()
+        return Path("models/mine.safetensors").read_bytes(), Path("models/mine.md").read_text(encoding="utf-8")
 
     return make
 
@@ -89,7 +89,7 @@ def made_rows(n=300, seed=0):
 
 
 def made_logits(rows, seeds=2):
-    """Logits of seeds x n x classes that tell something of the labels of rows."""
+    """Logits (seeds x n x classes) that depend on the labels of rows."""
     rng = np.random.default_rng(1)
     target = rows.label.map(CLASSES.index).to_numpy()
     return rng.normal(size=(seeds, len(rows), 3)) + 1.5 * np.eye(3)[target]

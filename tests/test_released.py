@@ -17,10 +17,10 @@ def run(folder, *words, **changes):
 
 def test_readme_s_lines_of_python_run_as_they_stand(tmp_path):
     """In a clone, after the commands above them."""
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"^```python\n(.*?)^```$", readme, re.M | re.S)
     for name in ("stages", "models"):
-        (tmp_path / name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     assert "python stages/synthesise.py my-ecgs " in readme[: readme.index(code)] and "PYTHONPATH=stages" in readme
     assert run(tmp_path, "stages/synthesise.py", "my-ecgs").returncode == 0
     done = run(tmp_path, "-c", code, PYTHONPATH="stages")
@@ -42,21 +42,22 @@ def test_predict_needs_nothing_of_the_folder_it_is_called_from(tmp_path):
 def test_a_new_parameter_leaves_the_released_model_as_it_was(tmp_path):
     code = tmp_path / "stages/ecg/params.py"
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "models").symlink_to(ROOT / "models")
+    shutil.copytree(ROOT / "models", tmp_path / "models")
     write_challenge(tmp_path, "r", ecg_signal())
     expected = run(ROOT, "stages/predict.py", tmp_path / "r", "--json")
     code.write_text(
-        code.read_text()
+        code.read_text(encoding="utf-8")
         .replace("    max_noise: ", "    notch: Annotated[float, Field(ge=0)] = 0\n    max_noise: ")
-        .replace("    parts: ", "    heads: Positive = 1\n    parts: ")
+        .replace("    parts: ", "    heads: Positive = 1\n    parts: "),
+        encoding="utf-8",
     )
-    params = (ROOT / "params.yaml").read_text()
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
     read = ["-c", "from ecg.params import read_params as r; print(r().extract.notch, r().train.heads)"]
-    (tmp_path / "params.yaml").write_text(params)
+    (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
     done = run(tmp_path, *read, PYTHONPATH="stages")
     assert done.stderr.endswith("params.yaml: extract.notch is missing; train.heads is missing\n")
     params = params.replace("  max_noise:", "  notch: 50\n  max_noise:").replace("  parts:", "  heads: 2\n  parts:")
-    (tmp_path / "params.yaml").write_text(params)
+    (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
     assert run(tmp_path, *read, PYTHONPATH="stages").stdout == "50.0 2\n"
     done = run(tmp_path, "stages/predict.py", "r", "--json")
     assert (done.returncode, done.stdout) == (0, expected.stdout), done.stderr

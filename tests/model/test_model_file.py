@@ -31,10 +31,10 @@ def refused(path) -> str:
 def test_saved_model_comes_back_with_its_description(tmp_path, changes):
     beats = np.random.default_rng(0).normal(size=(5, 12, 94)).astype(np.float32)
     saved = small_model(12, **changes)
-    says = description_of(saved, **changes)
-    save_model(tmp_path / "m.safetensors", saved, Description(**says))
+    expected = description_of(saved, **changes)
+    save_model(tmp_path / "m.safetensors", saved, Description(**expected))
     model, description = load_model(tmp_path / "m.safetensors")
-    assert description.model_dump() == says
+    assert description.model_dump() == expected
     np.testing.assert_array_equal(probabilities(model, beats), probabilities(saved, beats))
 
 

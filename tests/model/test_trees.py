@@ -19,7 +19,7 @@ FIRST = 10
 
 
 def features(beats: np.ndarray) -> np.ndarray:
-    """What the trees see, lead by lead: samples, and how much each has changed two samples later."""
+    """The features of the trees, lead by lead: samples, and the change of each over two samples."""
     leads = [np.concatenate([lead[FIRST:], lead[FIRST + 2 :] - lead[FIRST:-2]]) for beat in beats for lead in beat]
     return np.stack(leads).reshape(len(beats), -1)
 
@@ -34,7 +34,7 @@ def test_each_beat_ends_in_the_leaf_that_scikit_learn_finds():
     assert expected.std() > 0.1
 
 
-def test_they_see_what_follows_the_r_peak_alone():
+def test_they_see_the_time_after_the_r_peak_alone():
     extract = read_params(DEFAULTS).extract
     # At 125 Hz the window begins 248 ms before R; the first sample from 10 ms on is that at 16 ms.
     assert (TREES_FROM, first_sample(extract)) == (10, 31 + 2)

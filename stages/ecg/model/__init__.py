@@ -1,1 +1,1 @@
-"""Networks and trees, their training, the model of both, its file and description of itself, what it looks at."""
+"""The model: networks and trees, their training and calibration, maps of a beat, the model file and its description."""

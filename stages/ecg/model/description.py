@@ -81,7 +81,7 @@ def no_model(path: Path, reason: str) -> UsageError:
 
 
 def read_description(path: Path) -> Description:
-    """Read and check the description in a model file; UsageError says what is wrong."""
+    """Read and check the description in a model file; UsageError where there is none."""
     if not path.is_file():
         raise UsageError(f"no model at {path}; `dvc repro` trains {MODEL}")
     try:

@@ -32,8 +32,8 @@ def late_features(beats: torch.Tensor, first: int) -> torch.Tensor:
 class Trees(nn.Module):
     """The log of the mean of the trees' class probabilities: maps n x leads x samples (mV) to n x classes.
 
-    The trees see the samples of each lead from `first` on, and their changes over `CHANGE` samples: what follows the R
-    peak travels best to other hospitals (docs/method.md). Stored for each node are the number of its feature, its
+    The trees see the samples of each lead from `first` on, and their changes over `CHANGE` samples: the time after
+    the R peak travels best to other hospitals (docs/method.md). Stored for each node are the number of its feature, its
     threshold, the number of the next node above the threshold (the one up to the threshold comes directly after the
     node), and the classes' shares. The next node of a leaf is the leaf.
     """
