@@ -14,6 +14,7 @@ STRETCH = 2  # s: the median of the highest values in such stretches is the usua
 REFRACTORY = 200  # ms between two QRS complexes, at least
 SHARP = 0.4  # of the usual sharpness: such a hill is a QRS complex
 HIGH = 0.4  # of the usual height: such a hill is a wide ectopic complex, unless it is a T wave
+NEAR = 60  # ms from NeuroKit's R peak to the top of the hill, at most
 ALONE = 340  # ms from each sharp hill and both ends: a T wave, or half a complex, is nearer
 # What QRS complexes look like. Of 1,287 real recordings the extremes are 926 mV/s², 0.054 and 192 ms.
 MIN_SHARP = 50  # mV/s²
@@ -46,7 +47,7 @@ def usual_maximum(values: np.ndarray, sampling_rate: int) -> float:
 
 
 def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.ndarray:
-    """Return the samples of the QRS complexes in the QRS band (leads x samples, mV).
+    """Return the samples of the QRS complexes in the QRS band (leads x samples, mV), each where it is sharpest.
 
     `detector` is sharpness, or a method of NeuroKit for the RMS over leads. BadRecording where there are no complexes.
     """
@@ -57,7 +58,10 @@ def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.
     if detector == "sharpness":
         found = find_hills(sharp, smooth_rms(qrs_band, sampling_rate), sampling_rate)
     else:
-        found = find_with_neurokit(rms(qrs_band, 0), sampling_rate, detector)
+        peaks = find_with_neurokit(rms(qrs_band, 0), sampling_rate, detector)
+        reach = round(NEAR * sampling_rate / 1000)
+        around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(sharp) - 1)
+        found = np.unique(np.take_along_axis(around, sharp[around].argmax(axis=1)[:, None], axis=1))
     check_qrs(sharp, found, sampling_rate)
     return found
 
@@ -87,10 +91,9 @@ def find_with_neurokit(signal: np.ndarray, sampling_rate: int, method: str) -> n
             peaks = neurokit2.ecg_findpeaks(signal, sampling_rate=sampling_rate, method=method)
     except Exception as error:  # a method may fail in any way
         raise BadRecording(f"detector {method}: {type(error).__name__}: {error}") from error
-    found = np.unique(np.asarray(peaks["ECG_R_Peaks"], dtype=int))
-    if not len(found):
+    if not len(peaks["ECG_R_Peaks"]):
         raise BadRecording(f"no QRS complexes: detector {method} finds none")
-    return found
+    return np.asarray(peaks["ECG_R_Peaks"], dtype=int)
 
 
 def check_qrs(sharp: np.ndarray, peaks: np.ndarray, sampling_rate: int) -> None:
