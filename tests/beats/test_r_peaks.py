@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from drawn import EXTRACT, HEART, T_WAVES, TIMES, changed, every, fast_repolarisation, in_uv, recording
 from reference import read_real
+from scipy.signal import find_peaks
 
 from ecg.beats.median import filter_leads, median_beat
-from ecg.beats.r_peaks import find_r_peaks, find_with_neurokit
+from ecg.beats.r_peaks import find_r_peaks, find_with_neurokit, maxima_apart
 from ecg.beats.windows import rms
 from ecg.leads import BadRecording
 from ecg.params import Extract
@@ -112,6 +113,14 @@ def test_the_r_peak_is_the_same_point_in_both_halves(real_data):
             moved.append((path.stem, shift))
     assert n > 450
     assert len(moved) <= 1, moved
+
+
+@pytest.mark.parametrize("distance", [1, 7, 50])
+def test_maxima_apart_are_those_of_scipy(distance):
+    rng = np.random.default_rng(1)
+    for n in rng.integers(3, 600, 100):
+        signal = rng.standard_normal(n).cumsum()
+        np.testing.assert_array_equal(maxima_apart(signal, distance), find_peaks(signal, distance=distance)[0])
 
 
 METHODS = [method for method in Extract.model_fields["detector"].annotation.__args__ if method != "sharpness"]
