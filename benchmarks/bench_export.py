@@ -7,9 +7,7 @@ In a project's folder, with the model and the beats that `dvc repro` left in dat
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 
 import numpy as np
 import onnxruntime
+from export import onnx_model
 
 from ecg.model.model import load_model, probabilities
 from ecg.run.paths import BEATS, MODEL
@@ -30,12 +29,8 @@ def main():
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
     beats = np.load(BEATS)
-    model, _ = load_model(MODEL)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        command = [sys.executable, "stages/export.py", "--out", str(path)]
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        session = onnxruntime.InferenceSession(path)
+    model, description = load_model(MODEL)
+    session = onnxruntime.InferenceSession(onnx_model(model, description).SerializeToString())
     ways = {
         "torch": lambda some: probabilities(model, some),
         "onnxruntime": lambda some: session.run(None, {"beats": some})[0],

@@ -27,8 +27,8 @@ from reference import CONDITIONS, EXTRACT, known_beats, read_real, recording
 
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS
+from ecg.run.files import write_rows
 from ecg.run.parallel import in_parallel
-from ecg.run.tables import write_rows
 
 RATE, LENGTH = 500, 5000
 

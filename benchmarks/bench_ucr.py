@@ -22,9 +22,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ecg.model.fcn import choose_device
-from ecg.model.model import probabilities
-from ecg.model.training import batches_of, create, train_epoch
+from ecg.model.fcn import batches_of, choose_device, create, outputs, train_epoch
 from ecg.params import Architecture
 from ecg.run.script import UsageError, run
 
@@ -69,18 +67,18 @@ def accuracy(train, test, *, epochs, seed, device, name):
     """Train on one split (series, labels); return the share of the other whose most probable class is right."""
     series, classes = train[0], np.unique(train[1])
     target = torch.from_numpy(np.searchsorted(classes, train[1])).to(device)
-    model = create(PAPER, series, classes=len(classes), seed=seed).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    network = create(PAPER, series, classes=len(classes), seed=seed).to(device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=50, min_lr=1e-4)
-    size, shuffle = max(1, min(len(series) // 10, 16)), torch.Generator().manual_seed(seed)
-    x, lowest, best = torch.from_numpy(series).to(device), np.inf, None
+    size, x = max(1, min(len(series) // 10, 16)), torch.from_numpy(series).to(device)
+    lowest, best = np.inf, None
     for _ in tqdm(range(epochs), name, disable=None, leave=False):
-        loss = train_epoch(model, batches_of(x, target, size, shuffle), optimiser)
+        loss = train_epoch(network, batches_of(x, target, size), optimiser)
         schedule.step(loss)
         if loss < lowest:
-            lowest, best = loss, copy.deepcopy(model.state_dict())
-    model.load_state_dict(best)
-    return float((classes[probabilities(model, test[0]).argmax(axis=1)] == test[1]).mean())
+            lowest, best = loss, copy.deepcopy(network.state_dict())
+    network.load_state_dict(best)
+    return float((classes[outputs(network, test[0]).argmax(dim=1).numpy()] == test[1]).mean())
 
 
 def main():

@@ -1,7 +1,7 @@
 """Bring the recordings of one source into one store.
 
 Reads   the source that `download.source` names
-Writes  data/recordings/     the samples of every usable recording (see ecg/run/tables.py)
+Writes  data/recordings/     the samples of every usable recording (see ecg/run/files.py)
         data/recordings.csv  a row for every recording found: its data and the place of its samples, or the reason why
                              it is refused
 """
@@ -20,11 +20,10 @@ from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.labels import NOT_IN_TABLE
 from ecg.recordings.sources import RecordingFile, from_directory, from_kaggle
 from ecg.recordings.synthetic import write_recordings
-from ecg.run.files import replacing, scratch
+from ecg.run.files import PART_BYTES, replacing, scratch, write_rows
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError, run_stage, warn
-from ecg.run.tables import PART_BYTES, write_rows
 
 
 def find(download: Download, temporary: Path) -> list[RecordingFile]:
@@ -116,7 +115,7 @@ def main() -> None:
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
         index.to_csv(temporary, index=False, float_format="%.10g")
-    print_summary(index, [str(one.header.relative_to(one.root or "")) for one in recordings], download)
+    print_summary(index, [one.header.relative_to(one.root or "").as_posix() for one in recordings], download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
 

@@ -4,7 +4,7 @@
 
 Reads   data/model.safetensors
 Writes  data/model.onnx  input beats: n x leads x samples, float32, mV; outputs probabilities: n x classes, calibrated,
-                         and score: n, p(ischemia). Its metadata is the model's own description.
+                         and score: n, p(ischemia). Its metadata holds the model's description.
 """
 
 import argparse
@@ -30,23 +30,24 @@ from ecg.run.script import UsageError, refuse_input, run
 
 
 class Graph:
-    """A graph of ONNX while it is written."""
+    """The nodes and constants of an ONNX graph."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
     def add(self, kind: str, *inputs: Any, output: str = "", **attributes: Any) -> str:
-        """Add a node and return the name of its output; its inputs are names, or numbers to be constants."""
+        """Add a node and return the name of its output; its inputs are names, or numbers for constants."""
         from onnx import helper, numpy_helper
 
         names = []
         for value in inputs:
-            names.append(value if isinstance(value, str) else f"constant_{len(self.constants)}")
             if not isinstance(value, str):
                 values = np.asarray(value)
-                single = values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
-                self.constants.append(numpy_helper.from_array(single, names[-1]))
+                values = values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
+                value = f"constant_{len(self.constants)}"
+                self.constants.append(numpy_helper.from_array(values, value))
+            names.append(value)
         self.nodes.append(helper.make_node(kind, names, [output or f"{kind}_{len(self.nodes)}"], **attributes))
         return self.nodes[-1].output[0]
 
@@ -85,10 +86,10 @@ def add_trees(graph: Graph, trees: Trees) -> str:
 def add_network(graph: Graph, network: FCN, samples: int) -> str:
     """Add a network and return the name of its output, n x classes.
 
-    Each batch norm is within its convolution, and the means over parts of the beat within the linear layer.
+    Each batch norm is part of its convolution, and the means over parts of the beat are part of the linear layer.
     """
     scaled = graph.add("Div", graph.add("Sub", "beats", network.mean), network.std)
-    # Pictures of height 1: ONNX Runtime convolves them faster.
+    # Pictures of height 1: ONNX Runtime's convolutions are faster in two dimensions.
     found = graph.add("Unsqueeze", scaled, [2])
     for layer, norm in pairwise(network.blocks):
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -103,10 +104,10 @@ def add_network(graph: Graph, network: FCN, samples: int) -> str:
 
 @torch.no_grad()
 def onnx_model(model: Model, description: Description) -> Any:
-    """Return the onnx.ModelProto of a model that lies on the CPU."""
+    """Return the onnx.ModelProto of a model on the CPU."""
     from onnx import TensorProto, helper
 
-    # Double precision: so what is computed here is rounded once.
+    # Double precision: constants that are computed here are rounded once.
     model, graph, samples = deepcopy(model).double(), Graph(), description.n_samples
     parts = []
     for part, share in model.shares():
@@ -126,7 +127,7 @@ def onnx_model(model: Model, description: Description) -> Any:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["records", *shape]) for name, shape in shapes.items()
     )
     whole = helper.make_graph(graph.nodes, "ecg", [beats], outputs, graph.constants)
-    # What ONNX Runtime reads from its version 1.14 on.
+    # ONNX Runtime reads these from version 1.14 on.
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
     return helper.make_model(whole, opset_imports=opsets, ir_version=8)
 

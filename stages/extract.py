@@ -17,11 +17,10 @@ from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
 from ecg.beats.windows import beat_offsets
 from ecg.params import Extract, read_params
-from ecg.run.files import replacing
+from ecg.run.files import read_table, replacing
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import BEATS, BEATS_TABLE, RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError, run_stage
-from ecg.run.tables import read_table
 
 BATCH = 50  # recordings
 
@@ -45,7 +44,7 @@ def batches(kept: pd.DataFrame, extract: Extract) -> list[tuple]:
 
 
 def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame:
-    """Return a row for every kept record: its row in beats.npy and its quality, or the reason why not."""
+    """Return a row for every kept record: its row in beats.npy and its quality, or the reason against it."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
     found = table.beat.notna()
     table["flags"] = [

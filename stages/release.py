@@ -24,8 +24,8 @@ from cross_validate import score_simple, score_test
 from split import check_classes, split_patients
 from tqdm import tqdm
 
-from ecg.evaluation.archive import read_archives
 from ecg.evaluation.bootstrap import pool, summarise_runs
+from ecg.evaluation.labelled_archives import read_archives
 from ecg.evaluation.measures import calibration_line
 from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, SIMPLE_MODELS, names_of
 from ecg.model.comparisons import counts_and_aucs, reference_numbers, scored_table

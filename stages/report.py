@@ -29,9 +29,8 @@ from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
 from ecg.reporting.figures import data_uri, inline_svg
 from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
-from ecg.run.files import replacing, write_json
+from ecg.run.files import CLASSES, load_split, read_table, replacing, write_json
 from ecg.run.script import run_stage
-from ecg.run.tables import CLASSES, load_split, read_table
 
 ERRORS = 2  # of each kind, in the page
 REQUIREMENTS = Path("requirements.txt")
@@ -109,10 +108,7 @@ def main() -> None:
         "precision_recall": (charts.plot_precision_recall(pr, what), tables.precision_recall_table(pr)),
         "reliability": (charts.plot_reliability(bins, scores, what), tables.reliability_table(bins)),
         "net_benefit": (charts.plot_net_benefit(benefit, threshold, what), tables.net_benefit_table(benefit)),
-        "distribution": (
-            charts.plot_distribution(spread, confusion, threshold, what),
-            tables.distribution_table(spread),
-        ),
+        "distribution": (charts.plot_distribution(spread, confusion, threshold, what), spread[spread.n > 0]),
         "audit": (charts.plot_audit(audit, what), tables.audit_table(audit)),
         "subgroups": (charts.plot_subgroups(groups, what), tables.subgroups_table(groups)),
         "evidence": (plot_evidence(*maps, what), tables.activation_table(*maps)),

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from ecg.evaluation.archive import halves, read_archives, recalibrate
+from ecg.evaluation.labelled_archives import halves, read_archives, recalibrate
 from ecg.evaluation.measures import headline, measures
 from ecg.evaluation.names import COMPARISON_TITLES, data_kind, format_number, say_auc
 from ecg.model.comparisons import COMPARISONS, reference_numbers, scored_table

@@ -1,29 +1,30 @@
 """Cross-validation run as a command on a handful of recordings."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from cross_validate import main
 from cross_validate import test_sets as sets_of
-from projects import environment, outputs
+from projects import outputs
 
 from ecg.evaluation.names import SIMPLE_MODELS
 from ecg.params import Split
+from ecg.run.script import UsageError, locked
 
 
-@pytest.fixture(scope="module")
-def results(finished, tmp_path_factory):
-    """A folder for what is written."""
-    return tmp_path_factory.mktemp("cv")
+@pytest.fixture
+def cross_validate(finished, tmp_path, monkeypatch):
+    """Runs the command in the finished project; returns its numbers and its table."""
+    monkeypatch.chdir(finished)
 
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["cross_validate.py", *arguments, "--out", str(tmp_path / "found.json")])
+        main()
+        return json.loads((tmp_path / "found.json").read_text(encoding="utf-8")), pd.read_csv(tmp_path / "found.csv")
 
-def cross_validate(folder, *arguments):
-    command = [sys.executable, "stages/cross_validate.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+    return run
 
 
 @pytest.mark.parametrize(("folds", "val", "test"), [(10, 9, 10), (3, 2, 3), (5, 1, 4)])
@@ -39,60 +40,47 @@ def test_each_fold_is_the_test_set_once_and_val_once(folds, val, test):
     assert list(sets_of("seeds", split, ["north", "east"]).values()) == [split]
 
 
-@pytest.mark.slow
-def test_folds_are_pooled_and_summed_up(finished, results):
+def test_folds_are_pooled_and_summed_up(finished, cross_validate):
     before = outputs(finished)
-    done = cross_validate(finished, "--out", results / "folds.json")
-    assert done.returncode == 0, done.stderr
-    assert outputs(finished) == before and not (finished / ".cache").exists()
-    numbers = json.loads((results / "folds.json").read_text())
-    evaluated = json.loads((finished / "metrics/evaluate.json").read_text())
+    numbers, table = cross_validate()
+    after = outputs(finished)
+    assert {name: after[name] for name in before} == before
+    evaluated = json.loads((finished / "metrics/evaluate.json").read_text(encoding="utf-8"))
     assert set(evaluated) - {"roc_auc_vs_rest_val"} < set(numbers)
     split = pd.read_csv(finished / "data/split.csv", dtype=str)
     # Each record that has a beat is once in the test set.
     labels = Counter(split.label[split.split.notna()])
     assert {name: numbers[f"n_{name}"] for name in ("ischemia", "normal", "other")} == labels
-    table = pd.read_csv(results / "folds.csv")
     simple = [f"pooled, {model}" for model in sorted(SIMPLE_MODELS)]
     assert list(table.test) == ["fold-1", "fold-2", "fold-3", "pooled", "pooled, mean", "pooled, std", *simple]
-    # The fold that params.yaml tests on gives what dvc repro gave.
+    # The test fold of params.yaml gives the numbers of `dvc repro`.
     same = table[table.test == "fold-3"].iloc[0]
     for name in sorted(set(table) & set(evaluated)):
         assert same[name] == pytest.approx(evaluated[name], abs=6e-5), name
     assert numbers["roc_auc"] == pytest.approx(table.roc_auc[3], abs=1e-6)
-    # Each fold is decided at its own threshold.
+    # Each fold has its own threshold.
     folds = table[:3]
     for name, n in (("sensitivity", folds.n_ischemia), ("specificity", folds.n_normal + folds.n_other)):
         assert numbers[name] == pytest.approx((folds[name] * n).sum() / n.sum(), abs=1e-5)
 
 
-@pytest.mark.slow
-def test_sources(finished, results):
-    done = cross_validate(finished, "--over", "sources", "--out", results / "sources.json")
-    assert done.returncode == 0, done.stderr
-    table = pd.read_csv(results / "sources.csv")
+def test_sources_and_seeds(finished, cross_validate):
+    _, table = cross_validate("--over", "sources")
     sources = set(pd.read_csv(finished / "data/split.csv").source)
     assert set(table.test[: len(sources)]) == sources
     runs = table[: len(sources)].reindex(columns=["n_ischemia", "reason"])
     assert (runs.n_ischemia.notna() ^ runs.reason.notna()).all()
 
-
-@pytest.mark.slow
-def test_seeds(finished, results):
-    def seeds(n):
-        done = cross_validate(finished, "--over", "seeds", "--seeds", n, "--out", results / "seeds.json")
-        assert done.returncode == 0, done.stderr
-        return pd.read_csv(results / "seeds.csv")
-
-    one, table = seeds(1), seeds(2)
-    assert table.iloc[0].equals(one.iloc[0])
+    numbers, table = cross_validate("--over", "seeds", "--seeds", "2")
     assert table.threshold[0] != table.threshold[1]
-    numbers = json.loads((results / "seeds.json").read_text())
-    assert numbers["roc_auc"] == pytest.approx(table.roc_auc[table.test == "pooled"].mean(), abs=1e-6)
-    assert numbers["roc_auc_std"] == pytest.approx(table.roc_auc[table.test == "pooled"].std(), abs=1e-6)
+    pooled = table.roc_auc[table.test == "pooled"]
+    assert numbers["roc_auc"] == pytest.approx(pooled.mean(), abs=1e-6)
+    assert numbers["roc_auc_std"] == pytest.approx(pooled.std(), abs=1e-6)
 
 
-def test_usage():
-    done = cross_validate(ROOT, "--seeds", "0")
-    assert done.returncode == 2
-    assert "--seeds takes a whole number from 1" in done.stderr
+def test_usage_and_lock(cross_validate, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cross_validate("--seeds", "0")
+    assert "--seeds takes a whole number from 1" in capsys.readouterr().err
+    with locked(), pytest.raises(UsageError, match="another run is at work in"):
+        cross_validate()

@@ -6,12 +6,13 @@ from math import prod
 from pathlib import Path
 
 import pytest
+import wfdb
 import yaml
 from conftest import DEFAULTS, ROOT
 from predict import predict
 
+from ecg.model.description import TREES_SHARE
 from ecg.params import Train
-from ecg.recordings.read import read_ecg
 from ecg.recordings.synthetic import write_recordings
 
 PAGES = {
@@ -58,7 +59,9 @@ def test_every_item_of_tripod_is_answered():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_defaults_behind_names_of_parameters_are_those_of_params(page):
-    for section, key, text in re.findall(r"`(\w+)\.(\w+)`\s\((−?[\d.,]+)\)", PAGES[page]):
+    found = re.findall(r"`(\w+)\.(\w+)`\s\((−?[\d.,]+)\)", PAGES[page])
+    assert len(found) > 15 or page != "docs/method.md"
+    for section, key, text in found:
         assert float(text.replace("−", "-").replace(",", "")) == float(PARAMS[section][key]), f"{section}.{key}"
 
 
@@ -73,9 +76,26 @@ def test_the_size_of_the_network_is_that_of_its_params():
     assert f"sees {reach} samples, {1000 * reach / extract['sampling_rate']:.0f} ms" in text
     assert "with {}, {} and {} filters".format(*filters) in text
     assert "of {}, {} and {} samples".format(*kernels) in text
+    assert ("off by default" in text) == (not any(train["dropout"]))
+
+
+def test_the_sizes_of_inputs_are_those_of_the_params():
+    extract = PARAMS["extract"]
+    start, end, after_r, over = (
+        int(ms * extract["sampling_rate"] / 1000) for ms in (extract["window_start"], extract["window_end"], 10, 16)
+    )
+    samples, values = end - start + 1, end - after_r
+    text = one_line(METHOD)
+    assert f"from 10 ms after R on, and their change over the next 16 ms, {12 * (2 * values - over):,} numbers" in text
+    assert f"see the {samples} samples" in text
+    assert set(re.findall(r"12 (?:leads )?x (\d+)", RESULTS)) == {str(samples)}
+    assert f"recordings of {PARAMS['download']['synthetic_patients']} synthetic patients" in one_line(RESULTS)
 
 
 def test_the_picture_shows_the_params():
+    assert f"weight {TREES_SHARE:g}" in PICTURE
+    assert f"weight {1 - TREES_SHARE:.1f}" in PICTURE
+    assert f"weigh the trees {TREES_SHARE:g} and the networks {1 - TREES_SHARE:.1f}" in one_line(METHOD)
     train, extract = PARAMS["train"], PARAMS["extract"]
     span = extract["window_end"] - extract["window_start"]
     for words in (
@@ -93,8 +113,8 @@ def example(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("my-ecgs")
     write_recordings(folder, patients=10, seed=2)
     (path,) = Path(folder).rglob("S0005-1.hea")
-    ecg = read_ecg(path)
-    return predict(ecg.signal, ecg.sampling_rate, ecg.leads, units="mV")
+    record = wfdb.rdrecord(str(path.with_suffix("")))
+    return predict(record.p_signal, record.fs, record.sig_name, units="mV")
 
 
 def test_the_example_of_json_is_what_predict_answers(example):

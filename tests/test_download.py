@@ -1,6 +1,7 @@
 """The stage download: what is stored, what is written of it, and what is printed."""
 
 import os
+import sys
 
 import download
 import numpy as np
@@ -14,7 +15,6 @@ from ecg.recordings.index import NO_PATIENT
 from ecg.recordings.labels import NOT_IN_TABLE
 from ecg.run.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError
-from ecg.run.tables import open_part
 
 SAMPLES = ecg_signal(5)
 
@@ -36,7 +36,7 @@ def from_directory(project, folder="archive", **changes):
 
 def stored(row):
     start = int(row.start)
-    return open_part(RECORDINGS / row.part)[start : start + int(row.samples)]
+    return np.load(RECORDINGS / row.part)[start : start + int(row.samples)]
 
 
 def test_every_recording_found_is_kept_or_has_a_reason(project):
@@ -86,6 +86,7 @@ def test_careless_checksums_are_warned_of_and_can_be_accepted(project, capsys):
     assert (from_directory(project, verify_checksums="false").reason == "").all()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such file names")
 def test_text_from_files_is_safe_in_the_index(project, capsys):
     nasty = ["=HYPERLINK(1)", "'=HYPERLINK(1)", "a\x1b[2J", "a\\x1b[2J", "\u202eb", "@c", "@c"]
     for i, patient in enumerate(nasty):
@@ -136,16 +137,6 @@ def test_store_is_cut_into_parts(project, monkeypatch):
     assert list(table.part) == ["part-00000.npy"] * 2 + ["part-00001.npy"] * 2 + ["part-00002.npy"]
     for i, row in table.iterrows():
         np.testing.assert_array_equal(stored(row), SAMPLES + np.int16(i))
-
-
-@pytest.mark.parametrize("folder", ["nowhere", "archive"])
-def test_missing_and_empty_folders_are_errors(project, folder):
-    (project / "archive").mkdir()
-    with pytest.raises(UsageError, match=r"no such folder|no recordings found"):
-        from_directory(project, folder)
-    with pytest.raises(UsageError, match=r"download\.directory is ''"):
-        from_directory(project, "''")
-    assert not RECORDINGS_TABLE.exists() and not RECORDINGS.exists()
 
 
 @pytest.fixture
@@ -234,7 +225,7 @@ def test_a_store_is_replaced_and_what_else_lies_there_is_not(project):
     assert from_directory(project).equals(first)
     (RECORDINGS / "mine.npy").write_text("kept")
     held = {path: path.read_bytes() for path in RECORDINGS.iterdir()}
-    with pytest.raises(UsageError, match=r"data/recordings/mine\.npy is no part of a store"):
+    with pytest.raises(UsageError, match=r"mine\.npy is no part of a store"):
         from_directory(project)
     assert {path: path.read_bytes() for path in RECORDINGS.iterdir()} == held
 
@@ -259,7 +250,7 @@ def test_an_example_of_each_refusal_is_named(project, capsys):
 def test_where_all_are_refused_the_table_has_the_reasons(project):
     write_challenge(project / "archive", "a", SAMPLES, dx=None)
     write_challenge(project / "archive", "b", SAMPLES[:, :2], names=("I", "II"))
-    with pytest.raises(UsageError, match=r"none of the recordings can be used; data/recordings\.csv has the reason"):
+    with pytest.raises(UsageError, match=r"^none of the recordings can be used; .*recordings\.csv has the reason"):
         from_directory(project)
     table = pd.read_csv(RECORDINGS_TABLE, keep_default_na=False).set_index("record")
     assert table.reason["a"] == "no Dx" and table.reason["b"].startswith("missing lead")

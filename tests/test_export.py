@@ -1,29 +1,32 @@
 """The model as ONNX, beside torch."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
-from export import onnx_model
-from test_fcn import small_model
-from test_model_file import DESCRIPTION, description_of
+from export import main, onnx_model
+from small_models import DESCRIPTION, description_of, small_model
 
 from ecg.model.description import Description
+from ecg.model.fcn import Beats
 from ecg.model.model import probabilities, save_model
-from ecg.model.training import Beats
 from ecg.model.trees import fit_trees
+from ecg.run.script import UsageError
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
 CLASSES = ["normal", "ischemia", "other"]
 
 
-def export(*arguments):
-    command = [sys.executable, str(ROOT / "stages/export.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+@pytest.fixture
+def export(monkeypatch):
+    """Runs the command with arguments."""
+
+    def export(*arguments):
+        monkeypatch.setattr("sys.argv", ["export.py", *map(str, arguments)])
+        main()
+
+    return export
 
 
 def described(model, classes=CLASSES, **architecture) -> Description:
@@ -42,7 +45,7 @@ def assert_same_probabilities(model, description, beats):
 
 @pytest.mark.parametrize("classes", [CLASSES[:2], CLASSES[1::-1], CLASSES, [*CLASSES[::2], "ischemia"]])
 @pytest.mark.parametrize("trees", [0, 20])
-def test_the_same_probabilities_as_torch_whatever_the_batch(classes, trees):
+def test_the_same_probabilities_as_torch_in_any_batch(classes, trees):
     model = small_model(12, len(classes), classes.index("ischemia"), trees=trees, parts=10)
     for member in model.members:
         member.std.uniform_(0.2, 2)
@@ -65,12 +68,11 @@ def test_the_same_probabilities_of_many_trees():
     assert_same_probabilities(model, described(model, trees=300), beats)
 
 
-def test_the_file_describes_itself_and_is_the_same_each_time(tmp_path):
+def test_the_file_describes_itself_and_is_the_same_each_time(tmp_path, export):
     model, path = small_model(12, trees=5), tmp_path / "model.safetensors"
     save_model(path, model, Description(**description_of(model, trees=5)))
     for name in ("one.onnx", "two.onnx"):
-        done = export("--model", path, "--out", tmp_path / name)
-        assert (done.returncode, done.stderr) == (0, "")
+        export("--model", path, "--out", tmp_path / name)
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
     session = onnxruntime.InferenceSession(tmp_path / "one.onnx")
     about = session.get_modelmeta().custom_metadata_map
@@ -82,8 +84,7 @@ def test_the_file_describes_itself_and_is_the_same_each_time(tmp_path):
     assert outputs == {"probabilities": ["records", 2], "score": ["records"]}
 
 
-def test_what_is_missing_is_said(tmp_path):
-    done = export("--model", tmp_path / "absent", "--out", tmp_path / "m.onnx")
-    assert done.returncode == 1
-    assert done.stderr.startswith("export: no model at ")
+def test_a_missing_model_is_a_usage_error(tmp_path, export):
+    with pytest.raises(UsageError, match="no model at "):
+        export("--model", tmp_path / "absent", "--out", tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ def workers(process):
 
 def test_a_killed_dvc_repro_of_a_clone_leaves_nothing_half_and_the_next_gives_the_same_bytes(finished, tmp_path):
     folder, wanted = clone(tmp_path / "mit Umlaut ä/and a space"), outputs(finished)
-    # Also what is not committed.
+    # Changes that are not committed are tested too.
     shutil.copytree(finished / "stages", folder / "stages", dirs_exist_ok=True)
     run = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=folder, env=environment(WORKERS="2"))
     # Extract is in the middle of the pipeline.
@@ -55,7 +55,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written_and_no_worker(finished
         env=os.environ | {"WORKERS": "2"},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        # What starts in the background of a shell may be deaf to it.
+        # A program in the background of a shell may ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     wait_for(process, lambda: workers(process))

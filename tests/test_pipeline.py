@@ -1,4 +1,4 @@
-"""dvc.yaml held to the code: what a stage imports, reads and writes; and which room of ecg may import which."""
+"""dvc.yaml agrees with the code: imports, inputs and outputs of each stage; the order of the rooms of ecg."""
 
 import ast
 import hashlib
@@ -131,7 +131,7 @@ def test_early_stages_have_cached_outputs_only_and_metrics_are_in_git():
 
 @pytest.mark.parametrize("directory", ["/ecg", "[/a,/b]"])
 def test_an_override_changes_one_line_and_keeps_every_comment(tmp_path, directory):
-    """As `dvc exp run -S` writes it, twice: what follows a list goes with it."""
+    """As `dvc exp run -S` writes it; the second time, a comment after a list would be lost."""
     before = Path(shutil.copy(ROOT / "params.yaml", tmp_path)).read_text(encoding="utf-8").splitlines()
     values = [line.partition(":")[2].partition(" #")[0] for line in before if not line.startswith("#")]
     assert not any("[" in value or "null" in value or "~" in value for value in values), "DVC writes block style"

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import noisy_signal, write_challenge
 from ecg_files import SECRETS, WRITERS, muse
-from predict import main, predict, score
+from predict import main, predict, score_beats
 
 from ecg.evaluation.answers import UNLIKE, answer_columns, in_percent
 from ecg.leads import LEADS
@@ -168,8 +168,7 @@ def test_text_from_files_is_harmless(run, tmp_path):
 
 def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
     path = write_challenge(tmp_path / "in", "upper", SAMPLES)
-    for suffix in (".hea", ".mat"):
-        path.with_suffix(suffix).rename(path.with_name(f"upper{suffix.upper()}"))
+    path.rename(path.with_name("upper.HEA"))
     (tmp_path / "in" / "ecg.csv").write_text("0.1,0.2\n")
     done = run("in/upper.HEA", "in/ecg.csv")
     assert done.returncode == 3
@@ -298,9 +297,9 @@ def test_what_was_scored_outlives_the_end_of_a_run(run, tmp_path, monkeypatch, e
         calls.append(arguments)
         if len(calls) == fails:
             raise end
-        return score(*arguments)
+        return score_beats(*arguments)
 
-    monkeypatch.setattr("predict.score", score_some)
+    monkeypatch.setattr("predict.score_beats", score_some)
     fails = 1
     assert run("in", "--csv", "out.csv").returncode == status
     assert (tmp_path / "out.csv").read_text() == "older"

@@ -32,7 +32,7 @@ from ecg.params import Labels
 from ecg.recordings.ecg_file import Person
 from ecg.recordings.index import COLUMNS, read_recording
 from ecg.recordings.sources import RecordingFile
-from ecg.run.tables import CLASSES
+from ecg.run.files import CLASSES
 
 SECONDS, BYTES = 2, 2**30
 LABELS = Labels(ischemia=["164861001"], normal=["426783006"])

@@ -19,7 +19,7 @@ def model(threshold=0.04, classes=CLASSES):
 def answer_of(p, threshold, distance=0.5, normal=0.25):
     """The answer where p(ischemia) is p, and p(normal) a share of the rest."""
     probabilities = np.array([normal * (1 - p), p, (1 - normal) * (1 - p)])
-    return answer("a", BEAT, ["derived lead: III"], (probabilities, distance), model(threshold))
+    return answer("a", BEAT._replace(flags=("derived lead: III",)), (probabilities, distance), model(threshold))
 
 
 def test_keys_are_the_columns_and_the_other_classes_do_not_change_the_decision():
@@ -41,14 +41,14 @@ def test_keys_are_the_columns_and_the_other_classes_do_not_change_the_decision()
     }
     assert all(answer_of(0.31, 0.04, normal=share)["ischemia"] is True for share in (0, 0.5, 1))
     assert answer_of(0.031, 0.04, normal=0)["ischemia"] is False
-    two = answer("a", BEAT, [], (np.array([0.7, 0.3]), 0.5), model(classes=CLASSES[:2]))
+    two = answer("a", BEAT, (np.array([0.7, 0.3]), 0.5), model(classes=CLASSES[:2]))
     assert list(two) == answer_columns(CLASSES[:2])
     assert "p_other" not in two
 
 
 def test_a_refused_recording_has_no_probability():
     refused = MedianBeat(None, reason="too short: 1 s")
-    row = answer("a", refused, ["a flag"], None, model())
+    row = answer("a", refused._replace(flags=("a flag",)), None, model())
     assert list(row) == answer_columns(CLASSES)
     assert [row[key] for key in ("p_ischemia", "p_normal", "p_other", "ischemia")] == [None] * 4
     assert row["threshold"] == 0.04

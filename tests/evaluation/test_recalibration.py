@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import DEFAULTS
 
-from ecg.evaluation.archive import halves, recalibrate
+from ecg.evaluation.labelled_archives import halves, recalibrate
 from ecg.leads import LEADS
 from ecg.model.comparisons import reference_numbers, scored_table
 from ecg.model.description import FORMAT, Description

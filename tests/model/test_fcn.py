@@ -1,60 +1,38 @@
 import numpy as np
 import pytest
 import torch
+from small_models import ARCHITECTURE, made_beats, small_model
 from torch import nn
+from torch.nn import functional
 
-from ecg.model.decision import Calibration, calibrated
-from ecg.model.fcn import FCN, Dropout
-from ecg.model.model import Model, first_bytes, probabilities, uncalibrated_logits
-from ecg.model.ood import OutOfDistribution
-from ecg.model.training import Beats
-from ecg.model.trees import fit_trees
-from ecg.params import Architecture
-
-ARCHITECTURE = {"filters": [16, 24, 8], "kernels": [8, 5, 3], "dropout": [0.1, 0.1, 0.2], "parts": 3, "trees": 0}
-
-
-def small_model(leads: int = 3, classes: int = 2, ischemia: int = 1, **changes) -> Model:
-    """Two networks, with trees for beats of 94 samples where the changes say so, and a calibration."""
-    torch.manual_seed(0)
-    architecture = Architecture(**ARCHITECTURE | changes)
-    members = [FCN(architecture, leads=leads, classes=classes) for _ in range(2)]
-    for member in members:
-        member.mean.normal_()
-    trees = None
-    if architecture.trees:
-        beats = np.random.default_rng(0).normal(size=(60, leads, 94)).astype(np.float32)
-        trees = fit_trees(architecture.trees, Beats(beats, np.arange(60) % classes), classes, 33, seed=1)
-    model = Model(members, trees, OutOfDistribution(94), torch.arange(3), ischemia)
-    for name, value in {"temperature": 1.7, "slope": 0.8, "intercept": -0.3}.items():
-        getattr(model, name).fill_(value)
-    model.log_prior.copy_(torch.tensor([-0.5, -1.2, -2.3])[:classes])
-    return model.eval()
+from ecg.model.comparisons import roc_auc
+from ecg.model.fcn import FCN, Beats, choose_device, create, fit_network, outputs
+from ecg.params import Architecture, Train
+from ecg.run.script import UsageError
 
 
 def test_shape_and_size_of_the_paper():
     paper = {"filters": [128, 256, 128], "dropout": [0, 0, 0], "parts": 1}
-    model = FCN(Architecture(**ARCHITECTURE | paper), leads=12, classes=3)
+    network = FCN(Architecture(**ARCHITECTURE | paper), leads=12, classes=3)
     weights = 12 * 128 * 8 + 128 * 256 * 5 + 256 * 128 * 3 + 2 * (128 + 256 + 128) + 3 * 129
-    assert sum(p.numel() for p in model.parameters()) == weights
+    assert sum(p.numel() for p in network.parameters()) == weights
     for length in (188, 60, 375):
-        assert model.features(torch.zeros(2, 12, length)).shape == (2, 128, length)
+        assert network.features(torch.zeros(2, 12, length)).shape == (2, 128, length)
 
 
 def test_it_is_the_network_of_one_dimensional_layers():
-    model = small_model(leads=12, parts=1).members[0]
-    layers = {name: module for name, module in model.blocks.named_modules() if isinstance(module, nn.Conv2d)}
+    network = small_model(leads=12, parts=1).members[0]
     beats = torch.randn(4, 12, 188)
-    x = (beats - model.mean) / model.std
-    for convolution, kernel in zip(layers.values(), ARCHITECTURE["kernels"], strict=True):
-        x = nn.functional.pad(x, ((kernel - 1) // 2, kernel // 2))
-        x = nn.functional.conv1d(x, convolution.weight[:, :, 0])
-        x = nn.functional.relu(x / np.sqrt(1 + 1e-5))  # a batch norm that has seen nothing yet
-    torch.testing.assert_close(model(beats), model.classifier(x.mean(dim=2)))
-    torch.testing.assert_close(model.features(beats), x)
+    x = (beats - network.mean) / network.std
+    convolutions = [layer for layer in network.blocks if isinstance(layer, nn.Conv2d)]
+    for convolution, kernel in zip(convolutions, ARCHITECTURE["kernels"], strict=True):
+        x = functional.pad(x, ((kernel - 1) // 2, kernel // 2))
+        x = functional.conv1d(x, convolution.weight[:, :, 0])
+        x = functional.relu(x / np.sqrt(1 + 1e-5))  # a batch norm that has seen nothing yet
+    torch.testing.assert_close(network(beats), network.classifier(x.mean(dim=2)))
 
 
-def test_a_feature_reaches_as_far_as_is_said():
+def test_a_feature_depends_on_as_many_samples_as_its_reach():
     beats = torch.randn(1, 3, 101, requires_grad=True)
     small_model().members[0].features(beats)[0, :, 50].sum().backward()
     seen = beats.grad.abs().sum(dim=(0, 1)).nonzero()
@@ -63,83 +41,93 @@ def test_a_feature_reaches_as_far_as_is_said():
 
 def test_the_classifier_sees_the_mean_of_each_part_of_the_beat():
     # 25 samples in three parts: the first is the longer one.
-    model, beats = small_model().members[0], torch.randn(4, 3, 25)
-    features = model.features(beats)
+    network, beats = small_model().members[0], torch.randn(4, 3, 25)
+    features = network.features(beats)
     means = [features[:, :, start:end].mean(dim=2) for start, end in ((0, 9), (9, 17), (17, 25))]
-    torch.testing.assert_close(model(beats), model.classifier(torch.cat(means, dim=1)))
+    torch.testing.assert_close(network(beats), network.classifier(torch.cat(means, dim=1)))
 
 
-def test_only_parts_tell_where_in_the_beat_something_is():
-    bump = torch.zeros(2, 3, 200)
-    bump[0, :, 40:50] = bump[1, :, 140:150] = 1
-    for parts, told in ((1, False), (10, True)):
-        model = small_model(parts=parts).members[0]
-        model.mean.zero_()  # so that the zeros at the ends of the beat are like those round the bump
-        early, late = model(bump)
-        assert torch.allclose(early, late, atol=1e-6) != told
+@torch.no_grad()
+def test_the_evidence_of_a_network_is_that_of_its_classifier():
+    network, beats = small_model(12, classes=3).members[0], torch.randn(5, 12, 94)
+    maps = network.evidence(beats)
+    assert maps.shape == (5, 3, 94)
+    torch.testing.assert_close(maps.mean(dim=2), network(beats) - network.classifier.bias, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("rate", [0.2, 0.5, 0.999])
-def test_dropout_keeps_the_mean_and_drops_its_share(rate):
-    torch.manual_seed(0)
-    # In the two orders in which a tensor may lie in memory.
-    for x in (torch.ones(8, 5, 1, 9999), torch.ones(8, 5, 1, 9999).contiguous(memory_format=torch.channels_last)):
-        x.requires_grad_()
-        y = Dropout(rate)(x)
-        dropped = (y == 0).double()
-        exact = min(round(rate * 256), 255) / 256
-        error = np.sqrt(exact * (1 - exact) / x.numel())
-        assert dropped.mean().item() == pytest.approx(exact, abs=4 * error)
-        assert y.mean().item() == pytest.approx(1, abs=4 * error / (1 - exact))
-        assert len(y.unique()) == 2
-        # Neighbours in time and channels are dropped apart.
-        for a, b in ((dropped[..., 1:], dropped[..., :-1]), (dropped[:, 1:], dropped[:, :-1])):
-            assert (a * b).mean().item() == pytest.approx(exact**2, abs=8 * error)
-        y.sum().backward()
-        torch.testing.assert_close(x.grad, y.detach())
-    assert torch.equal(Dropout(rate).eval()(x), x)
+def test_device_is_chosen_by_environment(monkeypatch):
+    monkeypatch.setenv("DEVICE", "cpu")
+    assert choose_device() == torch.device("cpu")
+    monkeypatch.setenv("DEVICE", "abacus")
+    with pytest.raises(UsageError, match="DEVICE is 'abacus'"):
+        choose_device()
 
 
-def test_each_lead_is_standardised():
-    model = small_model().members[0]
-    beats = torch.randn(4, 3, 50)
-    expected = model(beats)
-    model.mean += 5
-    torch.testing.assert_close(model(beats + 5), expected)
+TRAIN = Train(
+    **{"filters": [16, 16], "kernels": [8, 3], "dropout": [0.1, 0.1], "parts": 3, "trees": 0, "members": 1},
+    **{"epochs": 6, "batch_size": 16, "lr": 0.003, "weight_decay": 0.01, "ema_decay": 0.5},
+    **{"specificity": 0.9, "refit": False, "seed": 1},
+)
 
 
-def test_ensemble_is_the_mean_of_its_members():
-    model, beats = small_model(), torch.randn(4, 3, 50)
-    one, two = (member(beats) for member in model.members)
-    torch.testing.assert_close(model.uncalibrated(beats), (one + two) / 2)
+def trained(data, val=None, seed=1, **changes):
+    torch.use_deterministic_algorithms(True)
+    network = create(TRAIN, data.beats, classes=3, seed=seed)
+    return network, fit_network(network, data, TRAIN.model_copy(update=changes), val)
 
 
-def test_trees_have_most_of_the_say():
-    model, beats = small_model(trees=4), torch.randn(4, 3, 94)
-    one, two = (member(beats) for member in model.members)
-    torch.testing.assert_close(model.uncalibrated(beats), 0.8 * model.trees(beats) + 0.1 * one + 0.1 * two)
+def auc(network, data) -> float:
+    """Of the log odds of class 1 against class 0, among the beats of these classes."""
+    logits, either = outputs(network, data.beats).double().numpy(), data.target < 2
+    return float(roc_auc(data.target[either] == 1, (logits[:, 1] - logits[:, 0])[either])[0])
 
 
-@pytest.mark.parametrize(("classes", "ischemia"), [(2, 1), (2, 0), (3, 1), (3, 2)])
-def test_its_probabilities_are_calibrated(classes, ischemia):
-    model = small_model(classes=classes, ischemia=ischemia, trees=4)
-    beats = np.random.default_rng(0).normal(size=(50, 3, 94)).astype(np.float32)
-    calibration = Calibration(1.7, np.array([-0.5, -1.2, -2.3])[:classes], 0.8, -0.3)
-    expected = calibrated(uncalibrated_logits(model, beats), calibration, ischemia)
-    np.testing.assert_allclose(probabilities(model, beats), expected, atol=1e-6)
-    np.testing.assert_allclose(model(torch.from_numpy(beats)).exp().detach(), expected, atol=1e-6)
-    assert expected.std() > 0.05
+def test_it_learns_a_signal_and_no_noise():
+    data = made_beats(240, 0)
+    network, history = trained(data)
+    assert auc(network, made_beats(300, 2)) > 0.97
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    blind, _ = trained(Beats(data.beats, np.random.default_rng(9).permutation(data.target)))
+    assert auc(blind, made_beats(600, 2, signal=0)) == pytest.approx(0.5, abs=0.1)
 
 
-def test_probabilities_add_up_and_do_not_depend_on_the_batch():
-    beats = np.random.default_rng(0).normal(size=(1500, 3, 94)).astype(np.float32)
-    model = small_model(trees=4)
-    together = probabilities(model, beats)
-    np.testing.assert_allclose(together.sum(axis=1), 1)
-    np.testing.assert_allclose(probabilities(model, beats[:7]), together[:7], rtol=1e-5)
+def test_each_lead_is_standardised_by_the_train_split():
+    x = made_beats(50, 0).beats * np.arange(1, 13, dtype=np.float32)[:, None] + 5
+    network = create(TRAIN, x, classes=3, seed=1).eval()
+    np.testing.assert_allclose(network.mean[:, 0], x.mean(axis=(0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(network.std[:, 0], x.std(axis=(0, 2)), rtol=1e-5)
+    expected = network(torch.from_numpy(x))
+    network.mean += 5
+    torch.testing.assert_close(network(torch.from_numpy(x + 5)), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_first_bytes_are_sorted_and_hold_each_hash_once():
-    hashes = ["00" * 7 + "01" + "aa" * 24, "ff" * 32, "80" + "00" * 31, "00" * 7 + "01" + "bb" * 24]
-    assert first_bytes(hashes).tolist() == [1, -(2**63), -1]  # by their bytes, as unsigned numbers
-    assert first_bytes([]).dtype == np.int64
+def test_classes_have_the_same_total_weight():
+    data = made_beats(300, 0, signal=0)
+    rare = Beats(data.beats, np.where(np.arange(300) % 10, 0, 1 + np.arange(300) // 10 % 2))
+    network, _ = trained(rare, epochs=3)
+    mean = outputs(network, made_beats(300, 2, signal=0).beats).softmax(dim=1).mean(dim=0)
+    assert mean.max() < 0.5
+
+
+def test_the_average_of_the_last_epoch_is_kept_and_val_only_watched():
+    data, val = made_beats(240, 0, signal=0.3), made_beats(90, 1, signal=0.3)
+    network, history = trained(data, val)
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    loss = functional.cross_entropy(outputs(network, val.beats), torch.from_numpy(val.target))
+    assert history[-1]["val_loss"] == pytest.approx(loss.item(), abs=1e-6)  # classes of val and train are even
+    without, losses = trained(data)
+    assert losses == [{key: row[key] for key in ("epoch", "train_loss")} for row in history]
+    assert all(torch.equal(tensor, network.state_dict()[name]) for name, tensor in without.state_dict().items())
+    last, _ = trained(data, ema_decay=0.0)
+    assert not torch.allclose(last.classifier.weight, network.classifier.weight)
+
+
+def test_divergence_is_one_line():
+    with pytest.raises(UsageError, match=r"diverged in epoch 1; train\.lr is 1e\+30"):
+        trained(made_beats(60, 0), lr=1e30)
+
+
+def test_same_seed_same_weights_other_seed_other_weights():
+    one, again, other = (trained(made_beats(60, 0), epochs=2, seed=seed)[0].state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["classifier.weight"], other["classifier.weight"])

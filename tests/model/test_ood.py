@@ -73,7 +73,7 @@ def test_what_no_heart_does_is_beyond(model, change):
     assert share_beyond(model, change(beats_of(3, 100))) >= 0.9
 
 
-def test_size_alone_is_told_by_the_first_part(model):
+def test_the_size_of_a_beat_changes_the_first_part_alone(model):
     beats = beats_of(3, 100)
     size, *others = (model.parts(torch.from_numpy(beats * 10)) / model.parts(torch.from_numpy(beats))).T
     assert size.min() > 1

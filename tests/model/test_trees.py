@@ -1,18 +1,13 @@
 import numpy as np
-import pytest
 import torch
 from conftest import DEFAULTS
 from sklearn.ensemble import ExtraTreesClassifier
-from test_fcn import small_model
-from test_model_file import description_of
 
 from ecg.model import trees as module
-from ecg.model.description import TREES_FROM, Description
-from ecg.model.model import load_model, save_model
-from ecg.model.training import Beats
-from ecg.model.trees import CHANGE, LEAST, MAX_FEATURES, evenly, first_sample, fit_trees
+from ecg.model.description import TREES_FROM
+from ecg.model.fcn import Beats
+from ecg.model.trees import CHANGE, LEAST, MAX_FEATURES, first_sample, fit_trees
 from ecg.params import read_params
-from ecg.run.script import UsageError
 
 RNG = np.random.default_rng(3)
 TARGET = RNG.integers(3, size=200)
@@ -58,8 +53,6 @@ def test_the_seed_decides_which_trees_grow():
 
 
 def test_of_many_beats_some_are_left_out_evenly(monkeypatch):
-    assert evenly(5, 9).tolist() == [0, 1, 2, 3, 4]
-    assert evenly(9, 3).tolist() == [0, 4, 8]
     monkeypatch.setattr(module, "MOST", 50)
     chosen = np.linspace(0, 199, 50).astype(int)
     some, few = fit_trees(10, DATA, 3, FIRST, seed=1), fit_trees(10, Beats(*(v[chosen] for v in DATA)), 3, FIRST, 1)
@@ -74,7 +67,6 @@ def test_features_are_numbered_right_at_the_highest_sampling_rates():
     model = fit_trees(200, Beats(beats, target), 2, 0, seed=1)
     asked = model.feature[model.above != torch.arange(len(model.above))]
     assert asked.numel() and set((asked.long() // (2 * 2001 - CHANGE)).tolist()) == {11}
-    model.check(12)
     assert (model(torch.from_numpy(beats)).argmax(dim=1).numpy() == target).all()
 
 
@@ -88,23 +80,3 @@ def test_the_evidence_adds_up_and_lies_where_the_classes_differ():
     assert maps[:, :, :FIRST].abs().max() == 0
     size = (maps[:, 2] - maps[:, 0]).abs().mean(dim=0)
     assert size[20:24].min() > 3 * size[:15].max()
-
-
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("roots", lambda values: values + 10_000),
-        ("feature", lambda values: values + 12 * (2 * (94 - 38) - 2)),
-        ("above", lambda values: values * 0),
-        ("above", lambda values: values + 10_000),
-        ("threshold", lambda values: values * 0 + 1),
-    ],
-)
-def test_nodes_that_do_not_follow_one_another_are_refused(tmp_path, name, change):
-    model = small_model(12, trees=5)
-    values = getattr(model.trees, name)
-    values.copy_(change(values))
-    path = tmp_path / "m.safetensors"
-    save_model(path, model, Description(**description_of(model, trees=5)))
-    with pytest.raises(UsageError, match="its trees' nodes do not follow one another"):
-        load_model(path)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ecg.leads import LEADS, BadRecording
 from ecg.params import SCP
 from ecg.recordings.codes import class_of, parse_codes
-from ecg.run.tables import CLASSES
+from ecg.run.files import CLASSES
 
 numbers = st.one_of(st.sampled_from(NUMBERS), st.integers().map(str), st.floats().map(str))
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -129,7 +129,7 @@ def test_empty_headers(tmp_path, content):
     assert refused(changed(plain(tmp_path), lambda text: content)) == "header: empty"
 
 
-@pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd", "zip::mine.dat"])
+@pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd"])
 @pytest.mark.parametrize("layout", ["16", "16x2", "212"])
 def test_file_names_that_lead_out_of_the_folder(tmp_path, name, layout):
     (tmp_path / "secret.dat").write_bytes(SAMPLES.tobytes())
@@ -137,7 +137,7 @@ def test_file_names_that_lead_out_of_the_folder(tmp_path, name, layout):
     assert refused(path).startswith(f"header: not a plain file name: '{name}'")
 
 
-@pytest.mark.parametrize("name", ["http:", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
+@pytest.mark.parametrize("name", ["http:", "zip::mine.dat", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
 @pytest.mark.parametrize("layout", ["16", "16x2"])
 def test_file_names_are_names_and_nothing_else(tmp_path, name, layout):
     os.mkfifo(tmp_path / "mne.dat")  # wfdb drops other characters than ASCII from a name

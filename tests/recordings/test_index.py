@@ -10,7 +10,6 @@ from ecg_files import SECRETS, WRITERS, dicom, muse
 from ecg.params import read_params
 from ecg.recordings.index import index_of, read_recording
 from ecg.recordings.sources import from_folders
-from ecg.run.script import UsageError
 
 SAMPLES = ecg_signal(5)
 DOWNLOAD = read_params(DEFAULTS).download
@@ -137,13 +136,6 @@ def test_the_sampling_rate_of_a_header_is_not_that_of_labels(archive):
     assert index(archive).sampling_rate["r1"] == 500
 
 
-def test_a_wrong_labels_table_is_an_error(archive):
-    write(archive, 1)
-    labels(archive, "file,dx", "b,NORM")
-    with pytest.raises(UsageError, match=r"no row of .*labels.csv names a recording: 'b' there, 'r1.hea' here"):
-        index(archive)
-
-
 def test_labels_may_name_the_class_itself(archive):
     names = ("label", "dx", "both", "header", "wrong", "case")
     for i, name in enumerate(names):
@@ -155,21 +147,6 @@ def test_labels_may_name_the_class_itself(archive):
     assert list(table.dx) == ["", "ISCHEMIA", "", "426783006", "", ""]
     assert list(table.reason) == ["", "", "", "", "label: 'ischaemia'; allowed: ischemia, normal, other", ""]
     assert table.samples["wrong"] == 0
-
-
-def test_other_codes_make_other_classes(archive):
-    dx = {
-        **{"infarct": "54329005,426783006", "unlisted": "22298006", "ischemic": "164861001", "normal": "426783006"},
-        **{"both": "164861001,22298006", "word": "ischemia", "axis": "426783006,39732003", "table": "22298006"},
-    }
-    for i, (name, codes) in enumerate(dx.items()):
-        write(archive, i, dx=codes, name=name)
-    labels(archive, "file,label", "table,other")
-    table = index(archive, ischemia=["54329005", "22298006"], normal=["426783006", "39732003"])
-    assert table.label.to_dict() == {
-        **{"infarct": "ischemia", "unlisted": "ischemia", "ischemic": "other", "normal": "normal"},
-        **{"both": "ischemia", "word": "ischemia", "axis": "normal", "table": "other"},
-    }
 
 
 def test_the_nearest_labels_count(archive, capsys):

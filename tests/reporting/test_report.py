@@ -54,12 +54,8 @@ def cells(text):
     return [[unescape(cell.strip()) for cell in row] for row in rows]
 
 
-def shown(value, low, high):
-    return f"{value:.3f} ({low:.3f} – {high:.3f})"
-
-
-def signed(*values):
-    value, low, high = (f"{number:+.3f}".replace("-", "−") for number in values)
+def shown(*values, form=".3f"):
+    value, low, high = (f"{number:{form}}".replace("-", "−") for number in values)
     return f"{value} ({low} – {high})"
 
 
@@ -80,7 +76,7 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
             counts = [str(row.n_ischemia), str(row.n_normal)]
             assert any(found[1:] == [*counts, shown(row.roc_auc, row.low, row.high)] for found in rows), row
         for row in audit.itertuples():
-            gain = signed(row.gain, row.gain_low, row.gain_high)
+            gain = shown(row.gain, row.gain_low, row.gain_high, form="+.3f")
             assert any(found[2:4] == [shown(row.roc_auc, row.low, row.high), gain] for found in rows), row
     for key in ("roc_auc", "roc_auc_vs_rest", "roc_auc_vs_other"):
         value, low, high = scores.loc[key, ["value", "low", "high"]]
@@ -171,7 +167,11 @@ def test_the_page_gives_the_evidence_in_each_part_of_the_beat(copy):
     assert "0% lies in ST–T, which is 52% of the beat, and 100% in the QRS complex" in card
 
 
-def test_gains_and_a_source_that_separates_the_classes(copy):
+def test_gains_a_source_that_separates_the_classes_and_missing_intervals(copy):
+    scores = pd.read_csv(copy / "metrics/evaluate.csv").astype({"reason": object})
+    rows = scores.measure.isin(["roc_auc", "roc_auc_vs_other"])
+    scores.loc[rows, ["value", "low", "high", "reason"]] = [0.875, np.nan, np.nan, "too few: 4 ischemic"]
+    scores.to_csv(copy / "metrics/evaluate.csv", index=False)
     audit = pd.read_csv(copy / "metrics/audit.csv")
     audit.loc[audit.model.isin(SIMPLE_MODELS), ["gain", "gain_low", "gain_high"]] = [0.01, -0.02, 0.03]
     audit.loc[audit.model == "trees", ["roc_auc", "gain_low"]] = [0.9995, 0.005]
@@ -192,14 +192,6 @@ def test_gains_and_a_source_that_separates_the_classes(copy):
         assert re.findall(r"^<li>(against .*)</li>$", page, re.M) == expected
         assert re.findall(r"^- (against .*)$", card, re.M) == expected
         assert ("The source alone separates ischemia from normal with ROC AUC 0.601" in page) == warned
-
-
-def test_without_an_interval_the_page_gives_the_reason(copy):
-    scores = pd.read_csv(copy / "metrics/evaluate.csv").astype({"reason": object})
-    rows = scores.measure.isin(["roc_auc", "roc_auc_vs_other"])
-    scores.loc[rows, ["value", "low", "high", "reason"]] = [0.875, np.nan, np.nan, "too few: 4 ischemic"]
-    scores.to_csv(copy / "metrics/evaluate.csv", index=False)
-    page, card = written(copy)
     assert "ROC AUC against normal: no headline, too few: 4 ischemic</span>" in page
     assert '<p class="answer">0.875</p>\n<p>no interval: too few: 4 ischemic</p>' in page
     assert "| against other | 0.875 | " in card

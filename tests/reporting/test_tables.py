@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.evaluation.curves import distribution, net_benefit
+from ecg.evaluation.curves import net_benefit
 from ecg.evaluation.names import MODEL_TITLES, format_interval, format_number
 from ecg.reporting import tables
 
@@ -51,18 +51,6 @@ def test_net_benefit_at_some_thresholds():
     np.testing.assert_allclose(table[["2%", "30%", "50%"]], [[0.002, 0.03, 0.05], [-0.02, -0.3, -0.5], [0, 0, 0]])
     # That of a model is in the table, whatever rounding the thresholds went through.
     assert len(tables.net_benefit_table(net_benefit(np.array([True, False]), np.array([0.9, 0.1]))).columns) == 7
-
-
-def test_recordings_by_class_and_probability_in_few_bins():
-    p = {"ischemia": [1.0, 0.5, 0.48], "normal": [0.0, 0.009, 0.011, 0.24], "other": [0.25, 0.13]}
-    test = pd.DataFrame([(label, value) for label, values in p.items() for value in values])
-    table = tables.distribution_table(distribution(test.set_axis(["label", "p_ischemia"], axis=1))).set_index(
-        "p(ischemia)"
-    )
-    assert [name.split(" – ")[0] for name in table] == ["0%", "1%", "2.25%", "6.25%", "12.25%", "25%", "49%"]
-    assert table.loc["ischemia"].tolist() == [0, 0, 0, 0, 0, 1, 2]
-    assert table.loc["normal"].tolist() == [2, 1, 0, 0, 1, 0, 0]
-    assert table.loc["other"].tolist() == [0, 0, 0, 0, 1, 1, 0]
 
 
 def test_the_audit_comes_in_the_order_of_its_figure():

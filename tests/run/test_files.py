@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg.run.files import output_file, output_folder, replacing, write_json
-from ecg.run.tables import read_table, write_rows
+from ecg.run.files import output_file, output_folder, read_table, replacing, write_json, write_rows
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path):
@@ -19,20 +18,6 @@ def test_output_appears_whole_or_not_at_all(tmp_path):
     with replacing(path) as temporary:
         temporary.write_text("new")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
-
-
-def test_a_file_is_there_until_the_new_one_takes_its_place(tmp_path, monkeypatch):
-    path, replace = tmp_path / "history.csv", Path.replace
-
-    def replace_what_can_be_read(self, target):
-        assert target.read_text() == "old"
-        replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace_what_can_be_read)
-    path.write_text("old")
-    with replacing(path) as temporary:
-        temporary.write_text("new")
-    assert path.read_text() == "new"
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path):

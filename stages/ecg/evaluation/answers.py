@@ -1,24 +1,47 @@
-"""What a model says of one recording, in numbers and in words."""
+"""A recording from its file to its median beat, and the model's answer about it in numbers and in words."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from ecg.beats.median import MedianBeat
+from ecg.beats.median import MedianBeat, median_beat
+from ecg.beats.plausibility import compare_heart_rates
 from ecg.evaluation.names import data_kind
+from ecg.leads import BadRecording
 from ecg.model.description import Description
+from ecg.params import Extract
+from ecg.recordings.ecg_file import Ecg
+from ecg.recordings.read import standard_leads
 from ecg.run.script import printable
 
 UNLIKE = "unlike the beats it was trained on"
 
 
 class Reading(NamedTuple):
-    """A recording before it is scored: median beat, flags, and samples (samples x 12, int16, uV) where asked for."""
+    """A median beat, with the flags of its recording first, and the samples that it is of (samples x 12, int16, uV)."""
 
     beat: MedianBeat
-    flags: list[str]
     samples: np.ndarray | None = None
     sampling_rate: float = 0.0
+
+
+def reduce_samples(samples: np.ndarray, sampling_rate: float, heart_rate: float | None, extract: Extract) -> MedianBeat:
+    """Return the median beat of a recording (samples x 12, int16, uV), as extract does.
+
+    The last flag compares its heart rate with that in the file (beats/min), if any.
+    """
+    beat = median_beat(samples, sampling_rate, extract)
+    return beat._replace(flags=(*beat.flags, *compare_heart_rates(beat.heart_rate, heart_rate)))
+
+
+def reduce_ecg(ecg: Ecg, extract: Extract) -> Reading:
+    """Return the reading of a recording, or one with the reason why there is no median beat."""
+    try:
+        samples, flags = standard_leads(ecg)
+    except BadRecording as error:
+        return Reading(MedianBeat(None, reason=str(error)))
+    beat = reduce_samples(samples, ecg.sampling_rate, ecg.heart_rate, extract)
+    return Reading(beat._replace(flags=(*flags, *beat.flags)), samples, ecg.sampling_rate)
 
 
 def answer_columns(classes: list[str]) -> list[str]:
@@ -33,19 +56,17 @@ def round_on_side(p: float, threshold: float) -> float:
     return next(near for digits in range(6, 99) if ((near := round(p, digits)) >= threshold) == (p >= threshold))
 
 
-def answer(
-    record: str, beat: MedianBeat, flags: list[str], scored: tuple[np.ndarray, float] | None, description: Description
-) -> dict:
-    """Return what is said of a recording, as in predict's --json.
+def answer(record: str, beat: MedianBeat, scored: tuple[np.ndarray, float] | None, description: Description) -> dict:
+    """Return the answer about a recording, as in predict's --json.
 
-    `scored` are one probability a class and the distance from the beats of training; None if refused.
+    `scored` holds one probability a class and the distance from the beats of training; None if refused.
     """
     row: dict = dict.fromkeys(answer_columns(description.classes)) | {
         "record": record,
         "threshold": description.threshold,
         "n_used": beat.n_used,
         "heart_rate": None if beat.heart_rate is None else round(beat.heart_rate, 1),
-        "flags": [printable(flag) for flag in flags],
+        "flags": [printable(flag) for flag in beat.flags],
         "reason": printable(beat.reason) or None,
         "trained_on": data_kind(description.sources),
     }
@@ -61,7 +82,7 @@ def answer(
 
 
 def in_percent(p: float, digits: int = 1) -> str:
-    """Return a probability with so many digits after the point below 10%, one less from there on; never 0% or 100%."""
+    """Return a probability with `digits` after the point below 10%, one fewer from 10% on; never 0% or 100%."""
     digits -= round(100 * p, digits) >= 10
     percent = round(100 * p, digits)
     if percent in (0, 100):
@@ -70,7 +91,7 @@ def in_percent(p: float, digits: int = 1) -> str:
 
 
 def decision_in_words(row: dict, description: Description) -> str:
-    """Return the decision with the probabilities, and the threshold: digits as many as show on which side p lies."""
+    """Return the decision, the probabilities and the threshold, with enough digits to show on which side p lies."""
     threshold, exact = description.threshold, {0.0: "0%", 1.0: "100%"}
     for digits in range(1, 18):
         shown, limit = in_percent(row["p_ischemia"], digits), exact.get(threshold) or in_percent(threshold, digits)
@@ -82,7 +103,7 @@ def decision_in_words(row: dict, description: Description) -> str:
 
 
 def in_words(row: dict, description: Description) -> list[str]:
-    """Say an answer in a few clauses: the decision, how well the beat was seen, and what the model knows."""
+    """Return an answer in clauses: the decision, the beats that it rests on, flags, the model's training data."""
     trained_on = f"model trained on {row['trained_on']}"
     if row["reason"]:
         return [f"refused: {row['reason']}", *row["flags"], trained_on]

@@ -16,7 +16,7 @@ from ecg.model.model import Model, first_bytes, probabilities, uncalibrated_logi
 from ecg.model.ood import fit_ood
 from ecg.model.trees import first_sample, fit_trees
 from ecg.params import Architecture, Extract, Labels, Params, Train
-from ecg.run.tables import CLASSES
+from ecg.run.files import CLASSES
 
 
 def classes_of(labels: pd.Series) -> list[str]:

@@ -18,11 +18,6 @@ MAX_FEATURES = 8  # drawn for each node
 MOST = 30_000  # beats that trees are fitted to
 
 
-def evenly(n: int, most: int) -> np.ndarray:
-    """Return the indices of at most `most` of n beats, evenly spread."""
-    return np.linspace(0, n - 1, min(n, most)).astype(int)
-
-
 def first_sample(extract: Extract) -> int:
     """Return the number of a beat's first sample that the trees see."""
     return int(np.searchsorted(beat_times(extract), TREES_FROM))
@@ -104,11 +99,12 @@ class Trees(nn.Module):
 def fit_trees(trees: int, data: Beats, classes: int, first: int, seed: int) -> Trees:
     """Return trees grown on beats from the sample `first` on; each class has the same total weight.
 
-    At most `MOST` beats are used (`evenly`): a tree has about a third as many nodes as beats.
+    At most `MOST` beats, evenly spread, are used: a tree has about a third as many nodes as beats.
     """
     from sklearn.ensemble import ExtraTreesClassifier  # takes 0.6 s, which predict saves
 
-    chosen = evenly(len(data.beats), MOST)
+    n = len(data.beats)
+    chosen = np.linspace(0, n - 1, min(n, MOST)).astype(int)
     settings = {"min_samples_leaf": PER_LEAF, "max_features": MAX_FEATURES, "class_weight": "balanced"}
     forest = ExtraTreesClassifier(trees, **settings, random_state=seed)
     with joblib.parallel_config("threading", n_jobs=-1):

@@ -6,7 +6,6 @@ from decimal import Decimal
 from numbers import Real
 from pathlib import Path
 from reprlib import repr as short
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from ecg.recordings.ecg_file import (
     masked,
     microvolts_in,
     number,
-    person,
     with_a_reason,
 )
 from ecg.recordings.sample_text import MAX_TABLE, Table, read_sample_table
@@ -38,42 +36,38 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
     with np.errstate(all="ignore"):
         table = Table([], read_npy(path)) if is_npy else read_sample_table(content_of(path, root, MAX_TABLE))
     rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
-    absent = [name for name, value in (("sampling_rate", rate), ("units", unit)) if not value]
+    absent = ", ".join(f"no {name}" for name, value in (("sampling_rate", rate), ("units", unit)) if not value)
     if absent:
-        lacks = ", ".join(f"no {name}" for name in absent)
-        raise BadRecording(f"{lacks}: columns of labels.csv above the file, or options of predict")
+        raise BadRecording(f"{absent}: columns of labels.csv above the file, or options of predict")
     scale, rate = microvolts_in(unit) / 1000, number(str(rate), "sampling rate")
     if table.unit and microvolts_in(table.unit) / 1000 != scale:
         raise BadRecording(f"units: {unit} given, {table.unit} in the table")
     if table.rate and abs(rate - table.rate) > 0.01 * table.rate:
         raise BadRecording(f"sampling rate: {rate:g} Hz given, {table.rate:g} Hz by the times in the table")
-    # What has read WFDB's int16 may have any type.
-    named, values = any(map(lead_of, table.names)), masked(table.values, table.values)
-    leads = [name for name in re.split(r"[,;\s]+", told.get("leads", "")) if name]
-    flags = [] if leads or table.names else [ORDER]
-    leads = table.names if named else leads or table.names or list(LEADS)
-    if values.shape[1] != len(leads) and values.shape[0] == len(leads):
+    given = [name for name in re.split(r"[,;\s]+", told.get("leads", "")) if name]
+    flags = [] if given or table.names else [ORDER]
+    leads = table.names if any(map(lead_of, table.names)) else given or table.names or list(LEADS)
+    # Values that were WFDB's int16 may have any type.
+    values = masked(table.values, table.values)
+    if values.shape[1] != len(leads) == values.shape[0]:
         values = values.T
     if values.shape[1] != len(leads):
         raise BadRecording(f"file: {values.shape[0]} x {values.shape[1]} values; allowed: samples x {len(leads)} leads")
-    return Ecg(values * scale, rate, leads, person(), flags=flags)
+    return Ecg(values * scale, rate, leads, Person(), flags=flags)
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """Read a matrix of numbers; nothing that needs pickle."""
+    """Read a matrix of numbers, without pickle; the least integer of a type with a sign is missing."""
     try:
         # As a map, so that a shape larger than the file is seen before memory is asked for.
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, OverflowError, EOFError, SyntaxError, TypeError, TokenError) as error:
+    except Exception as error:  # NumPy raises errors of many kinds on a broken header
         raise BadRecording(f"file: no NPY that can be read ({type(error).__name__})") from None
     if stored.ndim != 2 or stored.dtype.kind not in "iuf":
         raise BadRecording(f"file: {stored.ndim} axes of {stored.dtype}; allowed: 2 of integers or floats")
     if stored.size > MAX_VALUES:
         raise BadRecording(f"too long: {stored.size} values; allowed: {MAX_VALUES}")
-    values = np.array(stored, np.float64)
-    if stored.dtype.kind == "i":
-        values[stored == np.iinfo(stored.dtype).min] = np.nan
-    return values
+    return numbers_of(stored)
 
 
 def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | bytes], units: str = "mV") -> Ecg:
@@ -88,14 +82,14 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | by
     given = leads.tolist() if hasattr(leads, "tolist") else leads  # an array may have no dimension
     # A set has no order.
     ordered = isinstance(given, Iterable) and not isinstance(given, str | bytes | set | frozenset)
-    names: list[Any] = list(given) if ordered else []
-    decoded = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
-    if not names or not all(isinstance(name, str) for name in decoded):
+    columns: list[Any] = list(given) if ordered else []
+    names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in columns]
+    if not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"leads is {short(leads)}; allowed: a name for each column of the signal, as ['I', 'II']")
     values = numbers_of(signal)
-    if values.ndim != 2 or values.shape[1] != len(decoded):
-        raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(decoded)} leads")
-    return Ecg(values * (microvolts_in(units) / 1000), rate, decoded, Person())
+    if values.ndim != 2 or values.shape[1] != len(names):
+        raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(names)} leads")
+    return Ecg(values * (microvolts_in(units) / 1000), rate, names, Person())
 
 
 def numbers_of(signal: Any) -> np.ndarray:

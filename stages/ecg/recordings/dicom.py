@@ -74,9 +74,12 @@ def from_dataset(dataset: Dataset) -> Ecg:
     # Where the padding is 0, most that are 0 are samples.
     missing = np.isin(stored, [np.iinfo(stored.dtype).min, *padding[padding != 0]])
     names = [lead_name(channel) for channel in channels]
-    delays = {i: delay_of(channel, rate) for i, channel in enumerate(channels) if lead_of(names[i])}
+    # A file states a skew in samples or in seconds, or both of them.
+    skews = [field(one, "ChannelSampleSkew", 0) or rate * field(one, "ChannelTimeSkew", 0) for one in channels]
+    used = [i for i, name in enumerate(names) if lead_of(name)]
+    delays = {i: skews[i] + rate * field(channels[i], "ChannelOffset", 0) for i in used}
     signal = np.full(stored.shape, np.nan)
-    for i in delays:
+    for i in used:
         name, channel = f"lead {lead_of(names[i])}", channels[i]
         check_channel(channel, name, stored[~missing[:, i], i])
         step = field(channel, "ChannelSensitivity") * field(channel, "ChannelSensitivityCorrectionFactor", 1)
@@ -96,20 +99,19 @@ def from_dataset(dataset: Dataset) -> Ecg:
         sex=dataset.get("PatientSex"),
         patient=dataset.get("PatientID"),
     )
-    return Ecg(signal, rate, names, about, heart_rate_in(dataset))
+    heart_rates = [
+        rate_told(str(note.get("NumericValue")))
+        for note in dataset.get("WaveformAnnotationSequence", [])
+        for concept in note.get("ConceptNameCodeSequence", [])
+        if concept.get("CodeValue") in HEART_RATES
+    ]
+    return Ecg(signal, rate, names, about, next(iter(heart_rates), None))
 
 
 def field(channel: Dataset, keyword: str, default: float | None = None) -> float:
     """Return a number of a channel, the default where it is absent or empty."""
     value = channel.get(keyword)
     return number(str(default if value in (None, "") else value), keyword)
-
-
-def delay_of(channel: Dataset, rate: float) -> float:
-    """Return how many samples after the group's first one a channel's was taken."""
-    # A file has the one or the other, or both of them.
-    skew = field(channel, "ChannelSampleSkew", 0) or field(channel, "ChannelTimeSkew", 0) * rate
-    return skew + field(channel, "ChannelOffset", 0) * rate
 
 
 def check_channel(channel: Dataset, name: str, stored: np.ndarray) -> None:
@@ -136,11 +138,3 @@ def lead_name(channel: Dataset) -> str:
     texts = (source.get("CodeMeaning"), source.get("CodeValue"), channel.get("ChannelLabel"))
     names = [str(text or "") for text in texts]
     return next((name for name in names if lead_of(name)), LEAD_CODES.get(int(coded[1]), "") if coded else names[0])
-
-
-def heart_rate_in(dataset: Dataset) -> float | None:
-    for note in dataset.get("WaveformAnnotationSequence", []):
-        for concept in note.get("ConceptNameCodeSequence", []):
-            if concept.get("CodeValue") in HEART_RATES:
-                return rate_told(str(note.get("NumericValue")))
-    return None

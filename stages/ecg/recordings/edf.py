@@ -20,8 +20,7 @@ from ecg.recordings.ecg_file import (
     person,
 )
 
-FIXED = 256  # bytes of the header, and as many for each signal
-RECORDS, SIGNALS = slice(236, 244), slice(252, 256)  # their numbers in the header
+HEADER = 256  # bytes, and as many for each signal
 
 
 def read_edf(path: Path, root: Path | None) -> Ecg:
@@ -29,13 +28,13 @@ def read_edf(path: Path, root: Path | None) -> Ecg:
     content = content_of(path, root, 2 * MAX_VALUES)
     if content[192:197] == b"EDF+D":
         raise BadRecording("file: EDF+D, with gaps between its records; allowed: EDF, EDF+C")
-    n_records = int(number(content[RECORDS].decode("latin-1"), "records"))
+    n_records = int(number(content[236:244].decode("latin-1"), "records"))
     try:
         # edfio warns where the number of records is not that of the header, which is checked below.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             edf = edfio.read_edf(io.BytesIO(content), header_encoding="latin-1")
-        allow_only("length of the header", edf.bytes_in_header_record, FIXED * (1 + int(content[SIGNALS])))
+        allow_only("length of the header", edf.bytes_in_header_record, HEADER * (1 + int(content[252:256])))
         if n_records < -1 or edf.num_data_records < n_records:
             raise BadRecording(f"file: {n_records} records announced, {edf.num_data_records} there")
         used = [signal for signal in edf.signals if lead_of(signal.label)]

@@ -8,8 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from requests.adapters import HTTPAdapter, Retry
 
 from ecg.recordings.codes import UNKNOWN
 from ecg.recordings.ecg_file import Person, digest_of

@@ -21,7 +21,6 @@ from ecg.run.script import UsageError, printable, warn
 PTBXL_TABLE = "ptbxl_database.csv"
 # PTB-XL's folders of recordings, and the column of its table that names their files.
 PTBXL_FOLDERS = {"records500": "filename_hr", "records100": "filename_lr"}
-NO_LABELS: tuple[Person, Row] = (Person(), {})
 
 
 class RecordingFile(NamedTuple):
@@ -46,13 +45,23 @@ def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
     The source is the folder as a whole: a patient may well be in two of the folders below.
     """
     sizes = find_headers(root)
-    labels = read_labels(sizes, root, lenient=lenient)
-    return [
-        RecordingFile(
-            header.relative_to(root).as_posix(), header, root.resolve().name, *labels.get(header, NO_LABELS), root, size
-        )
-        for header, size in sizes.items()
-    ]
+    return recordings_of(sizes, root, root.resolve().name, read_labels(sizes, root, lenient=lenient))
+
+
+def recordings_of(
+    sizes: dict[Path, int],
+    folder: Path,
+    source: str,
+    data: dict[Path, tuple[Person, Row]],
+    root: Path | None = None,
+) -> list[RecordingFile]:
+    """Return recordings, called by their paths in a folder, with their data from a table."""
+    recordings = []
+    for header, size in sizes.items():
+        person, row = data.get(header, (Person(), {}))
+        record = header.relative_to(folder).as_posix()
+        recordings.append(RecordingFile(record, header, source, person, row, root or folder, size))
+    return recordings
 
 
 def in_one(archives: dict[str, list[RecordingFile]]) -> list[RecordingFile]:
@@ -122,7 +131,7 @@ def from_archive(root: Path, called: str) -> list[RecordingFile]:
     for top in sorted(tops):
         if (top / PTBXL_TABLE).is_file():
             where = top.relative_to(root) if top.is_relative_to(root) else top
-            raise UsageError(f"{PTBXL_TABLE} is in {where}/: set {called} to it")
+            raise UsageError(f"{PTBXL_TABLE} is in {where.as_posix()}/: set {called} to it")
     return recordings
 
 
@@ -136,22 +145,13 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
         raise UsageError(f"{root} has {PTBXL_TABLE}, but neither {' nor '.join(PTBXL_FOLDERS)}")
     if (root / LABELS).exists():
         warn(f"{root / LABELS} is not read: {PTBXL_TABLE} beside it has the labels")
-    folder = root / records
-    sizes = find_headers(folder, root)
+    sizes = find_headers(root / records, root)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
     rows = match_rows(table, PTBXL_FOLDERS[records], list(files.values()), where)
-    return [
-        RecordingFile(
-            header.relative_to(folder).as_posix(),
-            header,
-            "ptb-xl",
-            ptbxl_person(rows.get(file, {})),
-            {},
-            root,
-            sizes[header],
-        )
-        for header, file in files.items()
-    ]
+    persons: dict[Path, tuple[Person, Row]] = {
+        header: (ptbxl_person(rows.get(file, {})), {}) for header, file in files.items()
+    }
+    return recordings_of(sizes, root / records, "ptb-xl", persons, root)
 
 
 def from_kaggle(download: Download) -> list[RecordingFile]:
@@ -165,15 +165,16 @@ def from_kaggle(download: Download) -> list[RecordingFile]:
             "or path, or to '' to accept recordings as patients"
         ) from None
 
-    data_sets: dict[str, list[RecordingFile]] = {}
+    data_sets = {}
     for handle in download.kaggle:
-        root, source = download_data_set(handle), handle.split("/")[1]
-        data_sets[handle] = []
-        for header, size in find_headers(root).items():
-            ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
-            person = ptbxl_patient(table.get(int(ptbxl[1]), {})) if ptbxl and table is not None else Person()
-            record = header.relative_to(root).as_posix()
-            data_sets[handle].append(RecordingFile(record, header, source, person, {}, root, size))
+        root = download_data_set(handle)
+        sizes = find_headers(root)
+        persons: dict[Path, tuple[Person, Row]] = {
+            header: (ptbxl_patient(table.get(int(header.stem[2:]), {})), {})
+            for header in sizes
+            if table is not None and re.fullmatch(r"HR\d{5}", header.stem)
+        }
+        data_sets[handle] = recordings_of(sizes, root, handle.split("/")[1], persons)
     return in_one(data_sets)
 
 
@@ -189,14 +190,14 @@ def download_data_set(handle: str) -> Path:
             return Path(kagglehub.dataset_download(handle)).absolute()
         except (requests.RequestException, DataCorruptionError, BackendError, ValueError) as error:
             status = getattr(getattr(error, "response", None), "status_code", None)
-            reason = f"status {status}" if status else type(error).__name__
+            problem = f"status {status}" if status else type(error).__name__
             again = status == 429 or status >= 500 if status else not isinstance(error, BackendError | ValueError)
             if not again or not waits:
                 raise UsageError(
-                    f"cannot download {handle} ({reason}). Check the network, or set "
+                    f"cannot download {handle} ({problem}). Check the network, or set "
                     "KAGGLEHUB_CACHE to a folder where kagglehub has it already, or use download.source=synthetic"
                 ) from error
-            warn(f"cannot download {handle} ({reason}); again in {waits[-1]} s")
+            warn(f"cannot download {handle} ({problem}); again in {waits[-1]} s")
             time.sleep(waits.pop())
 
 

@@ -104,9 +104,10 @@ def read_by_wfdb(header: Header, columns: list[int], n_frames: int) -> list[np.n
         )
     except ValueError as error:
         raise BadRecording(f"header: wfdb cannot read it ({type(error).__name__})") from None
-    frames = [header.signals[i].per_frame for i in columns]
-    if [len(values) for values in record.e_d_signal] != [n_frames * per_frame for per_frame in frames]:
-        raise BadRecording("signal file: its leads differ in length")
+    # wfdb leaves out letters that are not ASCII, and counts samples by its own reading of the header.
+    expected = [(header.signals[i].file, n_frames * header.signals[i].per_frame) for i in columns]
+    if list(zip(record.file_name, map(len, record.e_d_signal), strict=True)) != expected:
+        raise BadRecording("header: wfdb reads other files or numbers of samples from it")
     return [values.reshape(n_frames, -1) for values in record.e_d_signal]
 
 

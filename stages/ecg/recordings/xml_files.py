@@ -1,7 +1,6 @@
-"""Reads ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips.
+"""Reads the rhythm of ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips; no median beat and no diagnosis.
 
-The rhythm is read, never a median beat, and no diagnosis. A file may hold anything: no entity is expanded, no other
-file opened, and it is counted before it is parsed.
+A file may hold anything: no entity is expanded, no other file opened, and its size is checked before it is parsed.
 """
 
 import base64
@@ -29,13 +28,10 @@ from ecg.recordings.ecg_file import (
 
 MAX_XML = 8 * 2**20  # bytes
 MAX_MARKUP = 100_000  # tags and attributes
+VENTRICULAR_RATE = "RestingECGMeasurements/VentricularRate"
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
-
-# Philips' XLI.
-MAX_XLI = 2**20  # bytes
-MAX_SAMPLES = 200_000  # a lead
-CODE_BITS, END = 10, 1023
-BIAS = 64  # of a second difference
+# Of Philips' XLI: bytes, samples a lead, bits of a code, the last code, bias of a second difference.
+MAX_XLI, MAX_SAMPLES, CODE_BITS, END, BIAS = 2**20, 200_000, 10, 1023, 64
 
 
 def read_xml(path: Path, root: Path | None) -> Ecg:
@@ -109,8 +105,7 @@ def read_muse(tree: Element) -> Ecg:
     fields = ("PatientAge", "AgeUnits", "Gender", "PatientID")
     age, unit, sex, patient = (tree.findtext(f"PatientDemographics/{field}") for field in fields)
     about = person(age=age, unit=unit, sex=sex, patient=patient)
-    heart_rate = tree.findtext("RestingECGMeasurements/VentricularRate")
-    return Ecg(side_by_side(leads), rate, names, about, rate_told(heart_rate))
+    return Ecg(side_by_side(leads), rate, names, about, rate_told(tree.findtext(VENTRICULAR_RATE)))
 
 
 def read_cardiosoft(tree: Element) -> Ecg:
@@ -124,8 +119,7 @@ def read_cardiosoft(tree: Element) -> Ecg:
     age, sex, patient = (tree.findtext(f"PatientInfo/{key}") for key in ("Age", "Gender", "PID"))
     about = person(age=age, unit=value_at(tree, "PatientInfo/Age", "units"), sex=sex, patient=patient)
     rate = number(strip.findtext("SampleRate"), "SampleRate")
-    heart_rate = tree.findtext("RestingECGMeasurements/VentricularRate")
-    return Ecg(masked(stored * scale, stored), rate, names, about, rate_told(heart_rate))
+    return Ecg(masked(stored * scale, stored), rate, names, about, rate_told(tree.findtext(VENTRICULAR_RATE)))
 
 
 def read_aecg(tree: Element) -> Ecg:
@@ -144,11 +138,10 @@ def read_aecg(tree: Element) -> Ecg:
             step = number(value_at(sequence, "value/scale", "value"), "scale")
             scale = millivolts(step, value_at(sequence, "value/scale", "unit"))
             origin = number(value_at(sequence, "value/origin", "value") or "0", "origin")
-            if origin:
-                origin *= microvolts_in(value_at(sequence, "value/origin", "unit")) / 1000
+            unit = value_at(sequence, "value/origin", "unit") if origin else "mV"
             stored = numbers_in(sequence.findtext("value/digits"), None)
             names.append(code)
-            leads.append(masked(stored * scale + origin, stored))
+            leads.append(masked(stored * scale + origin * microvolts_in(unit) / 1000, stored))
     if len(intervals) != 1 or min(intervals) <= 0:
         given = sorted(intervals) or "none"
         raise BadRecording(f"file: increments of time are {given}; allowed: one above 0, in s, ms or us")
@@ -161,8 +154,8 @@ def read_aecg(tree: Element) -> Ecg:
         patient=identity is not None and f"{identity.get('root')} {identity.get('extension')}",
     )
     rates = [one for one in tree.iter() if value_at(one, "code", "code") == "MDC_ECG_HEART_RATE"]
-    heart_rate = rate_told(value_at(rates[0], "value", "value")) if rates else None
-    return Ecg(side_by_side(leads), 1 / min(intervals), names, about, heart_rate)
+    heart_rate = value_at(rates[0], "value", "value") if rates else None
+    return Ecg(side_by_side(leads), 1 / min(intervals), names, about, rate_told(heart_rate))
 
 
 def read_philips(tree: Element) -> Ecg:
@@ -178,8 +171,7 @@ def read_philips(tree: Element) -> Ecg:
     for name, usual in {"signaloffset": "0", "signalsigned": "true", "bitspersample": "16"}.items():
         allow_only(name, (fields.get(name) or usual).strip().lower(), usual)
     names = (wave.get("leadlabels") or " ".join(LEADS)).split()
-    if tuple(names[:12]) != LEADS:
-        raise BadRecording(f"file: leads {', '.join(names)}; allowed: the 12 standard leads")
+    allow_only("order of leads", " ".join(names[:12]), " ".join(LEADS))
     duration = number(wave.get("durationperchannel"), "durationperchannel")  # ms
     stored = xli_leads(bytes_in(wave.text), duration / 1000 * rate)
     step = number(fields.get("resolution") or fields.get("signalresolution"), "resolution")
@@ -208,11 +200,11 @@ def xli_leads(content: bytes, samples: float) -> np.ndarray:
     n, at, leads = round(samples), 0, []
     for lead in LEADS:
         size, start = int.from_bytes(content[at : at + 4], "little"), content[at + 6 : at + 8]
-        codes = content[at + 8 : at + 8 + size]
-        if not size or len(codes) < size:
-            raise BadRecording(f"file: compressed samples of lead {lead} end early")
-        leads.append(integrate(unpack(codes, 2 * n), int.from_bytes(start, "little", signed=True)))
         at += 8 + size
+        if not size or at > len(content):
+            raise BadRecording(f"file: compressed samples of lead {lead} end early")
+        codes = content[at - size : at]
+        leads.append(integrate(unpack(codes, 2 * n), int.from_bytes(start, "little", signed=True)))
     one, two, rest_three, rest_right, rest_left, rest_foot, *chest = leads
     three = two - one - rest_three
     right, left, foot = -rest_right - (one + two) // 2, (one - three) // 2 - rest_left, (two + three) // 2 - rest_foot

@@ -24,7 +24,7 @@ SMALL = 9  # pt
 
 
 def threshold_label(threshold: float) -> str:
-    return f"threshold {100 * threshold:.3g}%, set on val"
+    return f"threshold {threshold:.3g}, set on val"
 
 
 def use_root_scale(axes: Axes, which: str) -> None:

@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 from ecg.beats.measurements import ST_AFTER_J, measure_beats
 from ecg.leads import LEADS
 from ecg.reporting.figures import CLASS_COLORS, GREY, create_figure
-from ecg.run.tables import CLASSES
+from ecg.run.files import CLASSES
 
 LAYOUT = np.array(LEADS).reshape(4, 3).T  # three rows of four, as on a printed ECG
 LONG_LAYOUT = np.array(LEADS).reshape(2, 6).T  # of more than a second
@@ -138,8 +138,8 @@ def plot_ecg(
     width = WIDE / mm
     column = (width - 10) / layout.shape[1]  # behind the calibration marks
 
-    # Characters a line: with capitals and digits alone, too, a line ends within the picture.
-    title, note = fill(title, 54), "\n".join(fill(text, 80) for text in notes)
+    # So many characters fit on a line, also if most are capitals.
+    title, note = fill(title, 60), "\n".join(fill(text, 80) for text in notes)
     caption = "25 mm/s   10 mm/mV" + "   ▲ ▼ beyond the drawn range" * bool(np.any(np.abs(traces) > reach))
     if explanation is not None:
         about = (
@@ -147,7 +147,7 @@ def plot_ecg(
             f"Beside the name of a lead: ST at J + {ST_AFTER_J} ms in mV"
         )
         about += "." if explanation.contributions is None else "; contribution of the lead to the log odds."
-        caption += f"\n\n{fill(about, 92)}"
+        caption += f"\n\n{fill(about, 100)}"
     below_title = 7 + 19 * (title.count("\n") + 1)
     head = below_title + (17 * (note.count("\n") + 1) if note else 0)
     foot = 12 + 16 * (caption.count("\n") + 1)
@@ -156,7 +156,7 @@ def plot_ecg(
     figure = Figure(figsize=(WIDE / DPI, height / DPI))
     figure.text(EDGE / WIDE, 1 - 7 / height, title, fontsize=HEADING, fontweight="bold", va="top")
     figure.text(EDGE / WIDE, 1 - below_title / height, note, fontsize=TEXT, va="top")
-    figure.text(EDGE / WIDE, (foot - 8) / height, caption, fontsize=TEXT, va="top", color=NOTE)
+    figure.text(EDGE / WIDE, (foot - 8) / height, caption, fontsize=FINE, va="top", color=NOTE)
 
     axes = figure.add_axes((0, foot / height, 1, paper / height))
     draw_grid(axes, width, bottom)

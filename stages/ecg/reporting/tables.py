@@ -1,7 +1,6 @@
 """Tables of the page and the model card: the tables of other stages in, tables of text out."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -117,15 +116,6 @@ def net_benefit_table(benefit: pd.DataFrame) -> pd.DataFrame:
     """Return metrics/net_benefit.csv at some thresholds, a row for each way to decide."""
     chosen = benefit[benefit.threshold.isin([0.02, 0.05, 0.1, 0.2, 0.3, 0.5])].set_index("threshold")
     return chosen.T.rename(columns="{:.0%}".format).rename_axis("net benefit at a threshold of").reset_index()
-
-
-def distribution_table(spread: pd.DataFrame) -> pd.DataFrame:
-    """Return metrics/distribution.csv in fewer bins: recordings by class and p(ischemia)."""
-    edges = [0, 0.01, 0.0225, 0.0625, 0.1225, 0.25, 0.49, 1]
-    names = [f"{100 * low:g}% – {100 * high:g}%" for low, high in pairwise(edges)]
-    bins = pd.cut(spread.bin_low + 1e-9, edges, labels=names).astype(object)
-    table = spread.groupby(["label", bins]).n.sum().unstack()
-    return table[names].rename_axis("p(ischemia)").rename_axis(None, axis=1).reset_index()
 
 
 def sums_by_part(values: np.ndarray, times: np.ndarray) -> dict[str, float]:

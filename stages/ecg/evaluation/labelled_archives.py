@@ -1,7 +1,4 @@
-"""Labelled recordings of archives, as median beats, and a model fitted to those of another hospital.
-
-Its calibration and threshold are fitted anew, its weights stay as they are.
-"""
+"""Labelled recordings of archives as median beats, and the recalibration of a model on those of another hospital."""
 
 import hashlib
 from copy import deepcopy
@@ -11,8 +8,8 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats.median import MedianBeat, median_beat
-from ecg.beats.plausibility import compare_heart_rates
+from ecg.beats.median import MedianBeat
+from ecg.evaluation.answers import reduce_samples
 from ecg.evaluation.bootstrap import stratify_patients
 from ecg.evaluation.measures import MIN_EACH
 from ecg.model.comparisons import reference_numbers, scored_table
@@ -28,20 +25,21 @@ from ecg.run.parallel import in_parallel
 from ecg.run.script import UsageError
 
 BATCH = 20  # recordings
+STRATA = ["other", "normal", "ischemia"]  # a patient belongs to the last one among the recordings
 ABOUT = ["record", "source", "patient", "label", "dx", "age", "sex", "fold", "sha256"]
 
 
-def read_batch(batch: list[RecordingFile], extract: Extract, labels: Labels) -> list[tuple[dict, MedianBeat]]:
+def read_labelled(batch: list[RecordingFile], extract: Extract, labels: Labels) -> list[tuple[dict, MedianBeat]]:
     """Return each recording's row of the index and its median beat, either with the reason where there is none."""
     found = []
-    # As in extract: sums must not depend on how many threads there are.
+    # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
         for recording in batch:
             row, samples = read_recording(recording, labels, verify_checksums=True)
-            rate = float(row["sampling_rate"] or 0)
-            beat = MedianBeat(None) if samples is None else median_beat(samples, rate, extract)
-            stated = float(row["heart_rate"] or 0)
-            found.append((row, beat._replace(flags=(*beat.flags, *compare_heart_rates(beat.heart_rate, stated)))))
+            beat = MedianBeat(None)
+            if samples is not None:
+                beat = reduce_samples(samples, row["sampling_rate"], row["heart_rate"] or None, extract)
+            found.append((row, beat))
     return found
 
 
@@ -51,7 +49,7 @@ def read_archives(folders: list[str], extract: Extract, labels: Labels) -> tuple
     calls = [(recordings[i : i + BATCH], extract, labels) for i in range(0, len(recordings), BATCH)]
     found: list[tuple[dict, MedianBeat]] = []
     with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
-        for batch in in_parallel(read_batch, calls):
+        for batch in in_parallel(read_labelled, calls):
             found += batch
             progress.update(len(batch))
     index, beats = index_of([row for row, _ in found]), [beat for _, beat in found]
@@ -64,11 +62,8 @@ def read_archives(folders: list[str], extract: Extract, labels: Labels) -> tuple
     return table, np.array([beat.beat for beat in beats if beat.beat is not None])
 
 
-STRATA = ["other", "normal", "ischemia"]  # a patient is of the last one that a recording has
-
-
 def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
-    """Return "fitted" or "checked" for each record: patients kept apart, classes spread evenly.
+    """Return "fitted" or "checked" for each record; patients stay together, classes are spread evenly.
 
     UsageError where a half has too few patients with ischemia, or without.
     """
@@ -85,7 +80,7 @@ def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
 
 
 def fit_to(model: Model, specificity: float, beats: np.ndarray, positive: np.ndarray) -> tuple[Model, float]:
-    """Return a copy of the model with p(ischemia) calibrated on n beats (n x leads x samples, mV), and its threshold.
+    """Return a copy of the model with p(ischemia) recalibrated on beats (n x leads x samples, mV), and its threshold.
 
     Logistic recalibration (Cox 1958; Steyerberg 2019): slope and intercept of the outcome, `positive`, on the log odds.
     """
@@ -105,7 +100,7 @@ def recordings_of(rows: pd.DataFrame) -> Recordings:
 def recalibrate(
     model: Model, description: Description, beats: np.ndarray, rows: pd.DataFrame, half: np.ndarray
 ) -> tuple[Model, Description]:
-    """Return the model fitted to one half of labelled records, and its description: the reference is the other half."""
+    """Return the model recalibrated on one half of labelled records; the reference in its description is the other."""
     fitted, checked = half == "fitted", half == "checked"
     positive = (rows.label == "ischemia").to_numpy()
     new, threshold = fit_to(model, description.specificity, beats[fitted], positive[fitted])
