@@ -87,7 +87,7 @@ def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
     It ends at J, the first sample after it that is straight for 12 ms: an elevated ST segment has a slope, but no bend.
     """
     fine = np.arange(times[0], times[-1] + 1e-6, STEP)
-    # Lanczos interpolation; scipy.ndimage's fails while another thread loads torch.
+    # Lanczos interpolation.
     at = (fine - times[0]) / (times[1] - times[0])
     near = np.floor(at).astype(int)[:, None] + np.arange(1 - LANCZOS, LANCZOS + 1)
     weights = np.sinc(at[:, None] - near) * np.sinc((at[:, None] - near) / LANCZOS)
