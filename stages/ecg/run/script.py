@@ -1,5 +1,6 @@
 """How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C; printable text."""
 
+import gc
 import re
 import signal
 import sys
@@ -60,6 +61,9 @@ def run(main: Callable[[], None]) -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
+    finally:
+        # Python looks for garbage once more before it ends: 0.6 s of a process that has loaded torch.
+        gc.freeze()
 
 
 def run_stage(main: Callable[[], None]) -> None:
