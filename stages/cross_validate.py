@@ -19,10 +19,10 @@ from split import check_classes, split_patients
 from tqdm import tqdm
 
 from ecg.evaluation.bootstrap import pool, summarise_runs
+from ecg.evaluation.measures import score_records
 from ecg.evaluation.names import format_interval, say_gain, strongest_simple
 from ecg.evaluation.simple_models import score_simple_models
-from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, scored_table
-from ecg.model.model import probabilities
+from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates
 from ecg.model.recipe import train_model
 from ecg.params import Params, Split, read_params
 from ecg.run import paths
@@ -50,7 +50,7 @@ def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int)
     train, val, test = ((rows.split == name).to_numpy() for name in ("train", "val", "test"))
     settings = params.train.model_copy(update={"seed": seed})
     trained = train_model(beats[train], rows[train], beats[val], rows[val], params.extract, settings)
-    return scored_table(rows[test], trained.classes, probabilities(trained.model, beats[test])), trained.threshold
+    return score_records(trained.model, trained.classes, beats[test], rows[test]), trained.threshold
 
 
 def score_simple(beats: np.ndarray, rows: pd.DataFrame, train: np.ndarray, test: np.ndarray, params: Params):

@@ -1,4 +1,4 @@
-"""Score the test patients once, and say how far the numbers can be believed.
+"""Score the test patients once, with an interval for each number, calibration, curves and pictures.
 
 Reads   data/model.safetensors, data/beats.npy, data/split.csv, data/history.csv
 Writes  data/predictions.csv      one probability a class for every median beat, and what subgroups are made of
@@ -24,14 +24,13 @@ from scipy.special import logit
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
-from ecg.evaluation.measures import headline, measures, reliability, subgroups
+from ecg.evaluation.measures import headline, measures, reliability, score_records, subgroups
 from ecg.evaluation.names import COMPARISON_TITLES, CURVE_FILES, data_kind, say_auc
-from ecg.model.comparisons import scored_table
 from ecg.model.description import Description
 from ecg.model.fcn import choose_device
-from ecg.model.model import Model, activation_maps, distances, lead_contributions, load_model, probabilities
+from ecg.model.model import Model, activation_maps, lead_contributions, load_model
 from ecg.params import read_params
-from ecg.reporting import charts as figures
+from ecg.reporting import charts
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.run import paths
@@ -41,13 +40,8 @@ from ecg.run.script import run_stage
 ABOUT = ["record", "patient", "source", "split", "label", "age", "sex", "heart_rate", "noise_uv"]
 
 
-def score_records(model: Model, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of split.csv with a probability column p_CLASS for each class, and the distance from training."""
-    return scored_table(rows[ABOUT], classes, probabilities(model, beats)).assign(distance=distances(model, beats))
-
-
 def plot_example(model: Model, description: Description, test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray):
-    """Draw the ischemic test recording with the highest probability, and what speaks for it."""
+    """Draw the ischemic test recording with the highest probability, and the evidence for it."""
     ischemic = np.flatnonzero(test.label == "ischemia")
     chosen = ischemic[test.p_ischemia.iloc[ischemic].argmax()]
     p, threshold = test.p_ischemia.iloc[chosen], description.threshold
@@ -60,6 +54,11 @@ def plot_example(model: Model, description: Description, test: pd.DataFrame, bea
     return plot_ecg(
         beats[chosen], times, record, notes, Explanation(activation[chosen] - logit(threshold), contributions)
     )
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def write_curves(folder: Path, lines: dict[str, pd.DataFrame]) -> None:
@@ -87,56 +86,47 @@ def main() -> None:
     evaluate = read_params().evaluate
     model, description = load_model(paths.MODEL)
     model.to(choose_device())
-    classes, threshold = description.classes, description.threshold
+    threshold = description.threshold
     splits = [load_split(split) for split in ("train", "val", "test")]
-    table = pd.concat([score_records(model, classes, beats, rows) for beats, rows in splits])
+    table = pd.concat([score_records(model, description.classes, beats, rows[ABOUT]) for beats, rows in splits])
     test, test_beats = table[table.split == "test"], splits[-1][0]
+    positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
+    terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
 
     scores = measures(test, threshold, evaluate).round(4)
     on_val = description.reference.get("roc_auc_vs_rest")
     numbers = headline(scores, float(f"{threshold:.4g}")) | {"roc_auc_vs_rest_val": on_val and round(on_val, 4)}
-    positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
-    drawn = [{comparison: points.round(4) for comparison, points in lines.items()} for lines in curves(test)]
+    roc, precision_recall = ({name: points.round(4) for name, points in lines.items()} for lines in curves(test))
     bins, benefit = reliability(positive, p).round(4), net_benefit(positive, p).round(4)
     counts, spread = confusion(test, threshold), distribution(test).round(6)
-    terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
     groups, activation = subgroups(test, terciles, evaluate).round(4), activation_maps(model, test_beats)
 
-    with replacing(paths.PREDICTIONS) as temporary:
-        table.to_csv(temporary, index=False)
+    write_table(paths.PREDICTIONS, table)
     with replacing(paths.ACTIVATION) as temporary:
         np.save(temporary, activation.astype(np.float32))
     write_json(paths.EVALUATE_METRICS, numbers)
-    for path, lines in zip((paths.ROC, paths.PRECISION_RECALL), drawn, strict=True):
-        write_curves(path, lines)
-    for path, values in (
-        (paths.CONFUSION, counts),
-        (paths.RELIABILITY, bins),
-        (paths.NET_BENEFIT, benefit),
-        (paths.DISTRIBUTION, spread),
-        (paths.EVALUATE_TABLE, scores),
-        (paths.SUBGROUPS, groups),
-    ):
-        with replacing(path) as temporary:
-            values.to_csv(temporary, index=False)
+    write_curves(paths.ROC, roc)
+    write_curves(paths.PRECISION_RECALL, precision_recall)
+    write_table(paths.CONFUSION, counts)
+    write_table(paths.RELIABILITY, bins)
+    write_table(paths.NET_BENEFIT, benefit)
+    write_table(paths.DISTRIBUTION, spread)
+    write_table(paths.EVALUATE_TABLE, scores)
+    write_table(paths.SUBGROUPS, groups)
 
-    what, trained_on = f"{len(test)} test {data_kind(test.source)}", data_kind(description.sources)
-    all_of_them = data_kind(table.source)
-    times, history = beat_times(description.extract), pd.read_csv(paths.HISTORY)
-    mean_beats = plot_beats(np.concatenate([beats for beats, _ in splits]), table.label.to_numpy(), times, all_of_them)
-    for path, figure in (
-        (paths.ROC_PNG, figures.plot_roc(drawn[0], scores, threshold, what)),
-        (paths.PRECISION_RECALL_PNG, figures.plot_precision_recall(drawn[1], what)),
-        (paths.CONFUSION_PNG, figures.plot_confusion(counts, what)),
-        (paths.RELIABILITY_PNG, figures.plot_reliability(bins, scores, what)),
-        (paths.NET_BENEFIT_PNG, figures.plot_net_benefit(benefit, threshold, what)),
-        (paths.DISTRIBUTION_PNG, figures.plot_distribution(spread, counts, threshold, what)),
-        (paths.SUBGROUPS_PNG, figures.plot_subgroups(groups, what)),
-        (paths.LEARNING_CURVE_PNG, figures.plot_learning_curve(history, trained_on)),
-        (paths.BEATS_PNG, mean_beats),
-        (paths.EXAMPLE_PNG, plot_example(model, description, test, test_beats, activation)),
-    ):
-        save_figure(figure, path)
+    what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)
+    times, beats = beat_times(description.extract), np.concatenate([beats for beats, _ in splits])
+    mean_beats = plot_beats(beats, table.label.to_numpy(), times, data_kind(table.source))
+    save_figure(charts.plot_roc(roc, scores, threshold, what), paths.ROC_PNG)
+    save_figure(charts.plot_precision_recall(precision_recall, what), paths.PRECISION_RECALL_PNG)
+    save_figure(charts.plot_confusion(counts, what), paths.CONFUSION_PNG)
+    save_figure(charts.plot_reliability(bins, scores, what), paths.RELIABILITY_PNG)
+    save_figure(charts.plot_net_benefit(benefit, threshold, what), paths.NET_BENEFIT_PNG)
+    save_figure(charts.plot_distribution(spread, counts, threshold, what), paths.DISTRIBUTION_PNG)
+    save_figure(charts.plot_subgroups(groups, what), paths.SUBGROUPS_PNG)
+    save_figure(charts.plot_learning_curve(history, data_kind(description.sources)), paths.LEARNING_CURVE_PNG)
+    save_figure(mean_beats, paths.BEATS_PNG)
+    save_figure(plot_example(model, description, test, test_beats, activation), paths.EXAMPLE_PNG)
     print_summary(scores, numbers, what)
 
 

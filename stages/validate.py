@@ -1,10 +1,10 @@
-"""Say how good a trained model is on labelled recordings of another hospital: a command, not a stage.
+"""Measure a trained model on labelled recordings of another hospital: a command, not a stage.
 
     python stages/validate.py ARCHIVE... [--model FILE] [--out DIR] [--recalibrate NEW.safetensors]
 
 ARCHIVE is a folder as download.directory names one: PTB-XL's layout, or recordings whose labels stand in their headers
 or in labels.csv. --recalibrate writes the model with calibration and threshold fitted to one half of the patients, and
-says how good it is on the other half.
+measures it on the other half.
 
 Reads   the archives, the model file (also what ischemia and normal mean), params.yaml (evaluate), stages/templates/
 Writes  DIR/validate.json  the keys of metrics/evaluate.json but val, and more; reference_: those at the reference
@@ -21,12 +21,12 @@ import pandas as pd
 from scipy.special import logit
 
 from ecg.evaluation.labelled_archives import halves, read_archives, recalibrate
-from ecg.evaluation.measures import headline, measures
+from ecg.evaluation.measures import headline, measures, score_records
 from ecg.evaluation.names import COMPARISON_TITLES, data_kind, format_number, say_auc
-from ecg.model.comparisons import COMPARISONS, reference_numbers, scored_table
+from ecg.model.comparisons import COMPARISONS, reference_numbers
 from ecg.model.description import Description
 from ecg.model.fcn import choose_device
-from ecg.model.model import Model, distances, first_bytes, load_model, probabilities, save_model
+from ecg.model.model import first_bytes, load_model, save_model
 from ecg.params import read_params
 from ecg.reporting.validation import write_page
 from ecg.run import paths
@@ -39,20 +39,13 @@ ENOUGH = 100  # recordings of either class, at least (Vergouwe et al. 2005; Coll
 FAR = 1.5  # times the odds of being called that are expected
 
 
-def score(model: Model, description: Description, rows: pd.DataFrame, beats: np.ndarray) -> pd.DataFrame:
-    """Return rows with probabilities, distance from training, and whether the recording was in it."""
-    scored = scored_table(rows, description.classes, probabilities(model, beats))
-    seen = np.isin([first_bytes([text])[0] for text in rows.sha256], model.hashes.cpu().numpy())
-    return scored.assign(distance=distances(model, beats), in_training=seen)
-
-
 def expected_share(reference: dict[str, float], prevalence: float) -> float:
     """Return the share called ischemic where a model is as sensitive and as specific as at its reference."""
     return reference["sensitivity"] * prevalence + (1 - reference["specificity"]) * (1 - prevalence)
 
 
 def is_far(called: int, n: int, expected: float) -> bool:
-    """Return whether so many of n called are no chance: outside the binomial 99% range, and the odds `FAR` away."""
+    """Return whether `called` of n is beyond the binomial 99% range, with odds over `FAR` times off the expected."""
     from scipy.stats import binom
 
     low, high = binom.interval(0.99, n, expected)
@@ -127,7 +120,9 @@ def main() -> None:
     if not len(kept):
         reason = f"the first: {table.record[0]}: {table.reason[0]}"
         raise UsageError(f"no recording with a label and a median beat in ARCHIVE, {reason}; predict needs no labels")
-    scored = score(model, description, kept, beats)
+    scored = score_records(model, description.classes, beats, kept)
+    seen = [first_bytes([text])[0] for text in kept.sha256]
+    scored["in_training"] = np.isin(seen, model.hashes.cpu().numpy())
     if known := int(scored.in_training.sum()):
         warn(f"{known} of {len(scored)} recordings were in the model's training data: numbers on them are too good")
     half = halves(scored.label, scored.patient, evaluate.seed) if options.recalibrate else None

@@ -3,24 +3,19 @@
 import json
 import os
 import re
-import sys
-from decimal import Decimal
-from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from commands import run_command
 from conftest import noisy_signal, write_challenge
 from ecg_files import SECRETS, WRITERS, muse
-from predict import main, predict, score_beats
+from predict import main, score_beats
 
 from ecg.evaluation.answers import UNLIKE, answer_columns, in_percent
 from ecg.leads import LEADS
 from ecg.model.description import read_description
 from ecg.recordings.hearts import twelve_leads
-from ecg.run.script import run as run_script
 
 KEYS = answer_columns(["normal", "ischemia", "other"])
 SAMPLES = noisy_signal(10)
@@ -31,26 +26,14 @@ def model(finished):
     return finished / "data/model.safetensors"
 
 
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
 def run(model, tmp_path, monkeypatch, capsys):
-    """Run the command in an empty folder: the model file is all that it has."""
+    """Run the command in an empty folder: it has the model file alone."""
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments, workers="1"):
         monkeypatch.setenv("WORKERS", workers)
-        monkeypatch.setattr(sys, "argv", ["predict", "--model", str(model), *map(str, arguments)])
-        status = 0
-        try:
-            run_script(main)
-        except SystemExit as end:
-            status = end.code
-        return Done(status or 0, *capsys.readouterr())
+        return run_command(main, monkeypatch, capsys, "--model", model, *arguments)
 
     return command
 
@@ -223,14 +206,6 @@ def test_all_formats_mixed_in_a_folder_give_one_score(run, tmp_path):
     assert "deep/labels.csv has no column file; allowed: file, " in unread.stderr
 
 
-def test_a_heart_rate_in_the_file_that_is_not_the_one_found_is_flagged(run, tmp_path):
-    content = muse(SAMPLES, 500)
-    (tmp_path / "a.xml").write_bytes(content.replace(b"<VentricularRate>60", b"<VentricularRate>70"))
-    (row,) = rows(run("a.xml", "--json"))
-    assert row["reason"] is None
-    assert "heart rate: 60/min, 70/min in the file" in row["flags"]
-
-
 def test_usage(run, tmp_path):
     (tmp_path / "empty").mkdir()
     for arguments, said in [
@@ -308,123 +283,3 @@ def test_what_was_scored_outlives_the_end_of_a_run(run, tmp_path, monkeypatch, e
     assert whole.returncode == 3
     rows = (tmp_path / "whole.csv").read_text().splitlines()
     assert len(rows) == 6 and (tmp_path / "out.csv").read_text().splitlines() == rows[:5]
-
-
-SIGNAL = SAMPLES / 1000
-MASK = np.zeros(SIGNAL.shape, bool)
-MASK[1200:2220, 3] = True
-
-
-@pytest.mark.parametrize(
-    "signal",
-    [
-        SIGNAL.tolist(),
-        SIGNAL.astype(">f8"),
-        np.asfortranarray(SIGNAL),
-        SIGNAL.astype(object),
-        pd.DataFrame(SIGNAL, columns=LEADS),
-        pd.DataFrame(SIGNAL).astype("Float64"),
-        torch.tensor(SIGNAL, requires_grad=True),
-        memoryview(SIGNAL),
-    ],
-    ids=lambda signal: type(signal).__name__,
-)
-def test_a_signal_of_any_type(model, signal):
-    assert predict(signal, 500, LEADS, model=model) == predict(SIGNAL, 500, LEADS, model=model)
-
-
-@pytest.mark.parametrize(
-    "signal",
-    [
-        np.ma.masked_array(SIGNAL, MASK),
-        pd.DataFrame(SIGNAL).astype("Float64").mask(MASK),
-        np.where(MASK, None, SIGNAL),
-    ],
-    ids=["masked", "pandas", "None"],
-)
-def test_what_is_masked_or_none_is_missing(model, signal):
-    assert predict(signal, 500, LEADS, model=model) == predict(np.where(MASK, np.nan, SIGNAL), 500, LEADS, model=model)
-
-
-def test_integers_are_mv(model):
-    expected = predict(SAMPLES.astype(float) // 1000, 500, LEADS, model=model)
-    assert predict(SAMPLES // 1000, 500, LEADS, model=model) == expected
-
-
-RATES = [kind(500) for kind in (float, Fraction, Decimal, np.int64, np.int16, np.float32, np.float16, np.array)]
-RATES += [np.array([500]), np.array(500, ">i2"), torch.tensor(500), torch.tensor([500.0]), pd.Series([500])]
-
-
-@pytest.mark.parametrize("rate", RATES, ids=repr)
-def test_a_rate_of_any_type(model, rate):
-    assert predict(SIGNAL, rate, LEADS, model=model) == predict(SIGNAL, 500, LEADS, model=model)
-
-
-@pytest.mark.parametrize(
-    "leads",
-    [np.array(LEADS), np.array(LEADS, "S"), pd.Index(LEADS), [lead.encode() for lead in LEADS], dict.fromkeys(LEADS)],
-    ids=["str", "bytes", "Index", "list of bytes", "dict"],
-)
-def test_leads_of_any_type(model, leads):
-    assert predict(SIGNAL, 500, leads, model=model) == predict(SIGNAL, 500, LEADS, model=model)
-
-
-@pytest.mark.parametrize(
-    "rate", ["500", b"500", None, True, np.True_, 500j, [500], np.array([500, 500]), torch.zeros(2), 10**400]
-)
-def test_what_is_no_rate_is_named(model, rate):
-    with pytest.raises(ValueError, match=r"^sampling rate is .+; allowed: a number, in Hz$"):
-        predict(SIGNAL, rate, LEADS, model=model)
-
-
-@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -float("inf"), 0, -500, 5e-324, 1e308])
-def test_a_rate_that_is_no_ecg_has_a_reason(model, rate):
-    reason = predict(SIGNAL, rate, LEADS, model=model)["reason"]
-    assert re.fullmatch(r"sampling rate: \S+ Hz; allowed: 80 to 100000 Hz", reason)
-
-
-@pytest.mark.parametrize(
-    "signal",
-    [None, "text", [[1, 2], [3]], SIGNAL > 0, SIGNAL + 0j, SIGNAL.astype(str), SIGNAL[None], SIGNAL[:, 0], {"I": 1}],
-)
-def test_what_is_no_signal_is_named(model, signal):
-    with pytest.raises(ValueError, match=r"^signal (is|has the shape) .+; allowed: .+"):
-        predict(signal, 500, LEADS, model=model)
-
-
-@pytest.mark.parametrize("leads", ["I,II", b"I", set(LEADS), None, 12, [], range(12), np.array("I"), [None] * 12])
-def test_what_are_no_leads_is_named(model, leads):
-    with pytest.raises(ValueError, match=r"^leads is .+; allowed: a name for each column"):
-        predict(SIGNAL, 500, leads, model=model)
-
-
-def test_a_function_that_takes_a_signal(model):
-    whole = predict(SAMPLES / 1000, 500, LEADS, model=model)
-    assert whole["reason"] is None
-    assert whole["trained_on"] == "synthetic recordings"
-    # Leads are found by name, and limb leads derived.
-    order = [1, 0, *range(11, 5, -1)]
-    fewer = predict(SAMPLES[:, order] / 1000, 500, [LEADS[i].lower() for i in order], model=model)
-    assert fewer["probability"] == pytest.approx(whole["probability"], abs=0.005)
-    assert fewer["flags"] == ["derived lead: III, aVR, aVL, aVF"]
-    # A limb lead is derived where it is missing; of another the beats there are lost.
-    for lead, fewer_beats in ((3, False), (9, True)):
-        gap = SAMPLES / 1000
-        gap[1200:2220, lead] = np.nan
-        found = predict(gap, 500, LEADS, model=model)
-        assert (found["n_used"] < whole["n_used"]) == fewer_beats
-        assert any(flag.startswith("limb leads missing: aVR from ") for flag in found["flags"]) != fewer_beats
-    assert predict(SAMPLES / 1000, 500, ["I"] * 12, model=model)["reason"] == "duplicate lead: I"
-    assert predict(SAMPLES / 1000, float("nan"), LEADS, model=model)["reason"].startswith("sampling rate: nan Hz")
-    with pytest.raises(ValueError, match="allowed: samples x 12 leads"):
-        predict(SAMPLES.T / 1000, 500, LEADS, model=model)
-
-
-def test_real_recordings_give_a_score_or_a_reason(run, real_data):
-    for folder, n in (("challenge", 50), ("ptb-xl", 500)):
-        done = run(real_data / folder, "--json")
-        found = rows(done)
-        assert len(found) == n
-        assert all((row["probability"] is None) == bool(row["reason"]) for row in found)
-        assert done.returncode == (3 if any(row["reason"] for row in found) else 0)
-        assert sum(bool(row["reason"]) for row in found) <= 10

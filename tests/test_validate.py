@@ -2,46 +2,31 @@
 
 import json
 import shutil
-import sys
 from collections import Counter
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, ecg_signal, noisy_signal, write_challenge
-from ecg_files import muse
+from commands import run_command
+from conftest import ROOT, ecg_signal, write_challenge
 from validate import expected_share, is_far, main
 
 from ecg.model.description import read_description
 from ecg.model.model import load_model, save_model
 from ecg.recordings.synthetic import write_recordings
-from ecg.run.script import run as run_script
 
 PARTS = {"validate.json", "validate.csv", "validate.png", "validate.html"}
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture
 def run(finished, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "stages").symlink_to(ROOT / "stages")
-    (tmp_path / "params.yaml").write_text((finished / "params.yaml").read_text())
+    shutil.copytree(ROOT / "stages/templates", tmp_path / "stages/templates")
+    shutil.copy(finished / "params.yaml", tmp_path)
     monkeypatch.setenv("WORKERS", "1")
 
     def command(*arguments, model=finished / "data/model.safetensors"):
-        monkeypatch.setattr(sys, "argv", ["validate", *map(str, arguments), "--model", str(model)])
-        status = 0
-        try:
-            run_script(main)
-        except SystemExit as end:
-            status = end.code
-        return Done(status or 0, *capsys.readouterr())
+        return run_command(main, monkeypatch, capsys, *arguments, "--model", model)
 
     return command
 
@@ -161,18 +146,6 @@ def test_expected_share():
     assert not is_far(1300, 10000, 0.1)
     # Of many that are expected, those that are not called count.
     assert is_far(1000, 1000, 0.9) and is_far(970, 1000, 0.9)
-
-
-def test_recordings_are_flagged_as_by_predict(run, tmp_path):
-    folder = tmp_path / "carts"
-    folder.mkdir()
-    content = muse(noisy_signal(10), 500)
-    (folder / "a.xml").write_bytes(content.replace(b"<VentricularRate>60", b"<VentricularRate>88"))
-    (folder / "labels.csv").write_text("file,label\na.xml,normal\n")
-    done = run(folder, "--out", "out")
-    assert done.returncode == 0, done.stderr
-    (row,) = pd.read_csv(tmp_path / "out/validate.csv", keep_default_na=False).to_dict("records")
-    assert "heart rate: 60/min, 88/min in the file" in row["flags"].split("; ")
 
 
 def test_recordings_of_training_are_named(run, archive, tmp_path):

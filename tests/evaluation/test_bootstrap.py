@@ -1,10 +1,20 @@
+"""Intervals over patients, paired gains, and several test sets and seeds together."""
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ecg.evaluation.bootstrap import auc_row, auc_with_interval, bootstrap_intervals, compare_aucs, resample_patients
-from ecg.evaluation.names import say_auc, say_gain
+from ecg.evaluation.bootstrap import (
+    auc_row,
+    auc_with_interval,
+    bootstrap_intervals,
+    compare_aucs,
+    pool,
+    resample_patients,
+    summarise_runs,
+)
+from ecg.evaluation.names import SIMPLE_MODELS, say_auc, say_gain
 from ecg.params import Evaluate
 
 
@@ -92,9 +102,62 @@ def test_below_ten_of_either_class_counts_stand_where_a_headline_would(n_ischemi
     p = np.random.default_rng(0).uniform(size=len(label))
     table = pd.DataFrame({"label": label, "patient": np.arange(len(p)), "p_ischemia": p, "p_normal": 1 - p})
     evaluate, counts = Evaluate(bootstrap=100, seed=1), f"{n_ischemia} ischemic, {n_normal}"
-    row = {"measure": "roc_auc", "reason": np.nan} | auc_row(table, "roc_auc", evaluate)
+    row = {"measure": "roc_auc", "reason": np.nan} | auc_row([table], "roc_auc", evaluate)
     (compared,) = compare_aucs([table], {"trees": table.assign(p_ischemia=p**2)}, "roc_auc", evaluate)
     assert ("low" in row, np.isnan(compared["gain_low"])) == (not few, few)
     said = say_auc({"low": np.nan} | row)
     assert said == f"ROC AUC against normal: too few: {counts} normal" if few else said.endswith(f"), {counts} others")
     assert say_gain(compared).endswith(f"no gain shown, too few: {counts} normal") == few
+
+
+EVALUATE = Evaluate(bootstrap=100, seed=1)
+LABELS = np.repeat(["ischemia", "normal", "other"], [20, 30, 25])
+
+
+def scored(seed, labels=LABELS, threshold=0.5):
+    rng = np.random.default_rng(seed)
+    p = 1 / (1 + np.exp(-rng.normal(np.where(labels == "ischemia", 1, -1))))
+    table = pd.DataFrame({"record": [f"r{i:03d}" for i in range(len(labels))], "label": labels, "p_ischemia": p})
+    table = table.assign(patient=table.record, p_normal=(1 - p) * rng.random(len(p)), called=p >= threshold)
+    return table.assign(p_other=1 - table.p_ischemia - table.p_normal)
+
+
+def simple(labels=LABELS):
+    return pd.concat([scored(10 + i, labels).assign(model=name) for i, name in enumerate(SIMPLE_MODELS)])
+
+
+def test_runs_are_summarised_seed_by_seed_and_together():
+    runs, models = [scored(1), scored(2), scored(3)], simple()
+    numbers, compared, rows = summarise_runs(runs, models, EVALUATE)
+    positive = LABELS == "ischemia"
+    aucs = [roc_auc_score(positive, run.p_ischemia) for run in runs]
+    assert numbers["roc_auc_vs_rest"] == pytest.approx(np.mean(aucs))
+    assert numbers["roc_auc_vs_rest_low"] < np.mean(aucs) < numbers["roc_auc_vs_rest_high"]
+    assert numbers["roc_auc_vs_rest_std"] == pytest.approx(np.std(aucs, ddof=1))
+    # Each seed calls by its own threshold: rates and error are those of all decisions.
+    assert numbers["sensitivity"] == pytest.approx(np.mean([run.called[positive].mean() for run in runs]))
+    assert numbers["specificity_other"] == pytest.approx(1 - np.mean([run.called[50:].mean() for run in runs]))
+    assert numbers["brier"] == pytest.approx(np.mean([(run.p_ischemia - positive) ** 2 for run in runs]))
+    assert [numbers[f"n_{label}"] for label in ("ischemia", "normal", "other")] == [20, 30, 25]
+    of_simple = {name: roc_auc_score(positive, part.p_ischemia) for name, part in models.groupby("model")}
+    assert numbers["simple_roc_auc_vs_rest"] == pytest.approx(max(of_simple.values()))
+    assert numbers["gain_vs_rest"] == pytest.approx(np.mean(aucs) - max(of_simple.values()))
+    assert compared.model.tolist() == [name for name in SIMPLE_MODELS for _ in range(3)]
+    table = rows.set_index("test").roc_auc_vs_rest
+    assert table["pooled"].tolist() == pytest.approx(aucs)
+    assert table["pooled, mean"] == pytest.approx(np.mean(aucs))
+    assert {name: table[f"pooled, {name}"] for name in SIMPLE_MODELS} == pytest.approx(of_simple)
+
+
+def test_runs_without_other_recordings_answer_two_questions():
+    labels = LABELS[:50]
+    numbers, compared, _ = summarise_runs([scored(1, labels), scored(2, labels)], simple(labels), EVALUATE)
+    assert numbers["roc_auc_vs_other"] is None
+    assert numbers["specificity_other"] is None
+    assert "gain_vs_other" not in numbers
+    assert set(compared.comparison) == {"roc_auc", "roc_auc_vs_rest"}
+
+
+def test_pooled_test_sets_come_in_the_order_of_the_records():
+    table = scored(1)
+    assert pool([table[40:], table[:40]]).equals(table)

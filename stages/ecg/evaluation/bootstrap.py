@@ -1,4 +1,4 @@
-"""Intervals by drawing patients anew, all recordings of a patient at once; several test sets and seeds together."""
+"""Intervals by a bootstrap over patients; gains over simple models; several test sets and seeds together."""
 
 import warnings
 from collections.abc import Callable
@@ -42,14 +42,14 @@ def bootstrap_intervals(
 ) -> np.ndarray:
     """Return the 95% intervals (k x 2) of k numbers: percentiles over resamples of patients (Efron & Tibshirani 1993).
 
-    `statistic` takes multiplicities (resamples x records) and returns resamples x k; NaN where one has no answer.
+    `statistic` takes multiplicities (resamples x records) and returns resamples x k, NaN where one has no answer.
     """
     rng = np.random.default_rng(evaluate.seed)
     block = max(1, 4_000_000 // len(strata))
     sizes = [min(block, evaluate.bootstrap - start) for start in range(0, evaluate.bootstrap, block)]
     values = np.concatenate([statistic(resample_patients(strata, patient, rng, size)) for size in sizes])
     with warnings.catch_warnings():
-        # That no resample has an answer: the interval is NaN then.
+        # Where no resample has an answer the interval is NaN.
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanpercentile(values, [2.5, 97.5], axis=0).T
 
@@ -67,19 +67,19 @@ def auc_with_interval(
 
 
 def too_few(positive: np.ndarray, comparison: str) -> str:
-    """Say that recordings are too few for an interval, and how many they are; '' where they are not."""
-    n_ischemia, n_others = int(positive.sum()), int((~positive).sum())
-    few = f"too few: {n_ischemia} ischemic, {n_others} {' or '.join(COMPARISONS[comparison])}"
-    return few if min(n_ischemia, n_others) < FEW else ""
+    """Return the reason and the counts where recordings are too few for an interval, else an empty text."""
+    counts = int(positive.sum()), int((~positive).sum())
+    few = f"too few: {counts[0]} ischemic, {counts[1]} {' or '.join(COMPARISONS[comparison])}"
+    return few if min(counts) < FEW else ""
 
 
 def compare_aucs(
     tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], comparison: str, evaluate: Evaluate
 ) -> list[dict]:
-    """Return of each model the ROC AUC that answers a comparison, and how much more the network has; 95% intervals.
+    """Return of each simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
 
-    `tables` holds one table of the network's predictions a seed; its ROC AUC is their mean. All tables are of the same
-    records in the same order. Every model is seen on the same resamples, each drawn once.
+    `tables` holds one table of the model's predictions a seed; its ROC AUC is their mean. All tables are of the same
+    records in the same order. Every model has the same resamples.
     """
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
@@ -89,19 +89,18 @@ def compare_aucs(
     if positive.all():
         return [row | {"reason": "no such recording in the test split"} for row in rows]
 
-    def aucs_and_differences(weights):
-        network = np.mean([roc_auc(positive, score, weights) for _, score, _ in selected], axis=0)[:, None]
+    def aucs_and_gains(weights):
+        own = np.mean([roc_auc(positive, score, weights) for _, score, _ in selected], axis=0)[:, None]
         aucs = np.stack([roc_auc(positive, score, weights) for score in scores], axis=1)
-        return np.concatenate([aucs, network - aucs], axis=1)
+        return np.concatenate([aucs, own - aucs], axis=1)
 
-    values, intervals = aucs_and_differences(np.ones((1, len(positive)))).T, np.full((2 * len(models), 2), np.nan)
+    values, intervals = aucs_and_gains(np.ones((1, len(positive)))).T, np.full((2 * len(models), 2), np.nan)
     if reason := too_few(positive, comparison):
         rows = [row | {"reason": reason} for row in rows]
     else:
-        intervals = bootstrap_intervals(aucs_and_differences, positive, patient, evaluate)
-    ranges = np.concatenate([values, intervals], axis=1)
+        intervals = bootstrap_intervals(aucs_and_gains, positive, patient, evaluate)
     keys = ("roc_auc", "low", "high", "gain", "gain_low", "gain_high")
-    numbers = np.split(ranges, 2)
+    numbers = np.split(np.column_stack([values, intervals]), 2)
     return [row | dict(zip(keys, [*auc, *gain], strict=True)) for row, auc, gain in zip(rows, *numbers, strict=True)]
 
 
@@ -111,42 +110,26 @@ def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], 
     return [row for rows in zip(*compared, strict=True) for row in rows]
 
 
-def auc_row(test: pd.DataFrame, comparison: str, evaluate: Evaluate) -> dict:
-    """Return the ROC AUC that answers a comparison, with interval and counts; the reason where either is not there."""
-    positive, score, patient = select_comparison(test, comparison)
-    n_ischemia, n_others = int(positive.sum()), int((~positive).sum())
-    row = {"n_ischemia": n_ischemia, "n_others": n_others}
-    if not n_ischemia or not n_others:
-        absent = [name for name in COMPARISONS[comparison] if not (test.label == name).any()]
-        return row | {"reason": f"no {' or '.join(absent) if n_ischemia else 'ischemic'} recording"}
+def auc_row(tables: list[pd.DataFrame], comparison: str, evaluate: Evaluate) -> dict:
+    """Return the ROC AUC of a comparison, mean of the tables, with interval and counts; a reason where one is absent.
+
+    `tables` holds one table of predictions a seed, the same records in the same order.
+    """
+    selected = [select_comparison(table, comparison) for table in tables]
+    positive, _, patient = selected[0]
+    row = {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
+    if positive.all() or not positive.any():
+        absent = [name for name in COMPARISONS[comparison] if not (tables[0].label == name).any()]
+        return row | {"reason": f"no {' or '.join(absent) if positive.any() else 'ischemic'} recording"}
+    value, low, high = auc_with_interval(positive, [score for _, score, _ in selected], patient, evaluate)
     if reason := too_few(positive, comparison):
-        return row | {"value": float(roc_auc(positive, score)[0]), "reason": reason}
-    value, low, high = auc_with_interval(positive, [score], patient, evaluate)
+        return row | {"value": value, "reason": reason}
     return row | {"value": value, "low": low, "high": high}
 
 
 def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Return the predictions of several test sets as one table, in the order of the records."""
     return pd.concat(tables).sort_values("record", ignore_index=True)
-
-
-def mean_aucs(tables: list[pd.DataFrame], evaluate: Evaluate) -> dict:
-    """Return each comparison's ROC AUC, mean of the tables, and its 95% interval over patients if they are not few.
-
-    `tables` holds one table of test predictions a seed, the same records in the same order.
-    """
-    numbers: dict[str, float | None] = {}
-    for comparison in COMPARISONS:
-        selected = [select_comparison(table, comparison) for table in tables]
-        positive, _, patient = selected[0]
-        keys = (comparison, f"{comparison}_low", f"{comparison}_high")
-        if positive.all():
-            numbers |= dict.fromkeys(keys)
-        else:
-            scores = [score for _, score, _ in selected]
-            values = auc_with_interval(positive, scores, patient, evaluate)
-            numbers |= zip(keys, (*values[:1], None, None) if too_few(positive, comparison) else values, strict=True)
-    return numbers
 
 
 def summarise_runs(
@@ -160,14 +143,17 @@ def summarise_runs(
     spread = [{"test": f"pooled, {name}"} | comparisons.agg(name).to_dict() for name in ("mean", "std")]
     everything = pd.concat(pooled)
     error = (everything.p_ischemia - (everything.label == "ischemia")) ** 2
-    numbers = mean_aucs(pooled, evaluate) | rates(everything.called.to_numpy(), everything.label.to_numpy())
-    numbers |= {"brier": float(error.mean())}
+    numbers: dict[str, float | None] = {}
+    ends = {"": "value", "_low": "low", "_high": "high"}
+    for comparison in COMPARISONS:
+        row = auc_row(pooled, comparison, evaluate)
+        numbers |= {f"{comparison}{end}": row.get(key) for end, key in ends.items()}
+    numbers |= rates(everything.called.to_numpy(), everything.label.to_numpy()) | {"brier": float(error.mean())}
     numbers |= {key: int(totals[key][0]) for key in ("n_ischemia", "n_normal", "n_other")}
     models = {name: pool([simple[simple.model == name]]) for name in SIMPLE_MODELS}
     compared = pd.DataFrame(compare_models(pooled, models, evaluate)).dropna(subset="roc_auc")
     for row in strongest_simple(compared).to_dict("records"):
-        keys = {"": "roc_auc", "_low": "low", "_high": "high"}
-        numbers |= {f"simple_{row['comparison']}{end}": row[key] for end, key in keys.items()}
+        numbers |= {f"simple_{row['comparison']}{end}": row[key] for end, key in (ends | {"": "roc_auc"}).items()}
     numbers |= gains(compared) | {f"{comparison}_std": value for comparison, value in comparisons.std().items()}
     rows = compared.pivot(index="model", columns="comparison", values="roc_auc").rename("pooled, {}".format)
     return numbers, compared, pd.concat([totals, pd.DataFrame(spread), rows.rename_axis("test").reset_index()])

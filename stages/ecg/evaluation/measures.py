@@ -5,7 +5,8 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from ecg.evaluation.bootstrap import auc_row, auc_with_interval, bootstrap_intervals
-from ecg.model.comparisons import COMPARISONS, select_comparison
+from ecg.model.comparisons import COMPARISONS, scored_table, select_comparison
+from ecg.model.model import Model, distances, probabilities
 from ecg.params import Evaluate
 
 # Most recordings have a low probability. Bins of equal width would hold nearly all of them in one.
@@ -16,26 +17,26 @@ RATES = ("sensitivity", "specificity", "specificity_normal", "specificity_other"
 MIN_EACH = 5
 
 
+def score_records(model: Model, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of beats (n x 12 x samples, mV) with a probability p_CLASS for each class and the distance."""
+    return scored_table(rows, classes, probabilities(model, beats)).assign(distance=distances(model, beats))
+
+
 def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
     """Return calibration slope and intercept, ideally 1 and 0 (Cox 1958; Van Calster et al. 2019).
 
-    The slope is that of a logistic regression on the log odds, the intercept that of one whose slope is held at 1. NaN
-    where positives and negatives do not overlap: no line fits.
+    The slope is that of a logistic regression on the log odds, the intercept that of one with slope 1. The slope is NaN
+    where positives and negatives do not overlap.
     """
-    from scipy.optimize import brentq, minimize
+    from scipy.optimize import brentq
+    from sklearn.linear_model import LogisticRegression
 
     odds = logit(np.clip(probability, 1e-12, 1 - 1e-12))
-    intercept = brentq(lambda shift: (expit(odds + shift) - positive).sum(), -100, 100)
+    intercept = float(brentq(lambda shift: (expit(odds + shift) - positive).sum(), -100, 100))
     if odds[positive].min() >= odds[~positive].max() or odds[positive].max() <= odds[~positive].min():
-        return float("nan"), float(intercept)
-
-    def loss(line: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the mean cross-entropy of a slope and an intercept, and its gradient."""
-        log_odds = line[0] * odds + line[1]
-        error = expit(log_odds) - positive
-        return (np.logaddexp(0, log_odds) - positive * log_odds).mean(), np.array([(error * odds).mean(), error.mean()])
-
-    return float(minimize(loss, (1, intercept), jac=True, options={"gtol": 1e-9}).x[0]), float(intercept)
+        return float("nan"), intercept
+    line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9).fit(odds[:, None], positive)
+    return float(line.coef_[0, 0]), intercept
 
 
 def reliability(positive: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
@@ -45,11 +46,12 @@ def reliability(positive: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     """
     from scipy.stats import binomtest
 
-    number = np.digitize(probability, EDGES[1:-1])
-    groups = pd.DataFrame({"bin": number, "positive": positive, "probability": probability}).groupby("bin")
+    groups = pd.DataFrame({"positive": positive, "probability": probability}).groupby(
+        np.digitize(probability, EDGES[1:-1])
+    )
     table = groups.agg(n=("positive", "size"), probability=("probability", "mean"), observed=("positive", "mean"))
-    tests = [binomtest(k, n) for k, n in zip(groups.positive.sum(), table.n, strict=True)]
-    table[["low", "high"]] = [test.proportion_ci(method="wilson") for test in tests]
+    counts = zip(groups.positive.sum(), table.n, strict=True)
+    table[["low", "high"]] = [binomtest(k, n).proportion_ci(method="wilson") for k, n in counts]
     table.insert(0, "bin_low", EDGES[table.index])
     table.insert(1, "bin_high", EDGES[table.index + 1])
     return table.reset_index(drop=True)
@@ -63,12 +65,13 @@ def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
     both = 0 < positive.sum() < len(positive)
     slope, intercept = calibration_line(positive, score) if both else (np.nan, np.nan)
     bins = reliability(positive, score)
-    error = float(((bins.probability - bins.observed).abs() * bins.n).sum() / bins.n.sum())
+    error = np.average((bins.probability - bins.observed).abs(), weights=bins.n)
     values = {"calibration_slope": slope, "calibration_intercept": intercept, "expected_calibration_error": error}
-    n = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
-    rows: list[dict] = [{"measure": measure, "value": value} | n for measure, value in values.items()]
     reason = "the scores of the two classes do not overlap" if both else "no such recording"
-    return [row | {"reason": reason} if np.isnan(row["value"]) else row for row in rows]
+    return [
+        {"measure": name, "value": value, "reason": reason if np.isnan(value) else None}
+        for name, value in values.items()
+    ]
 
 
 def predictive_values(
@@ -82,17 +85,19 @@ def predictive_values(
 
 
 def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> list[dict]:
-    """Return the rates at the threshold of p(ischemia), of ischemia against all other records, and the Brier score.
+    """Return the rates at the threshold of p(ischemia), with 95% intervals over patients, and the Brier score.
 
-    Beside them the specificity against normal and against other alone. All with 95% intervals over patients.
+    They are of ischemia against all other records; of the specificity also against normal and against other alone.
     """
     positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
-    called = p >= threshold
-    groups = [positive, ~positive, *((test.label == name).to_numpy() for name in ("normal", "other"))]
-    columns = np.array([*groups, *(group & called for group in groups)]).T.astype(np.float64)
+    normal, other = ((test.label == name).to_numpy() for name in ("normal", "other"))
+    groups = np.array([positive, ~positive, normal, other])
+    columns = np.concatenate([groups, groups & (p >= threshold)]).T.astype(np.float64)
     error = (p - positive) ** 2
+    names = ["sensitivity", "specificity", "specificity_normal", "specificity_other", "called", "ppv", "npv"]
+    names += [f"{name}_at_{100 * prevalence:.0f}" for prevalence in PREVALENCES for name in ("ppv", "npv")]
 
-    def measures(weights):
+    def rates(weights: np.ndarray) -> np.ndarray:
         n, hit = np.split((weights @ columns).T, 2)
         with np.errstate(invalid="ignore"):
             shares = hit / n
@@ -101,26 +106,23 @@ def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> 
             values += predictive_values(shares[0], 1 - shares[1], prevalence)
         return np.stack([*values, weights @ error / weights.sum(axis=1)], axis=1)
 
-    names = ["sensitivity", "specificity", "specificity_normal", "specificity_other", "called", "ppv", "npv"]
-    names += [f"{name}_at_{100 * prevalence:.0f}" for prevalence in PREVALENCES for name in ("ppv", "npv")]
-    values = measures(np.ones((1, len(p))))[0]
-    intervals = bootstrap_intervals(measures, positive, test.patient.to_numpy(), evaluate)
-    others = dict.fromkeys(names, ~positive) | {"specificity_normal": groups[2], "specificity_other": groups[3]}
-    rows = [
-        {"measure": name, "value": value, "low": low, "high": high, "n_ischemia": positive.sum()}
-        | {"n_others": others.get(name, ~positive).sum()}
-        for name, value, (low, high) in zip([*names, "brier"], values, intervals, strict=True)
-    ]
-    for row in rows:
-        if np.isnan(row["value"]):
-            nobody = not row["n_others"] or not row["n_ischemia"]
-            reason = "no such recording" if nobody else "all recordings lie on one side of the threshold"
-            row |= {"low": np.nan, "high": np.nan, "reason": reason}
+    values = rates(np.ones((1, len(p))))[0]
+    intervals = bootstrap_intervals(rates, positive, test.patient.to_numpy(), evaluate)
+    rows = []
+    for name, value, (low, high) in zip([*names, "brier"], values, intervals, strict=True):
+        others = {"specificity_normal": normal, "specificity_other": other}.get(name, ~positive)
+        row = {"measure": name, "value": value, "n_ischemia": positive.sum(), "n_others": others.sum()}
+        if np.isnan(value):
+            both = positive.any() and others.any()
+            reason = "all recordings lie on one side of the threshold" if both else "no such recording"
+            rows.append(row | {"reason": reason})
+        else:
+            rows.append(row | {"low": low, "high": high})
     return rows
 
 
 def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> pd.DataFrame:
-    """Return the ROC AUC against normal, with interval and counts, of groups of the test records, or a reason for none.
+    """Return the ROC AUC against normal of groups of the test records, with interval and counts, or a reason.
 
     Noise is cut at `terciles` (uV). In each grouping the counts add up to all ischemic and normal test records.
     """
@@ -152,31 +154,31 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
 
 
 def bands(values: pd.Series, edges: np.ndarray | list[float], names: list[str]) -> pd.Series:
-    """Return the name of the band, lower edge included, that each value lies in; "unknown" where it is NaN."""
-    named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
-    return pd.Series(named, values.index).where(values.notna(), "unknown")
+    """Return the name of the band, lower edge included, in which each value lies; "unknown" where it is NaN."""
+    named = pd.cut(values, [-np.inf, *edges, np.inf], right=False, labels=names)
+    return named.cat.add_categories("unknown").fillna("unknown")
 
 
 def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:
     """Return every AUC, rate and calibration number of the test records, a row each."""
     positive, unlike = (test.label == "ischemia").to_numpy(), (test.distance > 1).to_numpy(np.float64)
 
-    def share_unlike(weights):
+    def share_unlike(weights: np.ndarray) -> np.ndarray:
         return (weights @ unlike / weights.sum(axis=1))[:, None]
 
-    rows = [{"measure": comparison} | auc_row(test, comparison, evaluate) for comparison in COMPARISONS]
+    rows = [{"measure": comparison} | auc_row([test], comparison, evaluate) for comparison in COMPARISONS]
     rows += operating_rows(test, threshold, evaluate)
     rows += calibration_rows(positive, test.p_ischemia.to_numpy())
     ((low, high),) = bootstrap_intervals(share_unlike, np.zeros(len(test)), test.patient.to_numpy(), evaluate)
-    n = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
-    rows.append({"measure": "unlike_training", "value": unlike.mean(), "low": low, "high": high} | n)
-    return pd.DataFrame(rows).reindex(columns=["measure", "value", "low", "high", "n_ischemia", "n_others", "reason"])
+    rows.append({"measure": "unlike_training", "value": unlike.mean(), "low": low, "high": high})
+    counts = {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
+    columns = ["measure", "value", "low", "high", *counts, "reason"]
+    return pd.DataFrame([counts | row for row in rows]).reindex(columns=columns)
 
 
 def headline(scores: pd.DataFrame, threshold: float) -> dict:
-    """Return the numbers that runs are compared by from those of evaluate.csv; None where there is no answer."""
-    measured = scores.set_index("measure").astype(object)
-    measured = measured.where(measured.notna(), None)
-    numbers = {"roc_auc": measured.value.roc_auc, "roc_auc_low": measured.low.roc_auc}
-    numbers |= {"roc_auc_high": measured.high.roc_auc}
-    return numbers | {name: measured.value[name] for name in (*COMPARISONS, *RATES)} | {"threshold": threshold}
+    """Return from the rows of evaluate.csv the numbers by which runs are compared; None where one has no value."""
+    table = scores.set_index("measure").astype(object)
+    table = table.where(table.notna(), None)
+    numbers = {"roc_auc": table.value.roc_auc, "roc_auc_low": table.low.roc_auc, "roc_auc_high": table.high.roc_auc}
+    return numbers | {name: table.value[name] for name in (*COMPARISONS, *RATES)} | {"threshold": threshold}

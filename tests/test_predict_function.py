@@ -1,0 +1,100 @@
+"""The function predict(): signals, rates and leads of any type, and errors that name what is of no use."""
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import noisy_signal
+from predict import predict
+
+from ecg.leads import LEADS
+
+SAMPLES = noisy_signal(10)
+SIGNAL = SAMPLES / 1000
+MASK = np.zeros(SIGNAL.shape, bool)
+MASK[1200:2220, 3] = True
+
+
+@pytest.fixture(scope="module")
+def model(finished):
+    return finished / "data/model.safetensors"
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        *(SIGNAL.tolist(), SIGNAL.astype(">f8"), np.asfortranarray(SIGNAL), SIGNAL.astype(object)),
+        *(pd.DataFrame(SIGNAL, columns=LEADS), pd.DataFrame(SIGNAL).astype("Float64")),
+        *(torch.tensor(SIGNAL, requires_grad=True), memoryview(SIGNAL)),
+    ],
+    ids=lambda signal: type(signal).__name__,
+)
+def test_a_signal_of_any_type(model, signal):
+    assert predict(signal, 500, LEADS, model=model) == predict(SIGNAL, 500, LEADS, model=model)
+
+
+def test_masked_values_and_none_are_missing(model):
+    frame = pd.DataFrame(SIGNAL).astype("Float64").mask(MASK)
+    missing = predict(np.where(MASK, np.nan, SIGNAL), 500, LEADS, model=model)
+    for signal in (np.ma.masked_array(SIGNAL, MASK), frame, np.where(MASK, None, SIGNAL)):
+        assert predict(signal, 500, LEADS, model=model) == missing
+
+
+def test_rates_and_leads_of_any_type(model):
+    expected = predict(SIGNAL, 500, LEADS, model=model)
+    for rate in (Fraction(500), Decimal(500), np.int16(500), np.float16(500), np.array([500]), torch.tensor(500)):
+        assert predict(SIGNAL, rate, LEADS, model=model) == expected
+    for leads in (np.array(LEADS), np.array(LEADS, "S"), pd.Index(LEADS), [lead.encode() for lead in LEADS]):
+        assert predict(SIGNAL, 500, leads, model=model) == expected
+    integers = predict(SAMPLES.astype(float) // 1000, 500, LEADS, model=model)
+    assert predict(SAMPLES // 1000, 500, LEADS, model=model) == integers
+
+
+@pytest.mark.parametrize("rate", ["500", None, True, 500j, [500], np.array([500, 500]), torch.zeros(2), 10**400])
+def test_an_error_names_what_is_no_rate(model, rate):
+    with pytest.raises(ValueError, match=r"^sampling rate is .+; allowed: a number, in Hz$"):
+        predict(SIGNAL, rate, LEADS, model=model)
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0, -500, 5e-324, 1e308])
+def test_a_rate_that_is_no_ecg_has_a_reason(model, rate):
+    reason = predict(SIGNAL, rate, LEADS, model=model)["reason"]
+    assert re.fullmatch(r"sampling rate: \S+ Hz; allowed: 80 to 100000 Hz", reason)
+
+
+@pytest.mark.parametrize("signal", [None, "text", [[1, 2], [3]], SIGNAL > 0, SIGNAL + 0j, SIGNAL[None], {"I": 1}])
+def test_an_error_names_what_is_no_signal(model, signal):
+    with pytest.raises(ValueError, match=r"^signal (is|has the shape) .+; allowed: .+"):
+        predict(signal, 500, LEADS, model=model)
+
+
+@pytest.mark.parametrize("leads", ["I,II", set(LEADS), None, 12, [], range(12), np.array("I"), [None] * 12])
+def test_an_error_names_what_are_no_leads(model, leads):
+    with pytest.raises(ValueError, match=r"^leads is .+; allowed: a name for each column"):
+        predict(SIGNAL, 500, leads, model=model)
+
+
+def test_a_function_that_takes_a_signal(model):
+    whole = predict(SAMPLES / 1000, 500, LEADS, model=model)
+    assert whole["reason"] is None
+    assert whole["trained_on"] == "synthetic recordings"
+    # Leads are found by name, and limb leads derived.
+    order = [1, 0, *range(11, 5, -1)]
+    fewer = predict(SAMPLES[:, order] / 1000, 500, [LEADS[i].lower() for i in order], model=model)
+    assert fewer["probability"] == pytest.approx(whole["probability"], abs=0.005)
+    assert fewer["flags"] == ["derived lead: III, aVR, aVL, aVF"]
+    # A limb lead is derived where it is missing; of another the beats there are lost.
+    for lead, fewer_beats in ((3, False), (9, True)):
+        gap = SAMPLES / 1000
+        gap[1200:2220, lead] = np.nan
+        found = predict(gap, 500, LEADS, model=model)
+        assert (found["n_used"] < whole["n_used"]) == fewer_beats
+        assert any(flag.startswith("limb leads missing: aVR from ") for flag in found["flags"]) != fewer_beats
+    assert predict(SAMPLES / 1000, 500, ["I"] * 12, model=model)["reason"] == "duplicate lead: I"
+    assert predict(SAMPLES / 1000, float("nan"), LEADS, model=model)["reason"].startswith("sampling rate: nan Hz")
+    with pytest.raises(ValueError, match="allowed: samples x 12 leads"):
+        predict(SAMPLES.T / 1000, 500, LEADS, model=model)
