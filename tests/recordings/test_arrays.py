@@ -182,7 +182,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         (table(NAMES, cells=[[*row, row[3]] for row in CELLS]), "file: line 1 of 12 cells, line 2 of 13"),
         (table("# made here", NAMES)[:-30], "file: line 3 of 12 cells, line 2502 of 8"),
         (table(NAMES, cells=GERMAN), "file: line 1 of 12 cells, line 2 of 24"),
-        (table("Patient;Miller", NAMES), "file: line 1 of 1 cells, line 3 of 12"),
+        (table("Patient;Miller", NAMES), "file: line 1 of 1 cells, line 2 of 12"),
         (table("Patient,Miller" + "," * 10, NAMES), "file: line 2 holds words; allowed: one line of "),
         (table(NAMES, ",".join(["adu"] * 12)), "units: 'adu'; allowed: uV, mV, V"),
         (
