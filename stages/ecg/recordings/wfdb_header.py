@@ -148,7 +148,7 @@ def parse_signal(fields: list[str]) -> Signal:
     layout = SIGNAL_FORMAT.fullmatch(fields[1]) if len(fields) > 1 else None
     if not layout:
         raise BadRecording(f"header: no signal format in line {' '.join(fields)!r}")
-    if "/" in file or file in (".", "..") or len(file.encode()) > 255:
+    if Path(file).name != file or file == ".." or len(file.encode()) > 255:
         raise BadRecording(f"header: not a plain file name: {file!r}")
     calibration = GAIN.fullmatch(fields[2] if len(fields) > 2 else "0")
     if not calibration:
