@@ -22,22 +22,16 @@ def table(path, text):
 
 
 def test_a_patient_without_a_fold_stays_that_patient(tmp_path):
-    rows = table(tmp_path / "t.csv", "ecg_id,patient_id,strat_fold\n1,10.0,3.0\n2,10,\n3,,4\n4,NA,4\n5,12.0,NaN\n")
+    cells = "1,10.0,3.0,AT-6 C 5.5 ,0.0\n2,10,,CS-12   E,12.0\n3,,4,CS-12,1\n4,NA,4,,\n5,12.0,NaN,,nan\n"
+    rows = table(tmp_path / "t.csv", f"ecg_id,patient_id,strat_fold,device,site\n{cells}")
     assert [ptbxl_patient(rows.get(i, {})) for i in (1, 2, 3, 4, 5, 6)] == [
-        Person(patient="10", registry="ptb-xl", fold=3),
-        Person(patient="10", registry="ptb-xl"),
+        Person(patient="10", registry="ptb-xl", fold=3, device="AT-6 C 5.5", site="0"),
+        Person(patient="10", registry="ptb-xl", device="CS-12   E", site="12"),
         Person(flags=(NOT_IN_TABLE,)),
         Person(flags=(NOT_IN_TABLE,)),
         Person(patient="12", registry="ptb-xl"),
         Person(flags=(NOT_IN_TABLE,)),
     ]
-
-
-def test_device_and_site_are_told_where_the_table_has_them(tmp_path):
-    cells = "1,1.0,3,AT-6 C 5.5 ,0.0\n2,2.0,3,CS-12   E,12.0\n3,,3,CS-12,1\n4,4,3,,nan"
-    rows = table(tmp_path / "t.csv", f"ecg_id,patient_id,strat_fold,device,site\n{cells}")
-    recorders = [(ptbxl_patient(rows[i]).device, ptbxl_patient(rows[i]).site) for i in (1, 2, 3, 4)]
-    assert recorders == [("AT-6 C 5.5", "0"), ("CS-12   E", "12"), ("", ""), ("", "")]
 
 
 @pytest.mark.parametrize(("cell", "sex"), [("0", "male"), ("1.0", "female"), ("", ""), ("2", "2")])

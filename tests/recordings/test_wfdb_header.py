@@ -48,8 +48,6 @@ def test_both_challenge_dialects(tmp_path, dialect):
         ("1000.0(0)/mv", "0/mV", "gain: 0"),
         ("1000.0(0)/mv", "1000.0(0/mv", "gain is"),
         ("16 0 ", f"16 {10**40} ", "ADC zero is"),
-        ("1000.0(0)/mv", "nan/mV", "gain: nan"),
-        ("1000.0(0)/mv", "-5/mV", "gain: -5"),
         ("1000.0(0)/mv", "1000/kPa", "units: 'kPa'"),
         ("mine.mat", "other.mat", "no other.mat"),
         ("mine.mat", "../mine.mat", "not a plain file name"),
