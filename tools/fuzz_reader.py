@@ -176,7 +176,7 @@ def limited() -> Iterator[None]:
 
 
 def judge(path: Path, root: Path, verify_checksums: bool) -> str:
-    """Read a recording; return '' or the reason. Raise whatever else comes of it."""
+    """Read a recording; return '' or the reason. Any other end raises."""
     recording = RecordingFile(path.stem, path, "fuzz", Person(dx=("426783006",)), TOLD, root)
     with limited():
         row, samples = read_recording(recording, LABELS, verify_checksums=verify_checksums)
