@@ -1,4 +1,4 @@
-"""Tables of samples as tools write them: the same samples come out of each, or the reason names what is in the way."""
+"""Tables of samples as tools write them: the same samples come out of each, or the reason names the fault."""
 
 import io
 
@@ -182,7 +182,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         (table(NAMES, cells=[[*row, row[3]] for row in CELLS]), "file: line 1 of 12 cells, line 2 of 13"),
         (table("# made here", NAMES)[:-30], "file: line 3 of 12 cells, line 2502 of 8"),
         (table(NAMES, cells=GERMAN), "file: line 1 of 12 cells, line 2 of 24"),
-        (table("Patient;Miller", NAMES), "file: line 1 of 1 cells, line 3 of 12"),
+        (table("Patient;Miller", NAMES), "file: line 1 of 1 cells, line 2 of 12"),
         (table("Patient,Miller" + "," * 10, NAMES), "file: line 2 holds words; allowed: one line of "),
         (table(NAMES, ",".join(["adu"] * 12)), "units: 'adu'; allowed: uV, mV, V"),
         (
@@ -219,7 +219,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         ),  # R
     ],
 )
-def test_what_is_in_the_way_is_named(tmp_path, content, reason):
+def test_the_fault_of_a_table_is_named(tmp_path, content, reason):
     assert refused(tmp_path, content).startswith(reason)
     # In a folder it is a recording all the same, and has a row.
     assert list(find_headers(tmp_path)) == [tmp_path / "table.txt"]
@@ -252,7 +252,7 @@ def test_arrays_and_tables_in_any_unit(tmp_path, units, scale):
 
 
 @pytest.mark.parametrize("units", ["cm", "", None, 5])
-def test_what_is_no_unit_is_named(units):
+def test_an_unknown_unit_is_named(units):
     with pytest.raises(ValueError, match=r"^units: .*; allowed: uV, mV, V$"):
         recording_of(MV, 500, LEADS, units)
 

@@ -49,7 +49,7 @@ def test_what_is_written(tmp_path, monkeypatch):
 
 
 def beats(kinds, n, seed):
-    """The beats (mV) of so many hearts, each with one of the kinds of disease in turn, in V5 and in all leads."""
+    """The beats (mV) of n hearts, each with one of the kinds of disease in turn, in V5 and in all leads."""
     rng = np.random.default_rng(seed)
     made = np.array([leads(TIMES, kinds[i % len(kinds)](healthy_heart(rng), rng)) for i in range(n)])
     return made[:, :, LEADS.index("V5")], made.reshape(n, -1)

@@ -1,4 +1,4 @@
-"""Reads arrays of samples: tables in text, NPY with NumPy, and what a program has in memory."""
+"""Reads arrays of samples: tables in text, NPY files, and arrays in memory."""
 
 import re
 from collections.abc import Iterable, Mapping

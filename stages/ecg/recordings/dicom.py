@@ -46,7 +46,7 @@ def read_dicom(path: Path, root: Path | None) -> Ecg:
     if items > MAX_ITEMS:
         raise BadRecording(f"too long: {items} items of sequences; allowed: {MAX_ITEMS}")
     try:
-        # Warnings would show what a file holds.
+        # Warnings would show pieces of the file.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", "none"))

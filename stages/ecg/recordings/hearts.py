@@ -101,9 +101,9 @@ def territory(rng: np.random.Generator) -> np.ndarray:
 def ischemic(waves: dict, rng: np.random.Generator) -> dict:
     """Depress ST, or flatten or invert T, seldom both as much; some of it is too mild to be seen.
 
-    Depressed ST does not tell where the ischemia is: it points away from the left ventricle's free wall (Li et al.
-    1998). T turns away from the ischemic muscle. ST that is lifted speaks for an infarct (Wagner et al. 2009); PTB-XL
-    calls it injury, not ischemia.
+    Depressed ST points away from the left ventricle's free wall, wherever the ischemia is (Li et al. 1998). T turns
+    away from the ischemic muscle. Lifted ST is a sign of an infarct (Wagner et al. 2009); PTB-XL calls it injury, not
+    ischemia.
     """
     severity, st = rng.gamma(2.2, 0.8), rng.beta(0.4, 0.4)  # st: share of ST, the rest is T's
     wall = FREE_WALL + rng.normal(0, 0.15, 3)
@@ -140,7 +140,7 @@ def infarct(waves: dict, rng: np.random.Generator) -> dict:
 
 
 def nonspecific(waves: dict, rng: np.random.Generator) -> dict:
-    """Flatten T and depress ST by less than 0.1 mV, whatever the cause (Rautaharju et al. 2009)."""
+    """Flatten T and depress ST by less than 0.1 mV, of any cause (Rautaharju et al. 2009)."""
     waves = changed(waves, ("ST",), -rng.uniform(0, 0.08) * (FREE_WALL + rng.normal(0, 0.3, 3)))
     return changed(waves, T, rng.normal(0, 0.05, 3), scale=rng.uniform(0.05, 0.6))
 

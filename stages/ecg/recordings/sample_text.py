@@ -99,10 +99,8 @@ def is_table_of_samples(head: bytes) -> bool:
     if n_above == len(rows):
         return any(count_leads(row) >= FEWEST for row in rows[:1])
     if n_above:
-        alike = [
-            len(row) >= FEWEST and len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in rows[:n_above]
-        ]
-        return any(alike) or any(count_leads(row) >= 3 for row in rows[:n_above])
+        alike = [len(row) >= FEWEST and len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in rows]
+        return any(alike[:n_above]) or any(count_leads(row) >= 3 for row in rows[:n_above])
     cells = rows[0][:PEEK]
     return count_numbers(cells, decimal) >= len(cells) - (":" in cells[0]) or lead_of(cells[0]) is not None
 
@@ -120,10 +118,9 @@ def read_sample_table(content: bytes) -> Table:
         places = [f"column {i}" for i in range(1, len(rows) + 1)]
         n_above = count_above(rows, decimal)
     if n_above == len(rows):
-        below = (
-            [repr(cell[:20]) for name, cell in zip(rows[0], rows[-1], strict=False) if lead_of(name)] if rows else []
-        )
-        raise BadRecording(f"file: no numbers below the names, but {', '.join(below[:3]) or 'nothing'}")
+        pairs = zip(*rows[:2], strict=False) if len(rows) > 1 else []
+        below = [repr(cell[:20]) for name, cell in pairs if lead_of(name)][:3]
+        raise BadRecording(f"file: no numbers below the names, but {', '.join(below) or 'nothing'}")
     width = len(rows[n_above])
     if width > MAX_SIGNALS:
         raise BadRecording(f"file: a table of {width} columns; allowed: {MAX_SIGNALS}")
@@ -134,7 +131,14 @@ def read_sample_table(content: bytes) -> Table:
     is_word = values.isna() & ~cells.isin(MISSING)
     is_empty = values.isna().all() & ~is_word.any()
     has_row_names = is_word[0].all() or times_of(cells[0], values[0], is_word[0].any()) is not None
-    names, units = names_and_units(rows[:n_above], width, has_row_names, is_empty[width - 1], places)
+    above = [list(row) for row in rows[:n_above]]
+    for row in above:
+        if len(row) == width - 1 and has_row_names:
+            row.insert(0, "")  # R does not name the column of the rows' names
+        elif len(row) == width - 1 and is_empty[width - 1]:
+            row.append("")  # only the other lines end with a separator
+    check_widths([*above, rows[n_above]], places[: n_above + 1])
+    names, units = names_and_units(above, places)
     leads = [i for i, name in enumerate(names) if lead_of(name)]
     used = leads or [i for i in cells if names or i < width - 1 or not is_empty[i]]
     rate = None
@@ -171,22 +175,10 @@ def times_of(cells: pd.Series, values: pd.Series, is_text: bool) -> np.ndarray |
     return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
 
 
-def names_and_units(
-    above: Sequence[Sequence[str]], width: int, has_row_names: bool, ends_empty: bool, places: list[str]
-) -> tuple[list[str], list[str]]:
-    """Return the names and units of `width` columns by the rows above their numbers, each [] where it has none.
-
-    `places` are what a reason calls these rows and the first one of the numbers.
-    """
+def names_and_units(above: list[list[str]], places: list[str]) -> tuple[list[str], list[str]]:
+    """Return the names and units of columns by the rows above the numbers, at `places`; each [] where it has none."""
     names, units = list[str](), list[str]()
-    for place, row in zip(places, above, strict=False):
-        cells = list(row)
-        if len(row) == width - 1 and has_row_names:
-            cells = ["", *row]  # R does not name the column of the rows' names
-        elif len(row) == width - 1 and ends_empty:
-            cells = [*row, ""]  # only the other lines end with a separator
-        if len(cells) != width:
-            raise BadRecording(f"file: {place} of {len(row)} cells, {places[len(above)]} of {width}")
+    for place, cells in zip(places, above, strict=False):
         bare = {cell.strip("()[]").lower() for cell in cells}
         # All alike: a unit, known or not.
         if not count_leads(cells) and (len(set(cells[1:])) == 1 or bare & set(UNITS)):

@@ -106,7 +106,7 @@ def write_patient(folder: Path, number: int, seed: int) -> None:
 
 
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
-    """Write WFDB recordings of so many patients, 1.5 each on average, in one folder a hospital."""
+    """Write WFDB recordings of a number of patients, 1.5 each on average, in one folder a hospital."""
     for name in HOSPITALS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     written = in_parallel(write_patient, [(folder.resolve(), number, seed) for number in range(patients)])

@@ -187,7 +187,7 @@ def read_philips(tree: Element) -> Ecg:
 
 
 def xli_leads(content: bytes, samples: float) -> np.ndarray:
-    """Return the 12 leads (samples x 12, int64) of Philips' XLI, of which so many samples a lead are expected.
+    """Return the 12 leads (samples x 12, int64) of Philips' XLI; `samples` is the expected number of each lead.
 
     XLI, by the documentation of sierra-ecg-tools (github.com/sixlettervariables/sierra-ecg-tools): each lead is a chunk
     of the length of its codes (int32), a constant, the first second difference (int16), and the codes. Leads III to aVF
