@@ -1,4 +1,4 @@
-"""What comparisons, models, groups and data are called, and how a number is written: one way wherever it is shown."""
+"""Titles of comparisons, models, groups and data, and the format of numbers, the same wherever they are shown."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ MODEL_TITLES = {
     "heart_rate": "heart rate alone",
     "quality": "beat quality alone",
     "permuted": "labels permuted in train",
-    "source_probe": "source, told from normal beats",
+    "source_probe": "source, by a probe of normal beats",
 }
 # As the Challenge's and PTB-XL's tables of codes have them.
 CODE_TITLES = {
@@ -48,7 +48,7 @@ CODE_TITLES = {
     "NORM": "normal ECG",
     "SR": "sinus rhythm",
 }
-# What needs no deep network: the strongest of them is what the network is held against.
+# Without a deep network; the gain of the model is over the strongest of them.
 SIMPLE_MODELS = ("logistic", "trees", "random_convolutions", "st_t")
 
 # ROC AUC of the source alone against normal: above it the model may have learnt the recorder.
@@ -56,13 +56,13 @@ SOURCE_LIMIT = 0.6
 
 
 def data_kind(sources: Iterable[str]) -> str:
-    """Say what recordings are behind a number or a picture, so that no synthetic one passes for a clinical one."""
+    """Return the kind of recordings behind a number or a picture: a synthetic one must not pass for a clinical one."""
     names = sorted(set(sources))
     return SYNTHETIC if all(name.startswith("synthetic") for name in names) else f"recordings of {', '.join(names)}"
 
 
 def names_of(codes: Iterable[str]) -> str:
-    """Say which SNOMED CT and SCP codes these are, with the names of those that download has by default."""
+    """Return SNOMED CT and SCP codes as text, with the names of the default ones."""
     texts = {code: f"{code} ({CODE_TITLES[code]})" if code in CODE_TITLES else code for code in codes}
     codings = {
         "SNOMED CT": [text for code, text in texts.items() if code.isdigit()],
@@ -72,17 +72,17 @@ def names_of(codes: Iterable[str]) -> str:
 
 
 def group_name(grouping: str, group: str) -> str:
-    """Return what a row of metrics/subgroups.csv is about."""
+    """Return the name of a group of metrics/subgroups.csv."""
     return group if grouping == "source" else "all test recordings" if grouping == "all" else f"{grouping} {group}"
 
 
 def is_missing(value: float | None) -> bool:
-    """Say whether a number of a table is not there: None or NaN."""
+    """Return whether a number of a table is None or NaN."""
     return value is None or value != value
 
 
 def format_number(value: float | None) -> str:
-    """Return three decimals; of what is smaller, such as the threshold of a network that is sure, one digit."""
+    """Return three decimals; of a smaller number, such as a very low threshold, one digit."""
     if value is None or is_missing(value):
         return "–"
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
@@ -93,30 +93,30 @@ def format_difference(value: float) -> str:
 
 
 def strongest_simple(audit: "pd.DataFrame") -> "pd.DataFrame":
-    """Return of each comparison the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
+    """Return for each comparison the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
     simple = audit[audit.model.isin(SIMPLE_MODELS) & audit.roc_auc.notna()]
     return simple.loc[simple.groupby("comparison", sort=False).roc_auc.idxmax()]
 
 
 def gains(audit: "pd.DataFrame") -> dict[str, float]:
-    """Return the gain over the strongest simple model and its interval, by gain, gain_low … of a comparison."""
-    numbers: dict[str, float] = {}
-    for row in strongest_simple(audit).to_dict("records"):
-        name = row["comparison"].replace("roc_auc", "gain")
-        numbers |= {f"{name}{end}": row[f"gain{end}"] for end in ("", "_low", "_high")}
-    return numbers
+    """Return each comparison's gain over the strongest simple model, with its interval: gain, gain_low, gain_high …"""
+    return {
+        f"{row['comparison'].replace('roc_auc', 'gain')}{end}": row[f"gain{end}"]
+        for row in strongest_simple(audit).to_dict("records")
+        for end in ("", "_low", "_high")
+    }
 
 
 def format_gain(row: Mapping) -> str:
-    """Return what the network is above the model of a row of metrics/audit.csv, with the interval; '' for itself."""
-    keys = ("gain", "gain_low", "gain_high")
-    value, low, high = (format_difference(row[key]) for key in keys)
-    interval = "" if is_missing(row[keys[1]]) else f" ({low} – {high})"
-    return "" if is_missing(row[keys[0]]) else f"{value}{interval}"
+    """Return the gain in a row of metrics/audit.csv with its interval; empty text where there is none."""
+    if is_missing(row["gain"]):
+        return ""
+    value, low, high = (format_difference(row[key]) for key in ("gain", "gain_low", "gain_high"))
+    return value if is_missing(row["gain_low"]) else f"{value} ({low} – {high})"
 
 
 def say_gain(row: Mapping) -> str:
-    """Say in words by how much the network is above the strongest simple model, a row of `strongest_simple`."""
+    """Return a sentence on the gain over the strongest simple model, a row of `strongest_simple`."""
     sign = "a gain" if row["gain_low"] > 0 else "a loss" if row["gain_high"] < 0 else "no gain shown"
     sign += f", {row['reason']}" if is_missing(row["gain_low"]) else ""
     return f"{COMPARISON_TITLES[row['comparison']]} {format_gain(row)} over {MODEL_TITLES[row['model']]}: {sign}"
@@ -126,12 +126,12 @@ def format_interval(row: Mapping, value: str = "value") -> str:
     """Return a number of a table's row with its 95% interval, or the reason why there is none."""
     if is_missing(row[value]):
         return f"none: {row['reason']}"
-    low, high = format_number(row["low"]), format_number(row["high"])
-    return format_number(row[value]) + ("" if is_missing(row["low"]) else f" ({low} – {high})")
+    interval = "" if is_missing(row["low"]) else f" ({format_number(row['low'])} – {format_number(row['high'])})"
+    return format_number(row[value]) + interval
 
 
 def say_auc(row: Mapping) -> str:
-    """Say a ROC AUC, a row of metrics/evaluate.csv, with interval and counts, or why there is no headline of it."""
+    """Return a ROC AUC in words, a row of metrics/evaluate.csv, with interval and counts, or the reason for none."""
     title = f"ROC AUC {COMPARISON_TITLES[row['measure']]}"
     if is_missing(row["low"]):
         return f"{title}: {row['reason']}"
