@@ -97,17 +97,21 @@ def read_by_wfdb(header: Header, columns: list[int], n_frames: int) -> list[np.n
     # Here, as few recordings need it and it takes 0.3 s to load.
     import wfdb
 
-    name, length = str(header.path.with_suffix("")), header.frames and n_frames
+    name = str(header.path.with_suffix(""))
+    layout = [(s.file, s.format, s.per_frame, s.offset) for s in header.signals]
     try:
-        record = wfdb.rdrecord(
-            name, sampto=length, channels=columns, physical=False, smooth_frames=False, ignore_skew=True
-        )
-    except ValueError as error:
+        found = wfdb.rdheader(name)
+        offsets = [offset or 0 for offset in found.byte_offset]
+        # wfdb ends lines at more characters and leaves out letters that are not ASCII: other sizes were not checked.
+        if found.sig_len != header.frames or layout != list(
+            zip(found.file_name, found.fmt, found.samps_per_frame, offsets, strict=True)
+        ):
+            raise ValueError("wfdb reads other files or sizes")
+        record = wfdb.rdrecord(name, channels=columns, physical=False, smooth_frames=False, ignore_skew=True)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise BadRecording(f"header: wfdb cannot read it ({type(error).__name__})") from None
-    # wfdb leaves out letters that are not ASCII, and counts samples by its own reading of the header.
-    expected = [(header.signals[i].file, n_frames * header.signals[i].per_frame) for i in columns]
-    if list(zip(record.file_name, map(len, record.e_d_signal), strict=True)) != expected:
-        raise BadRecording("header: wfdb reads other files or numbers of samples from it")
+    if list(map(len, record.e_d_signal)) != [n_frames * header.signals[i].per_frame for i in columns]:
+        raise BadRecording("signal file: files of leads differ in length")
     return [values.reshape(n_frames, -1) for values in record.e_d_signal]
 
 
