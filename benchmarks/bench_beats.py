@@ -31,8 +31,8 @@ from ecg.beats.median import clean_leads, filter_leads, find_beats, median_beat
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 TIMES = beat_times(EXTRACT)
 RATE = 500

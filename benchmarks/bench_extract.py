@@ -35,10 +35,10 @@ from scipy import fft
 from ecg.beats.detector import detect
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
+from ecg.run.files import write_rows
 from ecg.run.parallel import in_parallel
-from ecg.run.tables import write_rows
 
 RATE, LENGTH = 500, 5000
 

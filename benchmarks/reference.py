@@ -9,9 +9,9 @@ from scipy.interpolate import CubicSpline
 
 from ecg.beats.median import median_beat
 from ecg.params import read_params
-from ecg.recordings.header import read_header
 from ecg.recordings.hearts import abnormal, healthy_heart, ischemic, leads, twelve_leads
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
 START, END = EXTRACT.window_start, EXTRACT.window_end  # ms

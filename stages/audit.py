@@ -16,9 +16,8 @@ from ecg.params import read_params
 from ecg.reporting.charts import plot_audit
 from ecg.reporting.figures import save_figure
 from ecg.run import paths
-from ecg.run.files import replacing
+from ecg.run.files import load_split, read_table, replacing
 from ecg.run.script import run_stage, warn
-from ecg.run.tables import load_split, read_table
 
 
 def main() -> None:

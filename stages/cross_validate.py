@@ -26,9 +26,8 @@ from ecg.model.model import probabilities
 from ecg.model.recipe import train_model
 from ecg.params import Params, Split, read_params
 from ecg.run import paths
-from ecg.run.files import output_file, replacing, write_json
+from ecg.run.files import output_file, read_table, replacing, write_json
 from ecg.run.script import UsageError, refuse_input, run
-from ecg.run.tables import read_table
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
 

@@ -1,7 +1,7 @@
 """Bring the recordings of one source into one store.
 
 Reads   the source that `download.source` names
-Writes  data/recordings/     the samples of every usable recording (see ecg/run/tables.py)
+Writes  data/recordings/     the samples of every usable recording (see ecg/run/files.py)
         data/recordings.csv  a row for every recording found: what it is and where its samples are, or why it is refused
 """
 
@@ -14,17 +14,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from ecg.params import SCP, Download, read_params
-from ecg.recordings.archives import from_directory
 from ecg.recordings.codes import CLASSES, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
-from ecg.recordings.ptbxl import NOT_IN_TABLE
-from ecg.recordings.sources import RecordingFile, from_kaggle
+from ecg.recordings.labels import NOT_IN_TABLE
+from ecg.recordings.sources import RecordingFile, from_directory, from_kaggle
 from ecg.recordings.synthetic import write_recordings
-from ecg.run.files import replacing, scratch
+from ecg.run.files import PART_BYTES, replacing, scratch, write_rows
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError, run_stage, warn
-from ecg.run.tables import PART_BYTES, write_rows
 
 
 def find(download: Download, temporary: Path) -> list[RecordingFile]:
@@ -35,17 +33,6 @@ def find(download: Download, temporary: Path) -> list[RecordingFile]:
         write_recordings(temporary, patients=download.synthetic_patients, seed=download.synthetic_seed)
         download = download.model_copy(update={"directory": str(temporary.resolve())})
     return from_directory(download)
-
-
-def runs_of_bytes(sizes: list[int], most: int) -> list[slice]:
-    """Divide a list of sizes in bytes into runs of at most `most`, or of one where that one is larger."""
-    starts, total = [0], 0
-    for i, size in enumerate(sizes):
-        if total and total + size > most:
-            starts.append(i)
-            total = 0
-        total += size
-    return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
 
 
 def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> list[dict]:
@@ -103,12 +90,6 @@ def summary(index: pd.DataFrame) -> str:
     return f"{text}; {len(refused)} refused: {counts(refused)}" if len(refused) else text
 
 
-def path_of(recording: RecordingFile) -> str:
-    """Return the path of a recording's file in its source's folder."""
-    header = recording.header
-    return str(header.relative_to(recording.root) if recording.root else header)
-
-
 def counts(values: pd.Series) -> str:
     return ", ".join(f"{n} {value}" for value, n in sorted(Counter(values).items()))
 
@@ -126,17 +107,20 @@ def main() -> None:
         rows = []
         with replacing(RECORDINGS) as folder, tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
             folder.mkdir()
-            batches = [
-                (recordings[run], folder.resolve() / f"part-{i:05d}.npy", download)
-                for i, run in enumerate(runs_of_bytes([recording.size for recording in recordings], PART_BYTES))
-            ]
+            parts: dict[int, list[RecordingFile]] = {}
+            size = 0
+            for recording in recordings:
+                parts.setdefault(size // PART_BYTES, []).append(recording)
+                size += recording.size
+            names = [folder.resolve() / f"part-{i:05d}.npy" for i in range(len(parts))]
+            batches = [(batch, name, download) for batch, name in zip(parts.values(), names, strict=True)]
             for part in in_parallel(store_batch, batches):
                 rows += part
                 progress.update(len(part))
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
         index.to_csv(temporary, index=False, float_format="%.10g")
-    print_summary(index, [path_of(recording) for recording in recordings], download)
+    print_summary(index, [str(one.header.relative_to(one.root or "")) for one in recordings], download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
 

@@ -36,9 +36,8 @@ from ecg.reporting import charts as figures
 from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.run import paths
-from ecg.run.files import replacing, write_json
+from ecg.run.files import load_split, replacing, write_json
 from ecg.run.script import run_stage
-from ecg.run.tables import load_split
 
 ABOUT = ["record", "patient", "source", "split", "label", "age", "sex", "heart_rate", "noise_uv"]
 

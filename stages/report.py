@@ -29,9 +29,8 @@ from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
 from ecg.reporting.figures import data_uri, inline_svg
 from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
-from ecg.run.files import replacing, write_json
+from ecg.run.files import CLASSES, load_split, read_table, replacing, write_json
 from ecg.run.script import run_stage
-from ecg.run.tables import CLASSES, load_split, read_table
 
 ERRORS = 2  # of each kind, in the page
 REQUIREMENTS = Path("requirements.txt")

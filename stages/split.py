@@ -1,8 +1,8 @@
 """Deal patients to folds, and folds to train, val and test.
 
 Reads   data/recordings.csv, data/beats.csv
-Writes  data/split.csv  a row for every recording found: fold, split, its row in beats.npy and all that later stages
-                        need to know of it, or the reason why it has no beat
+Writes  data/split.csv  a row for every recording found: fold, split, its row in beats.npy and all columns that later
+                        stages need, or the reason why it has no beat
 """
 
 import warnings
@@ -12,10 +12,9 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ecg.params import Split, read_params
-from ecg.run.files import replacing
+from ecg.run.files import read_table, replacing
 from ecg.run.paths import BEATS_TABLE, RECORDINGS_TABLE, SPLIT
 from ecg.run.script import UsageError, run_stage
-from ecg.run.tables import read_table
 
 PTBXL_FOLDS = 10
 COLUMNS = [
@@ -37,7 +36,7 @@ def assign_folds(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *,
     if len(names) >= folds and pd.Series(strata[rest]).value_counts().max() >= folds:
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
-            # That a stratum has fewer members than there are folds; where a class is missing, `check_classes` stops.
+            # It warns of a stratum with fewer members than folds; `check_classes` stops where a class is missing.
             warnings.simplefilter("ignore", UserWarning)
             for number, (_, chosen) in enumerate(splitter.split(rest, strata[rest], group), start=1):
                 fold[rest[chosen]] = number
@@ -66,7 +65,7 @@ def split_patients(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
 
 
 def check_classes(table: pd.DataFrame, *, without_test: bool) -> None:
-    """UsageError unless each split holds ischemia and normal, and train and val hold other where there is any."""
+    """UsageError unless each split holds ischemia and normal, and train and val hold other if there is any."""
     splits = ["train", "val"] if without_test else ["train", "val", "test"]
     counts = pd.crosstab(table.label, table.split)
     for label in sorted({"ischemia", "normal", *table.label}):

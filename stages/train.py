@@ -14,10 +14,9 @@ from ecg.model.comparisons import COMPARISONS, counts_and_aucs, reference_number
 from ecg.model.model import probabilities, save_model
 from ecg.model.recipe import describe, remember, train_model
 from ecg.params import labels_of, read_params
-from ecg.run.files import replacing, write_json
+from ecg.run.files import load_split, replacing, write_json
 from ecg.run.paths import HISTORY, MODEL, TRAIN_NUMBERS
 from ecg.run.script import run_stage
-from ecg.run.tables import load_split
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Projects to try things in: clones with few recordings and a small network, how they are run, what they write."""
+"""Projects for tests: clones with few recordings and a small network; their stages, commands and outputs."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parent.parent
-DEFAULTS = ROOT / "tests/params.yaml"  # whatever params.yaml is changed to
+DEFAULTS = ROOT / "tests/params.yaml"  # independent of changes to params.yaml
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
 SMALL = {
     "download": {"synthetic_patients": 90},

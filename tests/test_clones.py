@@ -14,7 +14,7 @@ from projects import ROOT, STAGES, clone, environment, run_dvc
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of the docs are those of sh")
 
 IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-# Of docs/experiments.md: how to share, and what another clone does.
+# The commands of docs/experiments.md: to share, and to fetch in another clone.
 SHARE, FETCH = re.findall(
     r"^```sh\n(.*?)^```$",
     (ROOT / "docs/experiments.md").read_text(encoding="utf-8").split("\n## Share data and models")[1].split("\n## ")[0],
@@ -34,7 +34,7 @@ def run(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def shared(finished, tmp_path_factory):
-    """A clone in which all stages have run, shared as docs/experiments.md says; its origin is beside it."""
+    """A clone in which all stages have run, shared by the commands of docs/experiments.md; its origin is beside it."""
     folder = tmp_path_factory.mktemp("remote")
     first = clone(folder / "first")
     git(folder, "init", "--quiet", "--bare", "--initial-branch=main", "origin")
@@ -97,7 +97,7 @@ def test_the_notebook_runs_in_a_clone(second, monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join(found))
     for name, value in IDENTITY.items():
         monkeypatch.setenv(name, value)
-    # With it a kernel does not show what a program prints.
+    # With it a kernel does not show the output of programs.
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(second / "docs")}}).execute()
     assert "".join(out.text for out in cell.outputs).count("didn't change, skipping") == len(STAGES)

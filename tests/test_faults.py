@@ -19,13 +19,19 @@ def wait_for(process, ready):
         time.sleep(0.02)
 
 
+def workers(process):
+    """The worker processes that a process has started, or one that it has started."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if child.is_running() and "loky" in " ".join(child.cmdline())]
+
+
 def test_a_killed_dvc_repro_of_a_clone_leaves_nothing_half_and_the_next_gives_the_same_bytes(finished, tmp_path):
     folder, wanted = clone(tmp_path / "mit Umlaut ä/and a space"), outputs(finished)
-    # Also what is not committed.
+    # Changes that are not committed are tested too.
     shutil.copytree(finished / "stages", folder / "stages", dirs_exist_ok=True)
     run = subprocess.Popen([sys.executable, "-m", "dvc", "repro"], cwd=folder, env=environment(WORKERS="2"))
-    # Extract is in the middle of the pipeline, and has workers.
-    wait_for(run, lambda: list((folder / "data").glob(".beats.partial-*")))
+    # Extract is in the middle of the pipeline.
+    wait_for(run, lambda: (folder / "data/recordings.csv").exists() and workers(run))
     for process in [*psutil.Process(run.pid).children(recursive=True), run]:
         process.kill()
     run.wait()
@@ -49,13 +55,13 @@ def test_ctrl_c_exits_130_and_leaves_nothing_half_written_and_no_worker(finished
         env=os.environ | {"WORKERS": "2"},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        # What starts in the background of a shell may be deaf to it.
+        # A program in the background of a shell may ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    wait_for(process, lambda: list((copy / "data").glob(".beats.partial-*")))
-    workers = psutil.Process(process.pid).children(recursive=True)
+    wait_for(process, lambda: workers(process))
+    started = workers(process)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert outputs(copy) == outputs(finished)
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(started, timeout=30)
     assert not alive

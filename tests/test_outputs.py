@@ -1,4 +1,4 @@
-"""What a user names as an output is written, or refused before anything is computed; no file of the user's is lost."""
+"""A command refuses an output that it cannot write before it computes anything; no file of the user is lost."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ FOLDERS = {
 
 
 def files_of(folder):
-    """What each file in a folder holds, and what each link names."""
+    """The content of each file in a folder, and the target of each link."""
     paths = [path for path in folder.rglob("*") if path.is_symlink() or path.is_file()]
     return {path: path.readlink() if path.is_symlink() else path.read_bytes() for path in paths}
 
@@ -73,8 +73,8 @@ def test_a_file_is_written_in_a_folder_and_replaces_only_a_file(refused, option)
 def test_more_files_of_a_name_are_looked_at_too(refused):
     for place in ("x.csv", "validate.csv", "models/x.safetensors", "models/y.md"):
         Path(place).mkdir()
-    assert "x.csv is a folder" in refused(cross_validate, "--out", "x.json")
-    assert "validate.csv is a folder" in refused(validate, "ecgs", "--out", ".")
+    assert "x.csv is a folder," in refused(cross_validate, "--out", "x.json")
+    assert "validate.csv is a folder," in refused(validate, "ecgs", "--out", ".")
     for name in ("x", "y", "", ".", "..", "../z", "a/b"):
         assert name in refused(release, name, "ecgs")
 
@@ -85,15 +85,6 @@ def test_a_folder_replaces_no_file(refused, option):
     for place in ("params.yaml", "params.yaml/x"):
         line = refused(module, *[argument.format(place) for argument in arguments])
         assert f": {place} cannot be written: " in line
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write what is read-only")
-@pytest.mark.parametrize("option", [*FILES, *FOLDERS])
-def test_what_is_read_only_stays(refused, option):
-    module, arguments = (FILES | FOLDERS)[option]
-    Path("kept").mkdir()
-    Path("kept").chmod(0o500)
-    assert "kept/x" in refused(module, *[argument.format("kept/x") for argument in arguments])
 
 
 def test_synthetic_recordings_go_into_a_new_or_an_empty_folder(refused, monkeypatch):

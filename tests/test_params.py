@@ -3,14 +3,14 @@ import shutil
 import pytest
 import yaml
 from conftest import DEFAULTS, ROOT
-from dvc.utils.hydra import apply_overrides  # what -S does
+from dvc.utils.hydra import apply_overrides  # as -S does
 
 from ecg.params import Params, read_params
 from ecg.run.script import UsageError
 
 
 def read(tmp_path, *changes):
-    """Read the defaults with what `dvc exp run -S` would change."""
+    """Read the defaults with changes as by `dvc exp run -S`."""
     path = tmp_path / "params.yaml"
     shutil.copy(DEFAULTS, path)
     apply_overrides(path, list(changes))
@@ -27,7 +27,6 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
     [
         ("train.epochs=oops", ["train.epochs", "'oops'", "integer"]),
         ("+train.lrr=0.003 ~train.lr", ["train.lrr is not a parameter", "lr,", "train.lr is missing"]),
-        ("train.epochs=0", ["train.epochs is 0", "greater than or equal to 1"]),
         ("download.source=web", ["download.source is 'web'", "'synthetic', 'kaggle' or 'directory'"]),
         ("split.val_fold=9 split.test_fold=9", ["val_fold and test_fold are both 9"]),
         ("split.folds=10 split.test_fold=11", ["at most 10"]),
@@ -38,14 +37,9 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
         ("extract.detector=mine", ["extract.detector is 'mine'", "'pantompkins1985'"]),
         ("download.kaggle=[a/ischemia-dataset]", ["download.kaggle.0", "ischemia-dataset"]),
         ("download.directory=5", ["download.directory", " is 5", "string", "list"]),
-        ("download.directory=[a,5]", ["download.directory", " is 5", "string"]),
         ("download.ischemia=[12345]", ["download.ischemia.0", "12345 is no code", "6 to 18 digits", "SCP"]),
-        ("download.ischemia=[164861001.0]", ["download.ischemia.0", "164861001.0 is no code"]),
         ("download.ischemia=[ISC_,STEMI]", ["download.ischemia.1", "'STEMI' is no code"]),
-        ("download.normal=[NORM,SR,normal]", ["download.normal.2", "'normal' is no code"]),
-        ("download.normal=[NORM,SR,[SR]]", ["download.normal.2", "['SR'] is no code"]),
         ("download.ischemia=[ISC_] download.normal=[isc_]", ["download: ischemia and normal both hold ISC_"]),
-        ("download.normal=null", ["download.normal is None", "list"]),
         ("download.normal=[]", ["download.normal is []", "at least 1 item"]),
         ("+downlod={} ~download", ["downlod is not a parameter", "download is missing"]),
     ],
@@ -69,7 +63,7 @@ def test_codes_become_text(tmp_path):
 def test_missing_file_and_wrong_top_level(tmp_path):
     with pytest.raises(OSError, match=r"params\.yaml"):
         read_params(tmp_path / "params.yaml")
-    (tmp_path / "params.yaml").write_text("just text")
+    (tmp_path / "params.yaml").write_text("just text", encoding="utf-8")
     with pytest.raises(UsageError, match="just text"):
         read_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("download: [")
@@ -78,7 +72,7 @@ def test_missing_file_and_wrong_top_level(tmp_path):
 
 
 def test_the_file_has_the_keys_of_the_schema():
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     schema = {name: set(field.annotation.model_fields) for name, field in Params.model_fields.items()}
     assert {name: set(section) for name, section in values.items()} == schema
     assert list(values) == list(schema)

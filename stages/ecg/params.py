@@ -1,4 +1,4 @@
-"""The schema of params.yaml: which keys there are and which values they take."""
+"""The schema of params.yaml: its keys and the values that they take."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ class Section(BaseModel):
 
 
 def diagnosis_code(value: object) -> str:
-    """Return a SNOMED CT or SCP code as text; ValueError where a value is none."""
+    """Return a SNOMED CT or SCP code as text; ValueError for any other value."""
     text = str(value).upper()
     if not re.fullmatch(r"\d{6,18}", text, re.ASCII) and text not in SCP:
         raise ValueError(f"{value!r} is no code; allowed: 6 to 18 digits (SNOMED CT) or an SCP statement of PTB-XL")
@@ -46,7 +46,7 @@ Codes = Annotated[list[Annotated[str, BeforeValidator(diagnosis_code)]], Field(m
 
 
 class Labels(Section):
-    """What the classes ischemia and normal mean: SNOMED CT and SCP codes."""
+    """The SNOMED CT and SCP codes of the classes ischemia and normal."""
 
     ischemia: Codes
     normal: Codes
@@ -78,7 +78,7 @@ class Source(Section):
 
 
 class Download(Labels, Source):
-    """Where recordings come from and what their classes mean; the fields of the last base come first."""
+    """The source of recordings and the codes of their classes; the fields of the last base come first."""
 
 
 class Extract(Section):
@@ -116,7 +116,7 @@ class Split(Section):
 
 
 class Architecture(Section):
-    """What the networks and trees of a model are, with the networks' name and source, for people."""
+    """The networks and trees of a model, with the networks' name and paper for report and cards."""
 
     networks: ClassVar[str] = "fully convolutional networks"
     source: ClassVar[str] = (
@@ -141,7 +141,7 @@ class Architecture(Section):
 
     @property
     def details(self) -> str:
-        """Say what the networks look like."""
+        """Return the layers of a network in words."""
         layers = {"filters": self.filters, "kernels": self.kernels}
         texts = [f"{name} {', '.join(map(str, values))}" for name, values in layers.items()]
         return "; ".join([*texts, f"means over {self.parts} parts of the beat"])
@@ -200,25 +200,15 @@ def labels_of(download: Download) -> Labels:
 def read_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check all of params.yaml; UsageError names key, value and what is allowed."""
     try:
-        params = Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(explain(e) for e in error.errors())) from None
-    # A field's default is for model files that are older than the key.
-    absent = [
-        f"{name}.{key} is missing"
-        for name, part in params
-        for key in type(part).model_fields
-        if key not in part.model_fields_set
-    ]
-    if absent:
-        raise UsageError(f"{path}: {'; '.join(absent)}")
-    return params
 
 
 def explain(error: ErrorDetails) -> str:
-    """Say one of pydantic's errors in a clause that names the key, the value and what is allowed."""
+    """Return one of pydantic's errors as a clause that names the key, the value and what is allowed."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         section = Params.__annotations__.get(str(error["loc"][0]), Params)

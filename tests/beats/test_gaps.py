@@ -115,8 +115,8 @@ def test_the_minimum_duration_counts_signal(change, reason):
 
 
 def test_no_lead_of_a_real_recording_is_wrong_where_it_was_held(real_data):
-    from ecg.recordings.header import read_header
-    from ecg.recordings.signals import read_samples
+    from ecg.recordings.wfdb_header import read_header
+    from ecg.recordings.wfdb_signals import read_samples
 
     wrong = []
     for path in sorted((real_data / "ptb-xl").rglob("*.hea"))[:50]:

@@ -6,9 +6,9 @@ from ecg.beats.median import median_beat
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS, MISSING
 from ecg.params import read_params
-from ecg.recordings.header import read_header
 from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 EXTRACT = read_params(DEFAULTS).extract
 TIMES = beat_times(EXTRACT)

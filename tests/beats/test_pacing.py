@@ -6,8 +6,8 @@ from conftest import DEFAULTS, ecg_signal
 from ecg.beats.median import median_beat
 from ecg.beats.pacing import has_pacing_spikes
 from ecg.params import read_params
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 EXTRACT = read_params(DEFAULTS).extract
 

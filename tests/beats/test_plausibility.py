@@ -7,9 +7,9 @@ from test_median import EXTRACT, TIMES, every, recording, truth
 from ecg.beats.median import median_beat
 from ecg.beats.plausibility import ARMS_REVERSED, arm_flags
 from ecg.leads import LEADS, MISSING
-from ecg.recordings.header import read_header
 from ecg.recordings.hearts import healthy_heart
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 RIGHT = recording(every(811), emg=20, wander=100)
 

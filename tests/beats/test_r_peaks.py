@@ -86,8 +86,8 @@ def test_what_is_no_ecg_is_refused(eight):
 
 
 def test_the_r_peak_is_the_same_point_in_both_halves(real_data):
-    from ecg.recordings.header import read_header
-    from ecg.recordings.signals import read_samples
+    from ecg.recordings.wfdb_header import read_header
+    from ecg.recordings.wfdb_signals import read_samples
 
     moved, n = [], 0
     for path in sorted((real_data / "ptb-xl").rglob("*.hea")):

@@ -10,8 +10,7 @@ from ecg_files import TOLD
 
 from ecg.leads import LEADS, MISSING, BadRecording
 from ecg.recordings.arrays import recording_of
-from ecg.recordings.read import format_of, read_ecg, standard_leads
-from ecg.recordings.sources import find_headers
+from ecg.recordings.read import find_headers, format_of, read_ecg, standard_leads
 
 SAMPLES = noisy_signal(5)
 MV = SAMPLES / 1000
@@ -113,11 +112,9 @@ STATED = {
 
 @pytest.mark.parametrize("name", [*NAMED, *UNNAMED])
 def test_tables_as_tools_write_them(tmp_path, name):
-    for unnamed, tables in ((False, NAMED), (True, UNNAMED)):
-        if name in tables:
-            ecg = read(tmp_path, tables[name])
-            np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
-            assert ecg.flags == ORDER * unnamed
+    ecg = read(tmp_path, (NAMED | UNNAMED)[name])
+    np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
+    assert ecg.flags == ORDER * (name in UNNAMED)
 
 
 @pytest.mark.parametrize("name", STATED)
@@ -142,12 +139,9 @@ def test_times_are_rounded_and_not_all_are_in_seconds(tmp_path):
 
 
 def test_units_in_latin_1(tmp_path):
-    content = table(
-        ",".join(f"{lead} (µV)" for lead in LEADS), cells=[[str(value) for value in row] for row in SAMPLES]
-    )
-    for encoded in (content, content.decode().encode("latin-1")):
-        ecg = read(tmp_path, encoded, {"sampling_rate": "500"})
-        np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
+    cells = [[str(value) for value in row] for row in SAMPLES]
+    content = table(",".join(f"{lead} (µV)" for lead in LEADS), cells=cells).decode().encode("latin-1")
+    np.testing.assert_array_equal(standard_leads(read(tmp_path, content, {"sampling_rate": "500"}))[0], SAMPLES)
 
 
 @pytest.mark.parametrize("word", ["-", "NA", "NaN", "nan", "null", "", "      -", "missing", "-32768"])
@@ -213,7 +207,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         ),
         (
             b"\n".join(NAMED["pandas, a lead a row"].splitlines()[1:])[:-6],
-            "file: a lead a row, of 2500, 2501 cells; allowed: as many in each",
+            "file: line 1 of 2501 cells, line 12 of 2500",
         ),
         (
             table(",".join(f"ch{i}" for i in range(12))),
@@ -253,11 +247,8 @@ def test_arrays_and_tables_in_any_unit(tmp_path, units, scale):
     samples, flags = standard_leads(recording_of(MV * scale, 500, LEADS, units))
     np.testing.assert_array_equal(samples, SAMPLES)
     assert flags == []
-    content = (TABLE * scale).to_csv(index=False).encode()
-    ecg = read(tmp_path, content, {"sampling_rate": "500", "units": units})
+    ecg = read(tmp_path, (TABLE * scale).to_csv(index=False).encode(), {"sampling_rate": "500", "units": units})
     np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
-    integers = np.where(np.arange(len(SAMPLES))[:, None] == 99, MISSING, SAMPLES)
-    np.testing.assert_array_equal(standard_leads(recording_of(integers, 500, LEADS, "uV"))[0], integers)
 
 
 @pytest.mark.parametrize("units", ["cm", "", None, 5])
@@ -267,22 +258,9 @@ def test_what_is_no_unit_is_named(units):
 
 
 @pytest.mark.parametrize(("stored", "given"), [("uV", "mV"), ("uV", "V"), ("mV", "V"), ("mV", "uV"), ("V", "mV")])
-@pytest.mark.parametrize("offset", [0, 5, -40])
-def test_a_wrong_unit_is_the_reason_before_what_follows_from_it(tmp_path, stored, given, offset):
+@pytest.mark.parametrize("offset", [0, -40])
+def test_a_wrong_unit_is_the_reason_before_what_follows_from_it(stored, given, offset):
     """Offset in mV: given as a larger unit it would be one of volts, and waves would be cut off or flat."""
     values = (MV + offset) * {"uV": 1000, "mV": 1, "V": 0.001}[stored]
-    with pytest.raises(
-        BadRecording, match=r"^amplitude: .* mV in (half of the leads|the largest lead), .*; wrong unit\?$"
-    ):
+    with pytest.raises(BadRecording, match=r"^amplitude: .* mV in .*; wrong unit\?$"):
         standard_leads(recording_of(values, 500, LEADS, given))
-    content = pd.DataFrame(values, columns=LEADS).to_csv(index=False).encode()
-    assert refused(tmp_path, content, {"sampling_rate": "500", "units": given}).startswith("amplitude: ")
-
-
-def test_a_lead_that_is_off_or_an_electrode_s_offset_is_no_wrong_unit():
-    values = MV.copy()
-    values[:, 7] *= 1000
-    samples, _ = standard_leads(recording_of(values, 500, LEADS))
-    assert np.abs(samples[:, 7].astype(int)).max() == 32767  # saturated, as extract says
-    with pytest.raises(BadRecording, match=r"^offset: 2000 mV in lead I;"):
-        standard_leads(recording_of(MV + 2000, 500, LEADS))

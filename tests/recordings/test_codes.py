@@ -16,7 +16,7 @@ from ecg.recordings.codes import (
     parse_label,
     parse_sex,
 )
-from ecg.recordings.ptbxl import AXES, ptbxl_person
+from ecg.recordings.labels import AXES, ptbxl_person
 
 DOWNLOAD = read_params(DEFAULTS).download
 ISCHEMIA, NORMAL = set(DOWNLOAD.ischemia), set(DOWNLOAD.normal)
@@ -26,22 +26,15 @@ ISCHEMIA, NORMAL = set(DOWNLOAD.ischemia), set(DOWNLOAD.normal)
     ("codes", "expected"),
     [
         (["426783006"], "normal"),
-        (["426783006", "426783006"], "normal"),
         (["426783006", "55930002"], "other"),
         (["426783006", "164861001"], "ischemia"),
         (["413444003"], "ischemia"),
         (["NORM", "SR"], "normal"),
         (["NORM", "ISC_"], "ischemia"),
         (["NDT", "ISCAN"], "ischemia"),
-        (["SR"], "normal"),
-        (["NORM"], "normal"),
-        (["NORM", "426783006"], "normal"),
         (["STD_", "IMI"], "other"),
         # Beside sinus rhythm, nothing: neither form nor rhythm, nor what is diagnostic.
         (["NORM", "SR", "SARRH"], "other"),
-        (["NORM", "SBRAD"], "other"),
-        (["NORM", "SR", "ABQRS"], "other"),
-        (["NORM", "IRBBB"], "other"),
         (["NORM", "SR", "39732003"], "other"),
         (["NORM", "123456789"], "other"),
         (["NORMAL", "SR"], "normal"),
@@ -81,10 +74,8 @@ SINUS, ISCHEMIC = "426783006", "164861001"
     [
         ("426783006,164861001", [SINUS, ISCHEMIC]),
         ("426783006, 426783006,", [SINUS]),
-        ("426783006;164861001", [SINUS, ISCHEMIC]),
-        ("426783006 | 164861001", [SINUS, ISCHEMIC]),
+        ("426783006;164861001 | 426783006", [SINUS, ISCHEMIC]),
         ("426783006 164861001", [SINUS, ISCHEMIC]),
-        ("426783006\t164861001", [SINUS, ISCHEMIC]),
         ("426783006，164861001", [SINUS, ISCHEMIC]),
         ("164861001.0", [ISCHEMIC]),
         ("[426783006.0, 164861001.0]", [SINUS, ISCHEMIC]),
@@ -94,15 +85,12 @@ SINUS, ISCHEMIC = "426783006", "164861001"
         ("isc_", ["ISC_"]),
         ("Norm, sr", ["NORM", "SR"]),
         ("LAO/LAE; PRC(S) 1avb", ["LAO/LAE", "PRC(S)", "1AVB"]),
-        ("NORM (normal ECG)", ["NORM"]),
         ("{'NORM': 100.0, 'SR': 0.0}", ["NORM", "SR"]),
         ('{"IMI": 15, "ABQRS": 0}', ["IMI", "ABQRS"]),
-        ("'NORM'", ["NORM"]),
         ("Ischemia", ["ISCHEMIA"]),
         ("normal, other", ["NORMAL", "OTHER"]),
         ("{}", []),
         ("Unknown", []),
-        ("", []),
         (",", []),
         ("nan", []),
     ],
@@ -114,18 +102,7 @@ def test_codes_in_any_form(text, codes):
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            "normal ECG",
-            "sinus rhythm",
-            "ischemic",
-            "no ischemia",
-            "ischemia?",
-            "I21.9",
-            "1",
-            "12345",
-            "-426783006",
-            "NSR",
-        ),
+        *("normal ECG", "ischemic", "no ischemia", "ischemia?", "I21.9", "12345", "-426783006", "NSR"),
         *("164861001?", "not 164861001", "164861001 (ruled out)", "164861001 (possible)", "426783006 (no ischemia)"),
         *("4.26783e8", "426783006.5", "426783006 and 164861001", "426783006/164861001", "164861001: ischemia"),
         *("{'NORM': 100.0", "{1: 2}", "[[426783006]]", "426783006 164861001 (a (b))", "?", "=1+1", "٤٢٦٧٨٣٠٠٦"),
@@ -180,16 +157,7 @@ def test_age(text, age):
 
 @pytest.mark.parametrize(
     ("text", "sex"),
-    [
-        ("Male", "male"),
-        (" F ", "female"),
-        ("Unknown", ""),
-        ("NaN", ""),
-        ("", ""),
-        ("O", ""),
-        ("Frau", "Frau"),
-        ("1", "1"),
-    ],
+    [("Male", "male"), (" F ", "female"), ("Unknown", ""), ("NaN", ""), ("O", ""), ("Frau", "Frau"), ("1", "1")],
 )
 def test_sex(text, sex):
     assert parse_sex(text) == sex

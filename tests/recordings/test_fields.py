@@ -51,13 +51,10 @@ def test_a_skewed_lead_of_dicom_is_put_where_it_belongs(tmp_path, fields):
 
 
 def test_a_negative_skew_of_dicom_moves_the_others(tmp_path):
-    late = SAMPLES.copy()
-    late[7:, V1] = SAMPLES[:-7, V1]
-    samples = read(tmp_path, dicom(late, 500, step=1, change=set_v1(ChannelSampleSkew="-7")))
-    # The group begins with V1.
-    np.testing.assert_array_equal(np.delete(samples[7:], V1, 1), np.delete(SAMPLES[:-7], V1, 1))
-    np.testing.assert_array_equal(samples[7:, V1], SAMPLES[:-7, V1])
-    assert (np.delete(samples[:7], V1, 1) == MISSING).all()
+    samples = read(tmp_path, dicom(SAMPLES, 500, step=1, change=set_v1(ChannelSampleSkew="-7")))
+    np.testing.assert_array_equal(samples[7:, 0], SAMPLES[:-7, 0])
+    np.testing.assert_array_equal(samples[:, V1], SAMPLES[:, V1])
+    assert (samples[:7, 0] == MISSING).all()
 
 
 def test_a_skew_that_all_leads_share_moves_none(tmp_path):
@@ -159,15 +156,9 @@ def test_ranges_of_edf(tmp_path):
     assert refused(tmp_path, content) == "file: digital minimum is -32768; allowed: below the maximum, -32768"
 
 
-def test_times_of_edf(tmp_path):
-    content = edf(SAMPLES, 500)
-    late = content.replace(b"+5\x14\x14Miller\x14", b"+5.5\x14\x14Mill\x14")
-    assert refused(tmp_path, late) == "file: a gap of 0.5 s between records; allowed: none"
-    for text in (b"+x\x14\x14Miller\x14", b"i\x14\x14Miller\x14\0"):
-        read(tmp_path, content.replace(b"+5\x14\x14Miller\x14", text))
-    assert refused(tmp_path, content.replace(b"3584    EDF+C", b"3586    EDF+C")).startswith(
-        "file: length of the header"
-    )
+def test_the_length_of_the_header_of_edf(tmp_path):
+    content = edf(SAMPLES, 500).replace(b"3584    EDF+C", b"3586    EDF+C")
+    assert refused(tmp_path, content).startswith("file: length of the header is 3586")
 
 
 @pytest.mark.parametrize(
@@ -219,9 +210,5 @@ def test_what_the_waveform_of_philips_says_counts(tmp_path):
 
 @pytest.mark.parametrize("gain", ["0", "0/mV", "0(0)/mV"])
 def test_a_gain_of_wfdb_that_is_0_is_uncalibrated(tmp_path, gain):
-    path = write_challenge(tmp_path, "mine", SAMPLES, gain=gain)
-    with pytest.raises(BadRecording, match=r"^gain: 0/mV or none in lead I: uncalibrated$"):
-        read_ecg(path)
-    path.write_text("\n".join([path.read_text().splitlines()[0], *["mine.mat 16+24"] * 12]))
-    with pytest.raises(BadRecording, match=r"^missing lead"):
-        read_ecg(path)
+    ecg = read_ecg(write_challenge(tmp_path, "mine", SAMPLES, gain=gain))
+    assert ecg.reason == "gain: 0/mV or none in lead I: uncalibrated"

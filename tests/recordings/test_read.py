@@ -59,17 +59,6 @@ def test_a_wfdb_record_too(tmp_path):
     np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
 
 
-def test_the_rate_and_the_step_are_the_files_own(tmp_path):
-    slow = noisy_signal(10, sampling_rate=240)
-    path = write(tmp_path, muse(slow, 240, step=2.44))
-    ecg = read_ecg(path)
-    assert ecg.sampling_rate == 240
-    samples, flags = standard_leads(ecg)
-    assert flags == ["derived lead: III, aVR, aVL, aVF"]
-    np.testing.assert_allclose(samples, slow, atol=4)
-    assert median_beat(samples, 240, EXTRACT).beat is not None
-
-
 def test_a_calibration_pulse_is_dropped_at_either_end_in_any_format(tmp_path):
     pulse = np.zeros((500, 12), np.int16)
     pulse[150:250] = 1000
@@ -131,33 +120,6 @@ def test_versions_of_philips(tmp_path):
     assert "Philips XML 2.00, XLI compression" in refused(write(tmp_path, philips(SAMPLES, 500, version="2.00")))
 
 
-def test_tables_need_a_rate_and_units(tmp_path):
-    table = write(tmp_path, csv(SAMPLES, 500))
-    assert refused(table) == "no sampling_rate, no units: columns of labels.csv above the file, or options of predict"
-    assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
-    assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
-    tabs = write(tmp_path, csv(SAMPLES, 500, separator="\t"), "b")
-    german = write(tmp_path, csv(SAMPLES, 500, separator=";").replace(b".", b","), "c")
-    timed = [f"{i};{line}" for i, line in enumerate(german.read_text().splitlines()[1:])]
-    timed = write(tmp_path, "\n".join(["time;" + ";".join(LEADS), *timed]).encode(), "d")
-    for path in (table, tabs, german, timed):
-        np.testing.assert_array_equal(standard_leads(read_ecg(path, told=TOLD))[0], SAMPLES)
-    assert refused(write(tmp_path, csv(SAMPLES, 500, names=["I", *LEADS[:11]])), told=TOLD) == "duplicate lead: I"
-
-
-def test_arrays_lie_either_way_and_hold_no_pickles(tmp_path):
-    for array in (SAMPLES, SAMPLES.T):
-        samples, flags = standard_leads(read_ecg(write(tmp_path, npy(array, 500)), told=TOLD))
-        np.testing.assert_array_equal(samples, SAMPLES)
-        assert flags == ["leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"]
-    named = TOLD | {"leads": ",".join(reversed(LEADS))}
-    samples, flags = standard_leads(read_ecg(write(tmp_path, npy(SAMPLES[:, ::-1], 500)), told=named))
-    np.testing.assert_array_equal(samples, SAMPLES)
-    assert flags == []
-    np.save(tmp_path / "b.npy", np.array([[{}]], object))
-    assert refused(tmp_path / "b.npy", told=TOLD).startswith("file: ")
-
-
 def test_scp_is_refused_with_the_way_out(tmp_path):
     path = write(tmp_path, bytes(16) + b"SCPECG" + bytes(100))
     assert "save2gdf" in refused(path)
@@ -169,6 +131,23 @@ def test_other_files_are_none(tmp_path, content):
     path = write(tmp_path, content)
     assert format_of(path) is None
     assert refused(path).startswith("no ECG file")
+
+
+def test_tables_need_a_rate_and_units(tmp_path):
+    table = write(tmp_path, csv(SAMPLES, 500))
+    assert refused(table) == "no sampling_rate, no units: columns of labels.csv above the file, or options of predict"
+    assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
+    assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
+
+
+def test_arrays_lie_either_way_and_hold_no_pickles(tmp_path):
+    for array, names in ((SAMPLES, LEADS), (SAMPLES.T, LEADS), (SAMPLES[:, ::-1], LEADS[::-1])):
+        told = TOLD | ({"leads": ",".join(names)} if names != LEADS else {})
+        samples, flags = standard_leads(read_ecg(write(tmp_path, npy(array, 500)), told=told))
+        np.testing.assert_array_equal(samples, SAMPLES)
+        assert bool(flags) == (names == LEADS)
+    np.save(tmp_path / "b.npy", np.array([[{}]], object))
+    assert refused(tmp_path / "b.npy", told=TOLD).startswith("file: ")
 
 
 @pytest.mark.parametrize("name", sorted(set(WRITERS) - {"table.csv"}))

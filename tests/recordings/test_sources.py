@@ -1,15 +1,20 @@
+import kagglehub
 import pandas as pd
 import pytest
+import requests
 from conftest import ecg_signal, write_challenge
+from kagglehub.exceptions import BackendError, DataCorruptionError
 
 from ecg.params import read_params
-from ecg.recordings.archives import from_directory
+from ecg.recordings import sources
 from ecg.recordings.ecg_file import Person
-from ecg.recordings.ptbxl import NOT_IN_TABLE
-from ecg.recordings.sources import find_headers, find_recordings, header_of, in_one
+from ecg.recordings.labels import NOT_IN_TABLE
+from ecg.recordings.read import find_headers
+from ecg.recordings.sources import download_data_set, find_named, from_directory
 from ecg.run.script import UsageError
 
 SAMPLES = ecg_signal(2)
+HANDLE = "owner/data/versions/1"
 
 
 def of_directory(project, *folders):
@@ -19,39 +24,26 @@ def of_directory(project, *folders):
     return {recording.record: recording for recording in from_directory(download)}
 
 
-def in_upper_case(path):
-    """Rename a record's files, and call them so in its header."""
-    path.write_text(path.read_text().replace(f"{path.stem}.mat", f"{path.stem.upper()}.MAT"))
-    for suffix in (".mat", ".hea"):
-        path.with_suffix(suffix).rename(path.parent / f"{path.stem}{suffix}".upper())
-    return path.parent / f"{path.stem}.hea".upper()
-
-
-def test_suffixes_in_upper_case_are_found(tmp_path, capsys):
-    lower = write_challenge(tmp_path, "lower", SAMPLES)
-    upper = in_upper_case(write_challenge(tmp_path, "upper", SAMPLES))
-    write_challenge(tmp_path / "mixed", "r", SAMPLES).rename(tmp_path / "mixed" / "r.Hea")
-    (tmp_path / "alone.DAT").write_bytes(b"x")
+def test_recordings_are_headers_and_signal_files_that_no_header_names(tmp_path, capsys):
+    path = write_challenge(tmp_path, "r", SAMPLES)
+    (tmp_path / "r.mat").rename(tmp_path / "signal.mat")
+    path.write_text(path.read_text().replace("r.mat", "signal.mat"))
+    upper = write_challenge(tmp_path, "UPPER", SAMPLES).rename(tmp_path / "UPPER.HEA")
+    (tmp_path / "5.mat").write_bytes(b"x")
+    (tmp_path / "folder.hea").mkdir()
     sizes = find_headers(tmp_path)
-    assert list(sizes) == sorted([lower, upper, tmp_path / "mixed" / "r.Hea", tmp_path / "alone.hea"])
-    assert sizes[upper] == sizes[lower] > SAMPLES.nbytes
+    assert set(sizes) == {path, upper, tmp_path / "5.hea"}
+    assert sizes[upper] > SAMPLES.nbytes and sizes[tmp_path / "5.hea"] == 1
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("name", ["UPPER", "UPPER.HEA", "UPPER.MAT", "UPPER.mat"])
-def test_a_record_in_upper_case_is_found_by_any_of_its_names(tmp_path, name):
-    upper = in_upper_case(write_challenge(tmp_path, "upper", SAMPLES))
-    assert header_of(tmp_path / name) == upper
-    assert header_of(tmp_path / "a.b").name == "a.b.hea"
-
-
-def test_records_whose_names_differ_in_the_case_of_the_suffix_only(tmp_path):
-    path = write_challenge(tmp_path, "r", SAMPLES)
-    (tmp_path / "r.HEA").write_text(path.read_text())
-    if len(list(tmp_path.iterdir())) == 2:
-        pytest.skip("this file system knows no case")
-    recordings = in_one({"": find_recordings(tmp_path, "s")})
-    assert [recording.record for recording in recordings] == ["r.HEA", "r.hea"]
+@pytest.mark.parametrize("name", ["r", "r.hea", "r.mat", "r.dat", "a.b"])
+def test_a_record_is_named_by_any_of_its_files(tmp_path, name):
+    for record in ("r", "a.b"):
+        write_challenge(tmp_path, record, SAMPLES)
+    (found,) = find_named([str(tmp_path / name)], {"units": "mV"})
+    assert found.record == ("a.b" if name == "a.b" else "r") and found.told == {"units": "mV"}
+    assert found.header == tmp_path / f"{found.record}.hea"
 
 
 def test_files_that_are_no_records_are_counted(tmp_path, capsys):
@@ -79,49 +71,6 @@ def ptbxl(root, form=lambda name: name):
     pd.DataFrame(columns).to_csv(root / "ptbxl_database.csv", index=False)
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        str,
-        lambda name: name.replace("/", "\\"),
-        "./{}".format,
-        "D:\\ptb-xl/{}.dat".format,
-        "/home/me/records500/{}.hea".format,
-        str.upper,
-        lambda name: name[-8:],
-    ],
-    ids=range(7),
-)
-def test_file_names_of_ptbxl_in_any_form(project, form, capsys):
-    ptbxl(project / "ptb-xl", form)
-    recordings = of_directory(project, project / "ptb-xl")
-    assert all(recording.person.patient == "1" for recording in recordings.values()) and len(recordings) == 4
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("form", "said"),
-    [
-        (
-            lambda name: name.replace("_hr", ""),
-            "no row of {} names a recording: 'records500/00000/00001' there, 'records500/00000/00001_hr.hea' here",
-        ),
-        (lambda name: "", "{}: filename_hr is empty in all rows"),
-        (
-            lambda name: "records500/00000/00001_hr",
-            "{} names 'records500/00000/00001_hr.hea' in 4 rows, as 'records500/00000/00001_hr' and "
-            "'records500/00000/00001_hr'",
-        ),
-    ],
-    ids=range(3),
-)
-def test_file_names_that_fit_no_recording_are_an_error_with_one_of_each(project, form, said):
-    ptbxl(project / "ptb-xl", form)
-    with pytest.raises(UsageError) as caught:
-        of_directory(project, project / "ptb-xl")
-    assert str(caught.value) == said.format(project / "ptb-xl" / "ptbxl_database.csv")
-
-
 def test_rows_and_recordings_without_each_other_are_counted(project, capsys):
     ptbxl(project / "ptb-xl", lambda name: name.replace("2_hr", "7_hr"))
     (project / "ptb-xl" / "labels.csv").write_text("file,dx\n00002_hr,NORM\n")
@@ -132,17 +81,6 @@ def test_rows_and_recordings_without_each_other_are_counted(project, capsys):
         f"{project}/ptb-xl/ptbxl_database.csv: 1 of 4 rows name no recording, as 'records500/00000/00007_hr'; "
         "1 of 4 recordings have no row, as 'records500/00000/00002_hr.hea'",
     ]
-
-
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_separators_at_the_end_of_ptbxls_rows_move_no_column(project, separator):
-    ptbxl(project / "ptb-xl")
-    right = of_directory(project, project / "ptb-xl")
-    path = project / "ptb-xl" / "ptbxl_database.csv"
-    pd.read_csv(path).to_csv(path, index=False, sep=separator)
-    header, *rows = path.read_text().splitlines()
-    path.write_text("\n".join([header.upper(), *(row + separator for row in rows)]) + "\n\n")
-    assert of_directory(project, project / "ptb-xl") == right
 
 
 @pytest.mark.parametrize(
@@ -208,11 +146,11 @@ def test_a_list_of_one_is_that_folder(project):
         (("a", "nowhere"), "'{}/nowhere': no such folder"),
         (("a", "empty"), "no recordings found in {}/empty"),
         (("a", ""), "download.directory is ['a', '']; for download.source=directory it names a folder, or several"),
-        (("a", "./b/../a"), "download.directory names one folder twice: {0}/a and {0}/b/../a"),
-        (("a", "link"), "download.directory names one folder twice: {0}/a and {0}/link"),
-        (("a/c", "b", "a"), "download.directory names a folder and one inside it: {0}/a/c and {0}/a"),
-        (("link", "a/c"), "download.directory names a folder and one inside it: {0}/link and {0}/a/c"),
-        (("a/c", "b/c"), "two folders called 'c', which would be one source: {0}/a/c and {0}/b/c; rename one"),
+        (("a", "./b/../a"), "names one folder twice, or one inside the other: {0}/a and {0}/b/../a"),
+        (("a", "link"), "names one folder twice, or one inside the other: {0}/a and {0}/link"),
+        (("a/c", "b", "a"), "names one folder twice, or one inside the other: {0}/a/c and {0}/a"),
+        (("link", "a/c"), "names one folder twice, or one inside the other: {0}/link and {0}/a/c"),
+        (("a/c", "b/c"), "names two folders of one name, 'c': {0}/a/c and {0}/b/c; rename one"),
     ],
 )
 def test_archives_that_are_not_there_or_not_apart(project, folders, words):
@@ -224,3 +162,55 @@ def test_archives_that_are_not_there_or_not_apart(project, folders, words):
         of_directory(project, *folders)
     assert str(caught.value).endswith(words.format(project))
     assert "\n" not in str(caught.value)
+
+
+def http_error(status):
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError(response=response)
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """The answers of kagglehub, one a call: a folder, or an error to raise; waits between them take no time."""
+    answers = []
+
+    def answer(handle):
+        given = answers.pop(0)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    monkeypatch.setattr(kagglehub, "dataset_download", answer)
+    monkeypatch.setattr(sources.time, "sleep", lambda seconds: None)
+    return answers
+
+
+@pytest.mark.parametrize(
+    "error",
+    [requests.ConnectionError(), requests.Timeout(), http_error(429), http_error(503), DataCorruptionError("MD5")],
+)
+def test_kaggle_is_asked_again(answers, tmp_path, error):
+    answers += [error, error, str(tmp_path)]
+    assert download_data_set(HANDLE) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"), [(http_error(404), 1), (BackendError("no such data set"), 1), (requests.ConnectionError(), 6)]
+)
+def test_kaggle_that_does_not_answer_ends_in_one_line(answers, error, tries):
+    answers += [error] * 7
+    with pytest.raises(
+        UsageError, match=rf"^cannot download {HANDLE} \(.+\)\. Check the network, or set KAGGLEHUB_CACH"
+    ):
+        download_data_set(HANDLE)
+    assert len(answers) == 7 - tries
+
+
+def test_a_data_set_in_kagglehubs_cache_needs_no_network(monkeypatch, tmp_path):
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing answers there
+    folder = tmp_path / "datasets/owner/data/versions/1"
+    folder.mkdir(parents=True)
+    (folder.parents[1] / "1.complete").touch()
+    assert download_data_set(HANDLE) == folder

@@ -3,7 +3,7 @@
 import pytest
 from projects import ROOT
 
-from ecg.recordings.challenge import ARCHIVES
+from ecg.recordings.wfdb_header import ARCHIVES
 from ecg.reporting.page import cite_sources
 
 NAMES = ("Wagner", "Perez Alday EA, Gu", "Reyna", "Synthetic", "ask the owner")

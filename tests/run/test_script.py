@@ -1,11 +1,9 @@
 """How a script ends: on a user's mistake, on a bug, on Ctrl-C, and where another run is at work; printable text."""
 
 import importlib
-import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
 from projects import STAGES
 
 from ecg.run.script import UsageError, locked, printable, run, run_stage, warn
@@ -68,12 +66,6 @@ def test_a_stage_with_arguments_does_nothing(tmp_path, monkeypatch, capsys, stag
     printed = capsys.readouterr()
     assert script.__doc__.strip() in printed.out if status == 0 else arguments[0] in printed.err
     assert not list(tmp_path.iterdir())
-
-
-def test_the_help_of_a_stages_script_trains_nothing(tmp_path):
-    command = [sys.executable, str(ROOT / "stages/split.py"), "--help"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "Writes  data/split.csv" in done.stdout and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

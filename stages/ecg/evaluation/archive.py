@@ -22,9 +22,8 @@ from ecg.model.fcn import outputs
 from ecg.model.model import Model, probabilities
 from ecg.model.recipe import remember
 from ecg.params import Extract, Labels
-from ecg.recordings.archives import from_folders
 from ecg.recordings.index import index_of, read_recording
-from ecg.recordings.sources import RecordingFile
+from ecg.recordings.sources import RecordingFile, from_folders
 from ecg.run.parallel import in_parallel
 from ecg.run.script import UsageError
 

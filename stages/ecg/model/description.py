@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from ecg.beats.windows import beat_offsets
 from ecg.leads import LEADS
 from ecg.params import Architecture, Extract, Fraction, Labels, Positive, Section, explain
+from ecg.run.files import CLASSES
 from ecg.run.paths import MODEL
 from ecg.run.script import UsageError
-from ecg.run.tables import CLASSES
 
 # Of the mean of the logits. Chosen by cross-validation on PTB-XL and by LUDB: docs/method.md.
 TREES_SHARE = 0.8

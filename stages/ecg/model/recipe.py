@@ -20,7 +20,7 @@ from ecg.model.ood import fit_ood
 from ecg.model.training import Beats, create, fit, fit_together
 from ecg.model.trees import first_sample, fit_trees
 from ecg.params import Architecture, Extract, Labels, Params, Train
-from ecg.run.tables import CLASSES
+from ecg.run.files import CLASSES
 
 
 def classes_of(labels: pd.Series) -> list[str]:

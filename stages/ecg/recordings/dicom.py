@@ -1,35 +1,46 @@
-"""Opens DICOM files. A file may hold anything: it is read, or refused at once."""
+"""Reads DICOM waveforms, 12-lead and general ECG, with pydicom. A file may hold anything: it is read or refused."""
 
 import io
-import struct
+import re
 import warnings
 from pathlib import Path
 
-from ecg.leads import BadRecording
-from ecg.recordings.dicom_waveforms import from_dataset
-from ecg.recordings.ecg_file import Ecg, content_of
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.filereader import read_file_meta_info
+from pydicom.waveforms import multiplex_array
+
+from ecg.leads import LEADS, BadRecording, lead_of
+from ecg.recordings.ecg_file import (
+    Ecg,
+    allow_only,
+    content_of,
+    microvolts_in,
+    millivolts,
+    number,
+    person,
+    rate_told,
+    years_between,
+)
 
 MAX_DICOM = 2**21  # bytes: pydicom takes 5 us for each of eight that are an element
 MAX_ITEMS = 20_000  # of sequences
-HEAD, META = 132, 2  # bytes before the data; the group of elements that tell how it is written
 ITEM = b"\xfe\xff\x00\xe0"
 # Little endian, implicit and explicit. A deflated file may be a thousand times as long as it looks.
 TRANSFER_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
-PERSON = ["PatientAge", "PatientSex", "PatientID", "PatientBirthDate", "StudyDate", "AcquisitionDateTime"]
-WAVEFORMS = ["WaveformSequence", "WaveformAnnotationSequence"]
-# What pydicom raises on what is no DICOM; LookupError and ValueError have more below them.
-ERRORS = (
-    *(AttributeError, EOFError, LookupError, NotImplementedError, OSError, OverflowError),
-    *(RecursionError, TypeError, ValueError, struct.error),
-)
+SAMPLE_TYPES = ("SB8", "UB8", "SS16", "US16", "SL32", "UL32")  # with the bits allocated; others are compressed
+KEYWORDS = [
+    *("PatientAge", "PatientSex", "PatientID", "PatientBirthDate", "StudyDate", "AcquisitionDateTime"),
+    *("WaveformSequence", "WaveformAnnotationSequence"),
+]
+# MDC 2:1 or SCPECG 5.6.3-9-1 is lead I.
+LEAD_CODES = dict(zip((1, 2, 61, 62, 63, 64, 3, 4, 5, 6, 7, 8), LEADS, strict=True))
+MAX_SKEW = 1e-3  # s: the rest that whole samples may leave of it
+HEART_RATES = ("8867-4", "2:16016")  # LOINC, MDC
 
 
 def read_dicom(path: Path, root: Path | None) -> Ecg:
     """Read the one group of rhythm of a DICOM file, in the units of its channels."""
-    from pydicom.errors import BytesLengthException
-    from pydicom.filereader import read_dataset
-    from pydicom.tag import BaseTag, Tag
-
     content = content_of(path, root, MAX_DICOM)
     items = content.count(ITEM)
     if items > MAX_ITEMS:
@@ -38,17 +49,98 @@ def read_dicom(path: Path, root: Path | None) -> Ecg:
         # Warnings would show what a file holds.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Not dcmread: it unpacks what is deflated.
-            file = io.BytesIO(content)
-            file.seek(HEAD)
-            meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != META)
-            syntax = str(meta.get("TransferSyntaxUID", "none"))
+            syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", "none"))
             if syntax not in TRANSFER_SYNTAXES:
                 raise BadRecording(f"file: transfer syntax {syntax}; allowed: {', '.join(TRANSFER_SYNTAXES)}")
-            wanted: list[BaseTag | int] = [Tag(keyword) for keyword in PERSON + WAVEFORMS]
-            return from_dataset(read_dataset(file, syntax == TRANSFER_SYNTAXES[0], True, specific_tags=wanted))
+            return from_dataset(dcmread(io.BytesIO(content), specific_tags=list(KEYWORDS)))
     except BadRecording:
         raise
-    except (*ERRORS, BytesLengthException) as error:
-        # Not what it says: that may be a piece of the file.
+    except Exception as error:  # pydicom raises errors of many kinds, some of them as an element is first used
+        # Not its text, which may be a piece of the file.
         raise BadRecording(f"file: no DICOM that can be read ({type(error).__name__})") from None
+
+
+def from_dataset(dataset: Dataset) -> Ecg:
+    """Return the rhythm of a data set, and the data of the person."""
+    groups = dataset.get("WaveformSequence", [])
+    rhythms = [i for i, group in enumerate(groups) if is_rhythm(group)]
+    if len(rhythms) != 1:
+        raise BadRecording(f"file: {len(rhythms)} groups of rhythm waveforms; allowed: one")
+    group = groups[rhythms[0]]
+    channels, rate = group.ChannelDefinitionSequence, number(str(group.SamplingFrequency), "sampling frequency")
+    allow_only("type of samples", f"{group.WaveformSampleInterpretation}{group.WaveformBitsAllocated}", *SAMPLE_TYPES)
+    stored = multiplex_array(dataset, rhythms[0])
+    padding = np.frombuffer(group.get("WaveformPaddingValue") or b"", stored.dtype)[:1]
+    # Where the padding is 0, most that are 0 are samples.
+    missing = np.isin(stored, [np.iinfo(stored.dtype).min, *padding[padding != 0]])
+    names = [lead_name(channel) for channel in channels]
+    delays = {i: delay_of(channel, rate) for i, channel in enumerate(channels) if lead_of(names[i])}
+    signal = np.full(stored.shape, np.nan)
+    for i in delays:
+        name, channel = f"lead {lead_of(names[i])}", channels[i]
+        check_channel(channel, name, stored[~missing[:, i], i])
+        step = field(channel, "ChannelSensitivity") * field(channel, "ChannelSensitivityCorrectionFactor", 1)
+        units = next((str(one.CodeValue) for one in channel.get("ChannelSensitivityUnitsSequence", [])), None)
+        baseline = field(channel, "ChannelBaseline", 0) * (microvolts_in(units) / 1000)
+        values = np.where(missing[:, i], np.nan, stored[:, i] * millivolts(step, units) + baseline)
+        delay = delays[i] - min(delays.values())
+        whole = min(round(delay), len(values))
+        if abs(delay - round(delay)) > MAX_SKEW * abs(rate):
+            raise BadRecording(f"file: skew of {delay:g} samples in {name}; allowed: whole ones, to 1 ms")
+        signal[whole:, i] = values[: len(values) - whole]
+    when = dataset.get("AcquisitionDateTime") or dataset.get("StudyDate")
+    age = re.fullmatch(r"(\d{1,3})([YMWD])", str(dataset.get("PatientAge") or ""))
+    about = person(
+        age=age[1] if age else years_between(str(dataset.get("PatientBirthDate") or ""), str(when or "")),
+        unit=age[2] if age else "y",
+        sex=dataset.get("PatientSex"),
+        patient=dataset.get("PatientID"),
+    )
+    return Ecg(signal, rate, names, about, heart_rate_in(dataset))
+
+
+def field(channel: Dataset, keyword: str, default: float | None = None) -> float:
+    """Return a number of a channel, the default where it is absent or empty."""
+    value = channel.get(keyword)
+    return number(str(default if value in (None, "") else value), keyword)
+
+
+def delay_of(channel: Dataset, rate: float) -> float:
+    """Return how many samples after the group's first one a channel's was taken."""
+    # A file has the one or the other, or both of them.
+    skew = field(channel, "ChannelSampleSkew", 0) or field(channel, "ChannelTimeSkew", 0) * rate
+    return skew + field(channel, "ChannelOffset", 0) * rate
+
+
+def check_channel(channel: Dataset, name: str, stored: np.ndarray) -> None:
+    """Refuse a channel whose samples (`stored`, none missing) do not fit the name of its lead or its bits."""
+    for status in re.findall(r"\w[\w ]*", str(channel.get("ChannelStatus") or "")):
+        allow_only(f"status of {name}", status.strip(), "OK", "QUESTIONABLE", "UNZEROED")
+    allow_only(f"number of source modifiers of {name}", len(channel.get("ChannelSourceModifiersSequence") or ()), 0)
+    bits = int(channel.get("WaveformBitsStored") or 64)
+    low, high = (0, 2**bits) if stored.dtype.kind == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1))
+    if len(stored) and not low <= stored.min() <= stored.max() < high:
+        raise BadRecording(f"file: samples from {stored.min()} to {stored.max()} in {name}; allowed: {bits} bits")
+
+
+def is_rhythm(group: Dataset) -> bool:
+    """Return whether a group of waveforms is a recording, not a beat made of it."""
+    label = str(group.get("MultiplexGroupLabel") or "").upper()
+    return "MEDIAN" not in label and str(group.get("WaveformOriginality") or "ORIGINAL").upper() == "ORIGINAL"
+
+
+def lead_name(channel: Dataset) -> str:
+    """Return a channel's lead as the meaning of its code, the code or the channel's label names it."""
+    source = channel.ChannelSourceSequence[0]
+    coded = re.fullmatch(r"(?:2:|5\.6\.3-9-)(\d{1,3})", str(source.get("CodeValue", "")))
+    texts = (source.get("CodeMeaning"), source.get("CodeValue"), channel.get("ChannelLabel"))
+    names = [str(text or "") for text in texts]
+    return next((name for name in names if lead_of(name)), LEAD_CODES.get(int(coded[1]), "") if coded else names[0])
+
+
+def heart_rate_in(dataset: Dataset) -> float | None:
+    for note in dataset.get("WaveformAnnotationSequence", []):
+        for concept in note.get("ConceptNameCodeSequence", []):
+            if concept.get("CodeValue") in HEART_RATES:
+                return rate_told(str(note.get("NumericValue")))
+    return None

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.hierarchy import DisjointSet
 
 from ecg.leads import BadRecording
 from ecg.params import Labels
 from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_label, parse_sex, shown
 from ecg.recordings.ecg_file import DIGEST, Person, digest_of
-from ecg.recordings.ptbxl import NOT_IN_TABLE
+from ecg.recordings.labels import NOT_IN_TABLE
 from ecg.recordings.read import read_ecg, standard_leads
 from ecg.recordings.sources import RecordingFile
 from ecg.run.script import printable
@@ -68,20 +69,12 @@ def read_recording(
 
 def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
     """Give patients that share a waveform one name: the first one's. A hash of '' is no waveform."""
-    # Here, as of the many processes that read recordings none needs it.
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    known = [i for i, value in enumerate(hashes) if value]
-    patient, names = pd.factorize(pd.Series(patients, dtype=str))
-    waveform, _ = pd.factorize(pd.Series([hashes[i] for i in known], dtype=str))
-    n = len(names) + waveform.max(initial=-1) + 1
-    edges = coo_array((np.ones(len(known)), (patient[known], len(names) + waveform)), shape=(n, n))
-    _, group = connected_components(edges, directed=False)
-    first: dict[int, str] = {}
-    for i in range(len(names)):
-        first.setdefault(group[i], names[i])
-    return [first[group[i]] for i in patient]
+    groups, owner = DisjointSet(patients), dict[str, str]()
+    for patient, waveform in zip(patients, hashes, strict=True):
+        if waveform:
+            groups.merge(owner.setdefault(waveform, patient), patient)
+    names: dict[str, str] = {}
+    return [names.setdefault(groups[patient], patient) for patient in patients]
 
 
 def number_patients(patients: list[str], sources: list[str]) -> list[str]:

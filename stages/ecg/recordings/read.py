@@ -1,23 +1,31 @@
-"""Reads a recording of any known format, chosen by what the file holds, and puts all into the same form."""
+"""Finds the files of recordings and reads them: the content shows the format, and all get the same form."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording, find_leads, to_microvolts
 from ecg.recordings.arrays import read_array
-from ecg.recordings.challenge import challenge_source
 from ecg.recordings.codes import UNKNOWN, parse_sex
 from ecg.recordings.dicom import read_dicom
 from ecg.recordings.ecg_file import Ecg, Person, file_size, with_a_reason
 from ecg.recordings.edf import read_edf
-from ecg.recordings.header import read_header
 from ecg.recordings.sample_text import is_table_of_samples
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import MAX_HEADER, challenge_source, read_header
+from ecg.recordings.wfdb_signals import read_samples
 from ecg.recordings.xml_files import XML_FORMATS, read_xml
+from ecg.run.script import warn
 
+SUFFIXES = (".hea", ".mat", ".dat")
+# Files of archives at PhysioNet, which are not counted as other files.
+ARCHIVE_FILES = re.compile(
+    r"labels\.csv|RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
+)
 HEAD = 65536  # bytes that tell a format
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
@@ -45,6 +53,52 @@ def format_of(path: Path, root: Path | None = None) -> str | None:
     if text.startswith("<"):
         return "XML" if XML_ROOT.search(text) else None
     return "array" if is_table_of_samples(head) else None
+
+
+def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
+    """Return the header path of every recording below `folder`, or its one file, and its files' size in bytes.
+
+    The content shows whether a file without a header is a recording. A signal file that no header names is one too,
+    to be refused. Hidden files and folders are left out: those of git-annex hold each file again. Links to files count,
+    links to folders are not followed. A warning counts other files.
+    """
+    sizes, others = Counter[Path](), Counter[str]()
+    for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(where, name) for name in files if not name.startswith(".")]
+        headers = {path.stem: path for path in paths if path.suffix.lower() == ".hea"}
+        lone = [path for path in paths if path.suffix.lower() in SUFFIXES and path.stem not in headers]
+        named = files_named_in(headers.values(), root or folder) if lone else set()
+        for path in paths:
+            if path.suffix.lower() in SUFFIXES and path.stem in headers:
+                recording = headers[path.stem]
+            elif path.name in named:
+                continue
+            elif format_of(path, root or folder):
+                recording = path
+            elif path.suffix.lower() in SUFFIXES:
+                recording = path.with_suffix(".hea")
+            else:
+                if not ARCHIVE_FILES.fullmatch(path.name):
+                    others[path.suffix.lower() or "without a suffix"] += 1
+                continue
+            sizes[recording] += 0
+            with suppress(OSError):
+                sizes[recording] += path.stat().st_size
+    if others:
+        kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
+        warn(f"{others.total()} files in {folder} are no recordings: {kinds}")
+    return dict(sorted(sizes.items()))
+
+
+def files_named_in(headers: Iterable[Path], root: Path) -> set[str]:
+    """Return the names of the signal files in headers: the first words of lines."""
+    named: set[str] = set()
+    for header in headers:
+        with suppress(BadRecording, OSError):
+            if file_size(header, root) <= MAX_HEADER:
+                named |= {os.fsdecode(line.split()[0]) for line in header.read_bytes().splitlines() if line.strip()}
+    return named
 
 
 def read_ecg(

@@ -1,29 +1,27 @@
-"""Finds recordings: of Kaggle data sets, below a folder, or named one by one."""
+"""Finds recordings: of Kaggle data sets, below folders, or named one by one."""
 
 import os
 import re
+import time
 from collections import Counter
 from contextlib import suppress
-from itertools import chain
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from ecg.leads import BadRecording
+import requests
+
 from ecg.params import Download
-from ecg.recordings.ecg_file import Person, file_size
-from ecg.recordings.header import MAX_HEADER
-from ecg.recordings.labels import LABELS, read_labels
-from ecg.recordings.ptbxl import ptbxl_patient, read_ptbxl_table
-from ecg.recordings.read import format_of
-from ecg.recordings.tables import Row
-from ecg.recordings.web import download_data_set
+from ecg.recordings.ecg_file import Person
+from ecg.recordings.labels import LABELS, ptbxl_patient, ptbxl_person, read_labels, read_ptbxl_table
+from ecg.recordings.read import SUFFIXES, find_headers, format_of
+from ecg.recordings.tables import Row, match_rows
 from ecg.run.script import UsageError, printable, warn
 
-SUFFIXES = (".hea", ".mat", ".dat")
-# Of archives at PhysioNet; they need no word.
-ARCHIVE_FILES = re.compile(
-    rf"{LABELS}|RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
-)
+PTBXL_TABLE = "ptbxl_database.csv"
+# PTB-XL's folders of recordings, and the column of its table that names their files.
+PTBXL_FOLDERS = {"records500": "filename_hr", "records100": "filename_lr"}
+NO_LABELS: tuple[Person, Row] = (Person(), {})
 
 
 class RecordingFile(NamedTuple):
@@ -42,83 +40,19 @@ class RecordingFile(NamedTuple):
     size: int = 0
 
 
-def header_of(path: Path) -> Path:
-    """Return the path of a record's header; the record may be named with a suffix of its files or without."""
-    if path.suffix.lower() == ".hea":
-        return path
-    stem = path.stem if path.suffix.lower() in SUFFIXES else path.name
-    upper = path.with_name(f"{stem}.HEA")
-    return upper if upper.exists() else path.with_name(f"{stem}.hea")
-
-
-def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
-    """Return the header path of every recording below `folder`, or its one file, and its files' size in bytes.
-
-    What is no WFDB record is known by its content. A signal file that no header beside it names is a recording too, one
-    without a header. Suffixes may be in upper case. Hidden files and folders are left out: those of git-annex hold each
-    file again. Links to files count, links to folders are not followed. Files that are not read, such as links out of
-    `root`, by default the folder itself, count as 0 bytes. A warning counts other files.
-    """
-    sizes, others = dict[Path, int](), Counter[str]()
-    for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        records: dict[str, list[Path]] = {}
-        for path in [Path(where, name) for name in files if not name.startswith(".")]:
-            if path.suffix.lower() in SUFFIXES:
-                records.setdefault(path.stem, []).append(path)
-            elif format_of(path, root or folder):
-                sizes[path] = file_size(path, root or folder)
-            elif not ARCHIVE_FILES.fullmatch(path.name):
-                others[path.suffix.lower() or "without a suffix"] += 1
-        sizes |= sizes_by_header(records, root or folder)
-    if others:
-        kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
-        warn(f"{others.total()} files in {folder} are no recordings: {kinds}")
-    return dict(sorted(sizes.items()))
-
-
-def sizes_by_header(records: dict[str, list[Path]], root: Path) -> dict[Path, int]:
-    """Return the headers of one folder's records (stem: files) and the size of the files of each in bytes."""
-    headers = {stem: [path for path in paths if path.suffix.lower() == ".hea"] for stem, paths in records.items()}
-    named: set[bytes] = set()
-    if not all(headers.values()):
-        for header in chain.from_iterable(headers.values()):
-            with suppress(BadRecording, OSError):
-                if file_size(header, root) <= MAX_HEADER:
-                    # Its signal files' names are first words of lines.
-                    named |= {line.split()[0].lower() for line in header.read_bytes().splitlines() if line.strip()}
-    sizes = dict[Path, int]()
-    for stem, paths in records.items():
-        if not headers[stem] and any(os.fsencode(path.name.lower()) in named for path in paths):
-            continue
-        own = headers[stem] or [paths[0] if format_of(paths[0], root) else paths[0].with_suffix(".hea")]
-        sizes |= dict.fromkeys(own, 0)
-        for path in paths:
-            with suppress(BadRecording, OSError):
-                sizes[own[0]] += file_size(path, root)
-    return sizes
-
-
-def find_recordings(root: Path, source: str, inside: Path | None = None) -> list[RecordingFile]:
-    """Return all recordings below a folder, called by their paths in it.
-
-    Links may not lead out of `inside`, by default the folder itself.
-    """
-    return [
-        RecordingFile(header.relative_to(root).as_posix(), header, source, root=inside or root, size=size)
-        for header, size in find_headers(root, inside or root).items()
-    ]
-
-
 def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
-    """Find all recordings below a folder, and the row of labels.csv of each.
+    """Find all recordings below a folder, called by their paths in it, and the row of labels.csv of each.
 
     The source is the folder as a whole: a patient may well be in two of the folders below.
     """
-    recordings = find_recordings(root, root.resolve().name)
-    labels = read_labels([recording.header for recording in recordings], root, lenient=lenient)
-    found = [labels.get(recording.header, (Person(), {})) for recording in recordings]
-    return [r._replace(person=person, told=row) for r, (person, row) in zip(recordings, found, strict=True)]
+    sizes = find_headers(root)
+    labels = read_labels(sizes, root, lenient=lenient)
+    return [
+        RecordingFile(
+            header.relative_to(root).as_posix(), header, root.resolve().name, *labels.get(header, NO_LABELS), root, size
+        )
+        for header, size in sizes.items()
+    ]
 
 
 def in_one(archives: dict[str, list[RecordingFile]]) -> list[RecordingFile]:
@@ -130,7 +64,7 @@ def in_one(archives: dict[str, list[RecordingFile]]) -> list[RecordingFile]:
     stems, records = Counter(path.stem for path, _ in found), Counter(path.with_suffix("") for path, _ in found)
     recordings = []
     for path, recording in found:
-        # Where one folder holds r1.hea and r1.HEA, even the suffix counts.
+        # Where one folder holds r1.xml and r1.dcm, the suffix counts too.
         longer = path.with_suffix("") if records[path.with_suffix("")] == 1 else path
         recordings.append(recording._replace(record=path.stem if stems[path.stem] == 1 else longer.as_posix()))
     return recordings
@@ -146,6 +80,80 @@ def from_project(where: str) -> str:
     return str(Path(os.environ.get("DVC_ROOT", ""), path))
 
 
+def from_directory(download: Download) -> list[RecordingFile]:
+    """Find the recordings of the folders that download.directory names."""
+    folders = [download.directory] if isinstance(download.directory, str) else download.directory
+    if not folders or "" in folders:
+        raise UsageError(
+            f"download.directory is {download.directory!r}; for download.source=directory it names a folder, or several"
+        )
+    return from_folders([from_project(folder) for folder in folders], "download.directory")
+
+
+def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
+    """Find the recordings of folders, each an archive; an error says what the user `called` them."""
+    roots = [Path(folder).absolute() for folder in folders]
+    for root in roots:
+        if not root.is_dir():
+            raise UsageError(f"{called} is '{root}': no such folder")
+    for one, other in combinations(roots, 2):
+        real, there = one.resolve(), other.resolve()
+        if real.is_relative_to(there) or there.is_relative_to(real):
+            raise UsageError(f"{called} names one folder twice, or one inside the other: {one} and {other}")
+        if real.name == there.name:
+            raise UsageError(f"{called} names two folders of one name, {real.name!r}: {real} and {there}; rename one")
+    archives = {}
+    for root in roots:
+        name = root.resolve().name if len(roots) > 1 else ""
+        archives[name] = from_archive(root, called)
+        if not archives[name]:
+            raise UsageError(f"no recordings found in {root}")
+    return in_one(archives)
+
+
+def from_archive(root: Path, called: str) -> list[RecordingFile]:
+    """Find the recordings of a folder: in PTB-XL's layout where it has the table, else any files."""
+    if (root / PTBXL_TABLE).is_file():
+        return from_ptbxl(root)
+    recordings = find_labelled(root)
+    # The table may lie above records500 or records100, or these below the folder that is named.
+    folders = {recording.header.parent for recording in recordings}
+    tops = {above.parent for folder in folders for above in (folder, *folder.parents) if above.name in PTBXL_FOLDERS}
+    for top in sorted(tops):
+        if (top / PTBXL_TABLE).is_file():
+            where = top.relative_to(root) if top.is_relative_to(root) else top
+            raise UsageError(f"{PTBXL_TABLE} is in {where}/: set {called} to it")
+    return recordings
+
+
+def from_ptbxl(root: Path) -> list[RecordingFile]:
+    """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
+    where = str(root / PTBXL_TABLE)
+    columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *PTBXL_FOLDERS.values()]
+    table = read_ptbxl_table(where, columns)
+    records = next((records for records in PTBXL_FOLDERS if (root / records).is_dir()), None)
+    if not records:
+        raise UsageError(f"{root} has {PTBXL_TABLE}, but neither {' nor '.join(PTBXL_FOLDERS)}")
+    if (root / LABELS).exists():
+        warn(f"{root / LABELS} is not read: {PTBXL_TABLE} beside it has the labels")
+    folder = root / records
+    sizes = find_headers(folder, root)
+    files = {header: header.relative_to(root).as_posix() for header in sizes}
+    rows = match_rows(table, PTBXL_FOLDERS[records], list(files.values()), where)
+    return [
+        RecordingFile(
+            header.relative_to(folder).as_posix(),
+            header,
+            "ptb-xl",
+            ptbxl_person(rows.get(file, {})),
+            {},
+            root,
+            sizes[header],
+        )
+        for header, file in files.items()
+    ]
+
+
 def from_kaggle(download: Download) -> list[RecordingFile]:
     """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
     try:
@@ -157,63 +165,74 @@ def from_kaggle(download: Download) -> list[RecordingFile]:
             "or path, or to '' to accept recordings as patients"
         ) from None
 
-    def person(header: Path) -> Person:
-        ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
-        return ptbxl_patient(table.get(int(ptbxl[1]), {})) if ptbxl and table is not None else Person()
-
-    data_sets = {}
+    data_sets: dict[str, list[RecordingFile]] = {}
     for handle in download.kaggle:
-        try:
-            root = download_data_set(handle)
-        except UsageError as error:
-            raise UsageError(
-                f"{error}. Check the network, or set KAGGLEHUB_CACHE to a folder where kagglehub has it already, or "
-                "use download.source=synthetic"
-            ) from None
-        recordings = find_recordings(root, handle.split("/")[1])
-        data_sets[handle] = [recording._replace(person=person(recording.header)) for recording in recordings]
+        root, source = download_data_set(handle), handle.split("/")[1]
+        data_sets[handle] = []
+        for header, size in find_headers(root).items():
+            ptbxl = re.fullmatch(r"HR(\d{5})", header.stem)
+            person = ptbxl_patient(table.get(int(ptbxl[1]), {})) if ptbxl and table is not None else Person()
+            record = header.relative_to(root).as_posix()
+            data_sets[handle].append(RecordingFile(record, header, source, person, {}, root, size))
     return in_one(data_sets)
+
+
+def download_data_set(handle: str) -> Path:
+    """Return the folder of a Kaggle data set, which kagglehub downloads, without retries, where its cache lacks it."""
+    # Here, as only this source needs it and it takes 0.3 s to load.
+    import kagglehub
+    from kagglehub.exceptions import BackendError, DataCorruptionError
+
+    waits = [16, 8, 4, 2, 1]  # s
+    while True:
+        try:
+            return Path(kagglehub.dataset_download(handle)).absolute()
+        except (requests.RequestException, DataCorruptionError, BackendError, ValueError) as error:
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            reason = f"status {status}" if status else type(error).__name__
+            again = status == 429 or status >= 500 if status else not isinstance(error, BackendError | ValueError)
+            if not again or not waits:
+                raise UsageError(
+                    f"cannot download {handle} ({reason}). Check the network, or set "
+                    "KAGGLEHUB_CACHE to a folder where kagglehub has it already, or use download.source=synthetic"
+                ) from error
+            warn(f"cannot download {handle} ({reason}); again in {waits[-1]} s")
+            time.sleep(waits.pop())
 
 
 def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
     """Find records, named with or without a suffix, and all records of folders; UsageError where there is none.
 
-    `told` is known of all, where labels.csv says nothing else. Of several with one name, each is called by its path. A
+    `told` holds for all, where labels.csv has nothing else. Of several with one name, each is called by its path. A
     file that is no record is one that will be refused.
     """
-    roots, found, tables = {}, [], []
+    found, tables = list[RecordingFile](), list[Path]()
     for name in names:
         path = Path(name)
+        header = path.with_suffix(".hea") if path.suffix.lower() in SUFFIXES[1:] else path.with_name(f"{path.name}.hea")
         if path.is_dir():
-            roots[name] = path
+            below = in_one({"": find_labelled(path, lenient=True)})
+            if not below:
+                raise UsageError(f"{name}: no recording in that folder")
+            found += below
         elif form := format_of(path):
             found.append(RecordingFile(path.stem, path))
             tables += [path] if form == "array" else []
-        elif (header := header_of(path)).exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
+        elif path.suffix.lower() == ".hea" and path.exists():
+            found.append(RecordingFile(path.stem, path))
+        elif header.exists() or (path.suffix.lower() in SUFFIXES and path.exists()):
             found.append(RecordingFile(header.stem, header))
         elif path.exists():
             found.append(RecordingFile(path.name, path))
         else:
             raise UsageError(f"{name}: no such record or folder")
     labels = read_labels(tables, lenient=True)
-    for name, root in roots.items():
-        below = in_one({"": find_labelled(root, lenient=True)})
-        if not below:
-            raise UsageError(f"{name}: no recording in that folder")
-        found += below
     counts = Counter(recording.record for recording in found)
     named = []
-    for recording in found:
-        header = recording.header
+    for record, header, _, _, row, root, _ in found:
         path = header.with_suffix("") if header.suffix.lower() == ".hea" else header
-        _, row = labels.get(header, (None, recording.told))
-        named.append(
-            recording._replace(
-                record=printable(recording.record if counts[recording.record] == 1 else path.as_posix()),
-                # Absolute: worker processes may have been started elsewhere.
-                header=header.absolute(),
-                root=recording.root and recording.root.absolute(),
-                told=told | row,
-            )
-        )
+        called = printable(record if counts[record] == 1 else path.as_posix())
+        row = told | labels.get(header, (Person(), row))[1]
+        # Absolute: worker processes may have been started elsewhere.
+        named.append(RecordingFile(called, header.absolute(), told=row, root=root and root.absolute()))
     return named

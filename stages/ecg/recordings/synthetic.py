@@ -1,9 +1,10 @@
-"""Synthetic recordings, with known truth, as WFDB files: no patient stands behind any of them."""
+"""Writes synthetic recordings as WFDB files, with diagnosis and patient in their headers."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import wfdb
 from tqdm import tqdm
 
 from ecg.leads import LEADS
@@ -29,7 +30,6 @@ HOSPITALS = {
 DX = {"normal": "426783006", "ischemia": "426783006,164861001", "other": "55827005"}
 DURATION = 10.0  # s
 PVC_SHARE = 0.15  # of recordings hold one or two
-BATCH = 25  # patients
 BEAT = (-350, 750)  # ms from R that hold all waves of a beat
 # Chests and the places of electrodes differ, those near the heart matter more (Kania et al. 2014): shares of a lead
 # vector's length. Those that fit PTB-XL's normal recordings one by one differ as much or more (docs/method.md).
@@ -75,16 +75,6 @@ def noise(rng: np.random.Generator, times: np.ndarray, level: float) -> np.ndarr
     return muscle + np.sin(angles) @ (size * np.cos(phase)) + np.cos(angles) @ (size * np.sin(phase))
 
 
-def write_record(path: Path, samples: np.ndarray, sampling_rate: int, comments: dict) -> None:
-    """Write samples (samples x 12, int16, uV) as a WFDB record: path.hea and path.dat."""
-    path.with_suffix(".dat").write_bytes(samples.astype("<i2").tobytes())
-    lines = [f"{path.name} {len(LEADS)} {sampling_rate} {len(samples)}"]
-    for lead, first, total in zip(LEADS, samples[0], samples.sum(axis=0, dtype=np.int16), strict=True):
-        lines.append(f"{path.name}.dat 16 1000(0)/mV 16 0 {first} {total} 0 {lead}")
-    lines += [f"# {key}: {value}" for key, value in comments.items()]
-    path.with_suffix(".hea").write_text("\n".join(lines) + "\n", encoding="ascii")
-
-
 def write_patient(folder: Path, number: int, seed: int) -> None:
     """Write the recordings of one patient."""
     # A generator of its own: the same patient, whoever else there is and whichever process writes it.
@@ -105,25 +95,20 @@ def write_patient(folder: Path, number: int, seed: int) -> None:
         gone = kind == "ischemia" and rng.random() < 0.1
         waves = ischemic(heart, rng) if kind == "ischemia" and not gone else heart
         signal = clean_dipole(waves, rng, times) @ chest.T + noise(rng, times, hospital.noise)
-        samples = np.rint(1000 * np.clip(twelve_leads(signal), -32, 32)).astype(np.int16)
         shown = kind if not gone else "other" if diseases else "normal"
-        comments = {"Age": age, "Sex": sex, "Dx": DX[shown], "Patient": f"{number:04d}", "Source": name}
-        write_record(folder / name / f"S{number:04d}-{visit + 1}", samples, hospital.sampling_rate, comments)
-
-
-def write_patients(folder: Path, numbers: range, seed: int) -> int:
-    """Write the recordings of some patients; return how many patients."""
-    for number in numbers:
-        write_patient(folder, number, seed)
-    return len(numbers)
+        samples = np.rint(1000 * np.clip(twelve_leads(signal), -32, 32)).astype(np.int64)
+        about = {"Age": age, "Sex": sex, "Dx": DX[shown], "Patient": f"{number:04d}", "Source": name}
+        wfdb.wrsamp(
+            f"S{number:04d}-{visit + 1}", hospital.sampling_rate, ["mV"] * 12, list(LEADS), d_signal=samples,
+            fmt=["16"] * 12, adc_gain=[1000] * 12, baseline=[0] * 12, write_dir=str(folder / name),
+            comments=[f"{key}: {value}" for key, value in about.items()],
+        )  # fmt: skip
 
 
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
     """Write WFDB recordings of so many patients, 1.5 each on average, in one folder a hospital."""
     for name in HOSPITALS:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    numbers = range(patients)
-    batches = [(folder.resolve(), numbers[i : i + BATCH], seed) for i in range(0, patients, BATCH)]
-    with tqdm(total=patients, desc="synthetic patients", disable=None) as progress:
-        for written in in_parallel(write_patients, batches):
-            progress.update(written)
+    written = in_parallel(write_patient, [(folder.resolve(), number, seed) for number in range(patients)])
+    for _ in tqdm(written, total=patients, desc="synthetic patients", disable=None):
+        pass

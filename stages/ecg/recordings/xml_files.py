@@ -1,18 +1,22 @@
-"""Reads ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips (its compression is in philips.py).
+"""Reads ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips.
 
-The rhythm is read, never a median beat. What carts say of a diagnosis is left where it is.
+The rhythm is read, never a median beat, and no diagnosis. A file may hold anything: no entity is expanded, no other
+file opened, and it is counted before it is parsed.
 """
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
+from defusedxml.ElementTree import fromstring
 
 from ecg.leads import LEADS, BadRecording
 from ecg.recordings.ecg_file import (
     Ecg,
     allow_only,
+    content_of,
     masked,
     microvolts_in,
     millivolts,
@@ -22,52 +26,94 @@ from ecg.recordings.ecg_file import (
     side_by_side,
     years_between,
 )
-from ecg.recordings.philips import MAX_XLI, xli_leads
-from ecg.recordings.xml_tree import bytes_in, numbers_in, only, read_tree, value_at
 
-if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
+MAX_XML = 8 * 2**20  # bytes
+MAX_MARKUP = 100_000  # tags and attributes
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+# Philips' XLI.
+MAX_XLI = 2**20  # bytes
+MAX_SAMPLES = 200_000  # a lead
+CODE_BITS, END = 10, 1023
+BIAS = 64  # of a second difference
 
 
 def read_xml(path: Path, root: Path | None) -> Ecg:
-    """Read a recording in one of the XML formats; its root element says which."""
-    tree = read_tree(path, root)
+    """Read a recording in one of the XML formats; its root element names the format."""
+    content = content_of(path, root, MAX_XML)
+    markup = content.count(b"<") + content.count(b"=")
+    if markup > MAX_MARKUP:
+        raise BadRecording(f"too long: {markup} tags and attributes; allowed: {MAX_MARKUP}")
+    try:
+        tree = fromstring(content)
+    except (ParseError, ValueError, LookupError) as error:
+        # Not its text, which may be a piece of the file.
+        raise BadRecording(f"file: no XML that can be read ({type(error).__name__})") from None
+    for element in tree.iter():
+        element.tag = element.tag.rpartition("}")[2]  # without its name space
     read = XML_FORMATS.get(tree.tag)
     if not read:
         raise BadRecording("file: the XML of none of MUSE, CardioSoft, aECG and Philips")
     return read(tree)
 
 
-def read_muse(tree: "Element") -> Ecg:
-    """Read GE MUSE's RestingECG: int16 in base64; most have eight leads, of which the others follow."""
+def value_at(tree: Element, path: str, name: str) -> str | None:
+    """Return an attribute of the first element on a path."""
+    found = tree.find(path)
+    return None if found is None else found.get(name)
+
+
+def only(found: list[Element], name: str) -> Element:
+    if len(found) != 1:
+        raise BadRecording(f"file: {len(found)} {name}; allowed: one")
+    return found[0]
+
+
+def numbers_in(text: str | None, separator: str | None) -> np.ndarray:
+    """Parse a text of numbers; a comma may end it."""
+    try:
+        return np.array((text or "").strip().removesuffix(",").split(separator), np.float64)
+    except ValueError:
+        raise BadRecording("file: samples that are no numbers") from None
+
+
+def bytes_in(text: str | None) -> bytes:
+    """Decode base64; line breaks may part it."""
+    try:
+        return base64.b64decode("".join((text or "").split()), validate=True)
+    except ValueError:
+        raise BadRecording("file: samples that are no base64") from None
+
+
+def read_muse(tree: Element) -> Ecg:
+    """Read GE MUSE's RestingECG: int16 in base64; most have eight leads, from which the others follow."""
     waves = [wave for wave in tree.findall("Waveform") if wave.findtext("WaveformType", "").strip().lower() == "rhythm"]
     wave = only(waves, "rhythm waveforms")
     exponent = number(wave.findtext("SampleExponent") or "0", "SampleExponent")
     rate = number(wave.findtext("SampleBase"), "SampleBase") * 10.0 ** max(-9, min(exponent, 9))
     names, leads = [], []
     for lead in wave.findall("LeadData"):
+        name = lead.findtext("LeadID", "")
         content, width = bytes_in(lead.findtext("WaveFormData")), lead.findtext("LeadSampleSize") or "2"
         n = number(lead.findtext("LeadSampleCountTotal") or str(len(content) / 2), "LeadSampleCountTotal")
         if width.strip() != "2" or len(content) != 2 * n:
             raise BadRecording(f"file: {len(content)} bytes for {n:g} samples of {width} bytes; allowed: 2 bytes each")
+        for field in ("LeadTimeOffset", "LeadOffsetFirstSample", "FirstSampleBaseline"):
+            allow_only(f"{field} of {name}", number(lead.findtext(field) or "0", field), 0)
         step = number(lead.findtext("LeadAmplitudeUnitsPerBit"), "LeadAmplitudeUnitsPerBit")
         scale = millivolts(step, lead.findtext("LeadAmplitudeUnits") or "MICROVOLTS")
         off = lead.findtext("LeadOff", "").strip().upper() == "TRUE"
-        names.append(lead.findtext("LeadID", ""))
-        for field in ("LeadTimeOffset", "LeadOffsetFirstSample", "FirstSampleBaseline"):
-            allow_only(f"{field} of {names[-1]}", number(lead.findtext(field) or "0", field), 0)
         stored = np.frombuffer(content, "<i2")
+        names.append(name)
         leads.append(masked(stored * (np.nan if off else scale), stored))
     fields = ("PatientAge", "AgeUnits", "Gender", "PatientID")
     age, unit, sex, patient = (tree.findtext(f"PatientDemographics/{field}") for field in fields)
     about = person(age=age, unit=unit, sex=sex, patient=patient)
-    told = rate_told(tree.findtext("RestingECGMeasurements/VentricularRate"))
-    return Ecg(side_by_side(leads), rate, names, about, told)
+    heart_rate = tree.findtext("RestingECGMeasurements/VentricularRate")
+    return Ecg(side_by_side(leads), rate, names, about, rate_told(heart_rate))
 
 
-def read_cardiosoft(tree: "Element") -> Ecg:
+def read_cardiosoft(tree: Element) -> Ecg:
     """Read GE CardioSoft's CardiologyXML: its strip, not the full disclosure nor the median samples."""
     strip = only(tree.findall("StripData"), "StripData")
     step = number(strip.findtext("Resolution"), "Resolution")
@@ -75,19 +121,17 @@ def read_cardiosoft(tree: "Element") -> Ecg:
     allow_only("unit of SampleRate", value_at(strip, "SampleRate", "units") or "Hz", "Hz")
     names = [wave.get("lead", "") for wave in strip.findall("WaveformData")]
     stored = side_by_side([numbers_in(wave.text, ",") for wave in strip.findall("WaveformData")])
-    signal = masked(stored * scale, stored)
-    who = {key: tree.findtext(f"PatientInfo/{key}") for key in ("Age", "Gender", "PID")}
-    unit = value_at(tree, "PatientInfo/Age", "units")
-    about = person(age=who["Age"], unit=unit, sex=who["Gender"], patient=who["PID"])
-    told = rate_told(tree.findtext("RestingECGMeasurements/VentricularRate"))
-    return Ecg(signal, number(strip.findtext("SampleRate"), "SampleRate"), names, about, told)
+    age, sex, patient = (tree.findtext(f"PatientInfo/{key}") for key in ("Age", "Gender", "PID"))
+    about = person(age=age, unit=value_at(tree, "PatientInfo/Age", "units"), sex=sex, patient=patient)
+    rate = number(strip.findtext("SampleRate"), "SampleRate")
+    heart_rate = tree.findtext("RestingECGMeasurements/VentricularRate")
+    return Ecg(masked(stored * scale, stored), rate, names, about, rate_told(heart_rate))
 
 
-def read_aecg(tree: "Element") -> Ecg:
-    """Read HL7's annotated ECG: the one series of rhythm, not what is derived from it."""
-    series = tree.findall("component/series")
-    rhythm = [one for one in series if value_at(one, "code", "code") == "RHYTHM"]
-    sequences = only(only(rhythm, "series of rhythm").findall("component/sequenceSet"), "sets of sequences")
+def read_aecg(tree: Element) -> Ecg:
+    """Read HL7's annotated ECG: the one series of rhythm, not a series derived from it."""
+    series = [one for one in tree.findall("component/series") if value_at(one, "code", "code") == "RHYTHM"]
+    sequences = only(only(series, "series of rhythm").findall("component/sequenceSet"), "sets of sequences")
     intervals, names, leads = set[float](), [], []
     for sequence in sequences.findall("component/sequence"):
         code, increment = value_at(sequence, "code", "code") or "", sequence.find("value/increment")
@@ -97,19 +141,19 @@ def read_aecg(tree: "Element") -> Ecg:
             for field in ("period", "denominator"):
                 allow_only(f"{field} of {code}", value_at(sequence, "value", field) or "1", "1")
         elif sequence.find("value/digits") is not None:
-            step, origin = (value_at(sequence, f"value/{key}", "value") for key in ("scale", "origin"))
-            scale = millivolts(number(step, "scale"), value_at(sequence, "value/scale", "unit"))
-            zero = number(origin or "0", "origin")
-            offset = zero * (microvolts_in(value_at(sequence, "value/origin", "unit")) / 1000) if zero else 0
+            step = number(value_at(sequence, "value/scale", "value"), "scale")
+            scale = millivolts(step, value_at(sequence, "value/scale", "unit"))
+            origin = number(value_at(sequence, "value/origin", "value") or "0", "origin")
+            if origin:
+                origin *= microvolts_in(value_at(sequence, "value/origin", "unit")) / 1000
+            stored = numbers_in(sequence.findtext("value/digits"), None)
             names.append(code)
-            stored = numbers_in(sequence.findtext("value/digits"), " ")
-            leads.append(masked(stored * scale + offset, stored))
+            leads.append(masked(stored * scale + origin, stored))
     if len(intervals) != 1 or min(intervals) <= 0:
-        raise BadRecording(
-            f"file: increments of time are {sorted(intervals) or 'none'}; allowed: one above 0, in s, ms or us"
-        )
-    whose = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
-    who, identity = f"{whose}/subjectDemographicPerson", tree.find(f"{whose}/id")
+        given = sorted(intervals) or "none"
+        raise BadRecording(f"file: increments of time are {given}; allowed: one above 0, in s, ms or us")
+    subject = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
+    who, identity = f"{subject}/subjectDemographicPerson", tree.find(f"{subject}/id")
     when = value_at(tree, "effectiveTime/center", "value") or value_at(tree, "effectiveTime/low", "value")
     about = person(
         age=years_between(value_at(tree, f"{who}/birthTime", "value"), when),
@@ -117,32 +161,28 @@ def read_aecg(tree: "Element") -> Ecg:
         patient=identity is not None and f"{identity.get('root')} {identity.get('extension')}",
     )
     rates = [one for one in tree.iter() if value_at(one, "code", "code") == "MDC_ECG_HEART_RATE"]
-    told = rate_told(value_at(rates[0], "value", "value")) if rates else None
-    return Ecg(side_by_side(leads), 1 / interval, names, about, told)
+    heart_rate = rate_told(value_at(rates[0], "value", "value")) if rates else None
+    return Ecg(side_by_side(leads), 1 / min(intervals), names, about, heart_rate)
 
 
-def read_philips(tree: "Element") -> Ecg:
+def read_philips(tree: Element) -> Ecg:
     """Read Philips' restingecgdata 1.03 and 1.04, whose waveforms are compressed."""
     version = tree.findtext("documentinfo/documentversion") or ""
     wave = only(tree.findall("waveforms/parsedwaveforms"), "parsedwaveforms")
     method = wave.get("compressmethod") or wave.get("compression")
     if version not in ("1.03", "1.04", "1.04.01") or method != "XLI" or wave.get("dataencoding") != "Base64":
         raise BadRecording(f"file: Philips XML {version}, {method} compression; allowed: 1.03 and 1.04, XLI in Base64")
-    # The waveform's own word counts, where it has one.
-    told = {one.tag: one.text for one in tree.iterfind("dataacquisition/signalcharacteristics/*")} | wave.attrib
-    rate = number(told.get("samplespersecond") or told.get("samplingrate"), "samplingrate")
-    for field, usual in {"signaloffset": "0", "signalsigned": "true", "bitspersample": "16"}.items():
-        allow_only(field, (told.get(field) or usual).strip().lower(), usual)
+    # The waveform's own attribute counts, where it has one.
+    fields = {one.tag: one.text for one in tree.iterfind("dataacquisition/signalcharacteristics/*")} | wave.attrib
+    rate = number(fields.get("samplespersecond") or fields.get("samplingrate"), "samplingrate")
+    for name, usual in {"signaloffset": "0", "signalsigned": "true", "bitspersample": "16"}.items():
+        allow_only(name, (fields.get(name) or usual).strip().lower(), usual)
     names = (wave.get("leadlabels") or " ".join(LEADS)).split()
     if tuple(names[:12]) != LEADS:
         raise BadRecording(f"file: leads {', '.join(names)}; allowed: the 12 standard leads")
     duration = number(wave.get("durationperchannel"), "durationperchannel")  # ms
-    content = bytes_in(wave.text)
-    if len(content) > MAX_XLI:
-        raise BadRecording(f"too long: {len(content)} bytes of compressed samples; allowed: {MAX_XLI}")
-    stored = xli_leads(content, duration / 1000 * rate)
-    step = number(told.get("resolution") or told.get("signalresolution"), "resolution")
-    signal = masked(stored * millivolts(step, "uV"), stored)
+    stored = xli_leads(bytes_in(wave.text), duration / 1000 * rate)
+    step = number(fields.get("resolution") or fields.get("signalresolution"), "resolution")
     who = "patient/generalpatientdata"
     born = years_between(tree.findtext(f"{who}/age/dateofbirth"), value_at(tree, "dataacquisition", "date"))
     about = person(
@@ -151,10 +191,66 @@ def read_philips(tree: "Element") -> Ecg:
         patient=tree.findtext(f"{who}/patientid"),
     )
     heart_rate = tree.findtext(".//heartrate") or tree.findtext(".//meanventrate")
-    return Ecg(signal, rate, LEADS, about, rate_told(heart_rate))
+    return Ecg(masked(stored * millivolts(step, "uV"), stored), rate, LEADS, about, rate_told(heart_rate))
 
 
-XML_FORMATS: "dict[str, Callable[[Element], Ecg]]" = {
+def xli_leads(content: bytes, samples: float) -> np.ndarray:
+    """Return the 12 leads (samples x 12, int64) of Philips' XLI, of which so many samples a lead are expected.
+
+    XLI, by the documentation of sierra-ecg-tools (github.com/sixlettervariables/sierra-ecg-tools): each lead is a chunk
+    of the length of its codes (int32), a constant, the first second difference (int16), and the codes. Leads III to aVF
+    are stored as residuals of Einthoven's and Goldberger's laws. Chunks after the twelfth are of no lead.
+    """
+    if len(content) > MAX_XLI:
+        raise BadRecording(f"too long: {len(content)} bytes of compressed samples; allowed: {MAX_XLI}")
+    if not 2 <= samples <= MAX_SAMPLES:
+        raise BadRecording(f"file: {samples:g} samples a lead; allowed: 2 to {MAX_SAMPLES}")
+    n, at, leads = round(samples), 0, []
+    for lead in LEADS:
+        size, start = int.from_bytes(content[at : at + 4], "little"), content[at + 6 : at + 8]
+        codes = content[at + 8 : at + 8 + size]
+        if not size or len(codes) < size:
+            raise BadRecording(f"file: compressed samples of lead {lead} end early")
+        leads.append(integrate(unpack(codes, 2 * n), int.from_bytes(start, "little", signed=True)))
+        at += 8 + size
+    one, two, rest_three, rest_right, rest_left, rest_foot, *chest = leads
+    three = two - one - rest_three
+    right, left, foot = -rest_right - (one + two) // 2, (one - three) // 2 - rest_left, (two + three) // 2 - rest_foot
+    return np.column_stack([one, two, three, right, left, foot, *chest])
+
+
+def unpack(content: bytes, n_bytes: int) -> np.ndarray:
+    """Undo LZW with codes of 10 bits: return the bytes (uint8) of a lead; BadRecording where they are not `n_bytes`."""
+    bits = np.unpackbits(np.frombuffer(content, np.uint8))
+    codes = bits[: len(bits) // CODE_BITS * CODE_BITS].reshape(-1, CODE_BITS) @ (1 << np.arange(CODE_BITS)[::-1])
+    table = [bytes([value]) for value in range(256)]
+    found, length, last = [], 0, b""
+    for code in codes.tolist():
+        if code == END or length > n_bytes:
+            break
+        if code > len(table) or (code == len(table) and not last):
+            raise BadRecording("file: compressed samples with an undefined code")
+        entry = table[code] if code < len(table) else last + last[:1]
+        if last and len(table) < END:
+            table.append(last + entry[:1])
+        found.append(entry)
+        length += len(entry)
+        last = entry
+    if length != n_bytes:
+        raise BadRecording(f"file: compressed samples of {length} bytes a lead or more; expected: {n_bytes}")
+    return np.frombuffer(b"".join(found), np.uint8)
+
+
+def integrate(halves: np.ndarray, start: int) -> np.ndarray:
+    """Return a lead of its second differences, whose high bytes come first, then the low ones; `start` is the first."""
+    high, low = halves.reshape(2, -1).astype(np.int64)
+    stored = (high << 8 | low).astype(np.int16).astype(np.int64)
+    slope = stored[1] - stored[0]
+    falls = np.cumsum(np.r_[start, stored[2:-1] - BIAS])[: len(stored) - 2]
+    return np.cumsum(np.r_[stored[0], slope, slope - falls]).astype(np.int16).astype(np.int64)
+
+
+XML_FORMATS: dict[str, Callable[[Element], Ecg]] = {
     "RestingECG": read_muse,
     "CardiologyXML": read_cardiosoft,
     "AnnotatedECG": read_aecg,

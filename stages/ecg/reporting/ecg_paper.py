@@ -16,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 from ecg.beats.measurements import ST_AFTER_J, measure_beats
 from ecg.leads import LEADS
 from ecg.reporting.figures import CLASS_COLORS, GREY, create_figure
-from ecg.run.tables import CLASSES
+from ecg.run.files import CLASSES
 
 LAYOUT = np.array(LEADS).reshape(4, 3).T  # three rows of four, as on a printed ECG
 LONG_LAYOUT = np.array(LEADS).reshape(2, 6).T  # of more than a second

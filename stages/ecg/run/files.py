@@ -1,22 +1,30 @@
-"""Outputs that appear whole or not at all."""
+"""Outputs that appear whole or not at all; the store of samples; the tables of data/; the beats of one split."""
 
 import glob
 import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from ecg.run.paths import BEATS, SPLIT
 from ecg.run.script import UsageError
 
 INPUTS = re.compile(r".*\.(hea|dat|mat)|labels\.csv|ptbxl_database\.csv", re.IGNORECASE)
+# Values of the column label, in the order of a model's classes.
+CLASSES = ("normal", "ischemia", "other")
+# A part is the work of one process.
+PART_BYTES = 128 * 2**20
 
 
 @contextmanager
 def scratch(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` for a temporary file or folder; remove what killed runs left there."""
+    """Give a path beside `path` for a temporary file or folder; remove those of killed runs."""
     start = f".{path.stem}.partial-"
     for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(path.suffix)}"):
         remove(left)
@@ -54,11 +62,9 @@ def output_file(text: str | Path, *beside: str) -> Path:
     """
     for path in (Path(text), *(Path(text).with_suffix(suffix) for suffix in beside)):
         try:
-            if path.is_dir() or str(text).endswith("/"):
-                raise UsageError(f"{path} is a folder; allowed: a file")
             # A move would replace the link itself, or /dev/null.
             if path.is_symlink() or (path.exists() and not path.is_file()):
-                raise UsageError(f"{path} is a symbolic link, a pipe or a device; allowed: a regular file")
+                raise UsageError(f"{path} is a folder, a link, a pipe or a device; allowed: a regular file")
             if path.exists() and INPUTS.fullmatch(path.name):
                 raise UsageError(f"{path} exists and may be a recording or a table of labels; allowed: another file")
             with scratch(path) as temporary:
@@ -71,7 +77,7 @@ def output_file(text: str | Path, *beside: str) -> Path:
 def output_folder(text: str | Path, *files: str) -> Path:
     """Return the path of a folder to write, as the `type` of an argument, and make it; UsageError where none can be.
 
-    `files` are names of what it is to hold.
+    `files` are names of files in it.
     """
     try:
         Path(text).mkdir(parents=True, exist_ok=True)
@@ -89,3 +95,24 @@ def write_json(path: Path, values: dict) -> None:
     rounded = {key: round(value, 9) if isinstance(value, float) else value for key, value in values.items()}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
+    floats = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation", "sampling_rate")
+    counts = ("start", "samples")
+    text = ("record", "source", "patient", "label", "dx", "sex", "device", "site", "part", "sha256", "flags", "reason")
+    types = dict.fromkeys((*text, "split"), "str") | dict.fromkeys(counts, "Int64")
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={name: [""] for name in (*floats, *counts)})
+
+
+def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the beats (records x 12 x samples, float32, mV) of train, val or test and their rows of split.csv."""
+    table = read_table(SPLIT)
+    table = table[table.split == name].reset_index(drop=True)
+    return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
+
+
+def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> None:
+    """Write blocks (each rows x `row_shape`) as one .npy file."""
+    np.save(path, np.concatenate([np.empty((0, *row_shape), dtype), *blocks]))

@@ -1,4 +1,4 @@
-"""Where the stages leave what they write for one another and for people; relative to the project's root."""
+"""Paths of all outputs of stages and commands, relative to the project's root."""
 
 from pathlib import Path
 

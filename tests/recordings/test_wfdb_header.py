@@ -1,10 +1,12 @@
+"""Headers are read or refused with a reason; the gain of a header counts, or that of the Challenge's archives."""
+
 import numpy as np
 import pytest
 from conftest import ecg_signal, write_challenge
 
 from ecg.leads import BadRecording
-from ecg.recordings.header import read_header
-from ecg.recordings.signals import read_samples
+from ecg.recordings.wfdb_header import challenge_source, read_header
+from ecg.recordings.wfdb_signals import read_samples
 
 SAMPLES = ecg_signal(2)
 
@@ -28,12 +30,6 @@ def test_both_challenge_dialects(tmp_path, dialect):
     np.testing.assert_array_equal(samples, SAMPLES)
     assert (header.sampling_rate, flags) == (500, [])
     assert header.comments["age"] == ["60"] and header.comments["dx"] == ["426783006,426783006,"]
-
-
-def test_latin_1_header(tmp_path):
-    path = write_challenge(tmp_path, "mine", SAMPLES, gain="1/uV")
-    path.write_bytes(path.read_bytes().replace(b"uV", b"\xb5V"))
-    np.testing.assert_array_equal(read(path)[0], SAMPLES)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +92,69 @@ def test_leads_of_several_samples_a_frame_have_a_higher_rate(tmp_path):
     # A pulse wave beside the ECG says nothing of the leads.
     path.write_text(text.replace("mine 12", "mine 13") + "pulse.dat 16x8 1/mmHg 16 0 0 0 0 PLETH\n")
     assert read_header(path).sampling_rate == 62.4725
+
+
+def without(path, *keys):
+    """Leave comments out of a header."""
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if line.strip("# ").split(":")[0] not in keys) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("dialect", ["old", "new"])
+@pytest.mark.parametrize(
+    ("name", "source", "rate"),
+    [
+        ("A0001", "cpsc", 500),
+        ("Q0001", "cpsc-extra", 500),
+        ("I0001", "incart", 257),
+        ("S0001", "ptb", 1000),
+        ("HR00001", "ptb-xl", 500),
+        ("E00001", "georgia", 500),
+        ("JS00001", "chapman-ningbo", 500),
+    ],
+)
+def test_records_of_the_challenge_are_of_their_archive(tmp_path, name, source, rate, dialect):
+    header = read_header(write_challenge(tmp_path, name, SAMPLES, dialect=dialect, sampling_rate=rate))
+    assert challenge_source(header) == source
+
+
+@pytest.mark.parametrize(
+    ("name", "gain", "rate"), [("HR00001", "200/mV", 500), ("E00001", "4880/mV", 500), ("S0001", "2000000/mV", 1000)]
+)
+def test_known_wrong_gains_are_corrected_and_flagged(tmp_path, name, gain, rate):
+    path = write_challenge(tmp_path, name, SAMPLES, gain=gain, sampling_rate=rate, dialect="old")
+    samples, flags = read(path)
+    np.testing.assert_array_equal(samples, SAMPLES)
+    assert flags == [f"gain: {float(gain[:-3]):g}(0)/mV read as 1000(0)/mV"]
+
+
+@pytest.mark.parametrize("name", ["S0001", "A0001", "E00001", "Q0001", "JS00001", "I0001", "patient1"])
+@pytest.mark.parametrize("comments", ["none", "some", "all"])
+def test_an_own_file_is_read_by_its_own_gain_whatever_its_name(tmp_path, name, comments):
+    # An ECG in steps of 5 uV.
+    path = write_challenge(tmp_path, name, SAMPLES // 5, gain="200(0)/mV")
+    if comments != "all":
+        without(path, "Rx", "Hx", "Sx", *(("Age", "Sex") if comments == "none" else ()))
+    samples, flags = read(path)
+    np.testing.assert_array_equal(samples, SAMPLES // 5 * 5)
+    assert flags == []
+    if comments != "all":
+        assert challenge_source(read_header(path)) == ""
+
+
+def test_what_may_be_either_is_refused(tmp_path):
+    # 200/mV is wrong in PTB-XL's early headers, and WFDB's usual gain.
+    path = without(write_challenge(tmp_path, "HR00001", SAMPLES, gain="200/mV"), "Rx", "Hx")
+    with pytest.raises(BadRecording, match=r"^gain: 200\(0\)/mV is wrong in the Challenge's ptb-xl, and this may be"):
+        read(path)
+    path = write_challenge(tmp_path, "E00001", SAMPLES, gain="4880/mV", sampling_rate=250)
+    with pytest.raises(BadRecording, match=r"^gain: 4880\(0\)/mV is wrong in the Challenge's georgia"):
+        read(path)
+    assert challenge_source(read_header(path)) == ""
+
+
+def test_real_recordings_keep_source_and_gain(real_data):
+    headers = [read_header(path) for path in sorted((real_data / "challenge").glob("*.hea"))]
+    expected = {"E": "georgia", "HR": "ptb-xl", "JS": "chapman-ningbo"}
+    assert [challenge_source(h) for h in headers] == [expected[h.path.stem.rstrip("0123456789")] for h in headers]
