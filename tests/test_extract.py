@@ -23,9 +23,10 @@ def test_predict_and_extract_give_a_recording_the_same_beat_or_reason(archive, p
     beats = np.load(project / "data/beats.npy")
     recordings = predict.find_named([str(real_data / archive)], {})
     assert {recording.record for recording in recordings} >= set(rows.index)
-    for recording in recordings:
+    readings = predict.read_batch(recordings, read_params(path).extract, False)
+    for recording, reading in zip(recordings, readings, strict=True):
         if recording.record in rows.index:
-            found, row = predict.read(recording, read_params(path).extract).beat, rows.loc[recording.record]
+            found, row = reading.beat, rows.loc[recording.record]
             assert (found.reason, found.n_used) == (row.reason, row.n_used), recording.record
             if found.beat is not None:
                 np.testing.assert_array_equal(found.beat, beats[int(float(row.row))])
