@@ -40,7 +40,7 @@ def read_rows(content: bytes, where: str, required: Iterable[str], optional: Ite
             if row := {name: cell.strip() for name, cell in cells.items() if name and cell and cell.strip()}:
                 rows.append(row)
     except csv.Error as error:
-        raise UsageError(f"{where} is no CSV table: line {lines.line_num}: {error}") from None
+        raise UsageError(f"{where} is no CSV table: line {lines.reader.line_num}: {error}") from None
     others = [name for name in header if name.strip() and plain_name(name) not in known]
     if others and not {*known.values()} <= {*names}:
         warn(f"{where}: columns that are not read: {', '.join(others)}")
