@@ -67,7 +67,7 @@ def test_a_beat_without_a_quiet_stretch_is_flagged():
 
 def test_a_beat_that_begins_with_its_qrs_complex_has_a_line():
     found = find_fiducials(np.ones((8, 1)) * np.exp(-0.5 * ((np.arange(100) - 5) / 2) ** 2), 5, 250)
-    assert (found.r, found.onset, list(found.pq)) == (5, 0, [0, 1, 2, 3, 4, 5])
+    assert (found[0], found[1], list(found[2])) == (5, 0, [0, 1, 2, 3, 4, 5])
 
 
 def beat(step: float, *, onset: float, j: float, st: float, t: float) -> tuple[np.ndarray, np.ndarray]:

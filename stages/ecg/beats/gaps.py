@@ -32,13 +32,12 @@ def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
     rests, marked = find_rests(leads, sampling_rate), leads.copy()
     for lead in suspects:
         values = leads[lead]
-        changes = np.flatnonzero(np.diff(values)) + 1
-        starts, ends = np.r_[0, changes], np.r_[changes, len(values)]
-        is_long = ends - starts > MAX_REST * sampling_rate
-        usual = values[rests & ~np.repeat(is_long, ends - starts)]
+        edges = np.r_[0, np.flatnonzero(np.diff(values)) + 1, len(values)]
+        is_long = np.diff(edges) > MAX_REST * sampling_rate
+        usual = values[rests & ~np.repeat(is_long, np.diff(edges))]
         level = float(np.median(usual)) if len(usual) else MISSING
-        for run in np.flatnonzero(ends - starts >= length):
-            start, end = starts[run], ends[run]
+        for run in np.flatnonzero(np.diff(edges) >= length):
+            start, end = edges[run : run + 2]
             before, after = runs_of(~rests[start:end])
             off_level = abs(int(values[start]) - level) > SAME_LEVEL * step_of(values)
             if is_long[run] or off_level or (after - before).max(initial=0) >= length:

@@ -133,10 +133,10 @@ def check_height(beat: np.ndarray) -> None:
         raise BadRecording(f"amplitude: {usual:.2g} mV in half of the leads, at most {MAX_AMPLITUDE:g} mV; wrong unit?")
 
 
-def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: int) -> list[str]:
+def check_shape(beat: np.ndarray, qrs_band: np.ndarray, sampling_rate: int) -> list[str]:
     """BadRecording where leads show one wave only, a blunt one, or a QRS complex that is not at R; return flags.
 
-    `beat` (8 independent leads x samples, mV) has R at the sample `r`; `qrs_band` has it in the middle.
+    `beat` has 8 independent leads x samples (mV), and so has `qrs_band`, with R in the middle.
     """
     independent = beat - median_of(beat.T)[:, None]
     # The singular values are the roots of these, and take four times as long.
