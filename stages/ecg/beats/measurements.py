@@ -51,10 +51,7 @@ def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> tuple[i
 def qrs_onset(
     slope: np.ndarray, origin: int, sampling_rate: float, share: float = QUIET, quiet_for: float = QUIET_FOR
 ) -> int | None:
-    """Return the sample where the QRS complex with R at `origin` begins, or None.
-
-    It is the end of the last `quiet_for` ms before R with a `slope` (RMS over leads) under a `share` of the steepest.
-    """
+    """Return where the last `quiet_for` ms before `origin` with less than a `share` of the highest slope end."""
     near = round(SEARCH * sampling_rate / 1000)
     quiet = slope < share * slope[max(origin - near, 0) : origin + near].max()
     length = max(2, round(quiet_for * sampling_rate / 1000))
@@ -66,7 +63,7 @@ def qrs_onset(
 def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
     """Return the times (ms from R) at which the QRS complex of a median beat (12 x samples) begins and ends.
 
-    It ends at J, the first sample after it that is straight for 12 ms: an elevated ST segment has a slope, but no bend.
+    It ends at J, where 12 ms without a bend begin: an elevated ST segment has a slope, but no bend.
     """
     fine = np.arange(times[0], times[-1] + 1e-6, STEP)
     # Lanczos interpolation.

@@ -25,34 +25,26 @@ TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
 
 
 class Beats(NamedTuple):
-    """The n beats whose window lies inside the recording: n x 12 x samples (mV, isoelectric line at 0); times in s.
-
-    `alike` are those of the most frequent kind, `used` those of them without another QRS complex in their window;
-    `correlation` is with the beat that most others resemble.
-    """
+    """The n beats whose window lies inside the recording: n x 12 x samples (mV, isoelectric line at 0); times in s."""
 
     beats: np.ndarray
     r_peaks: np.ndarray
-    alike: np.ndarray
-    used: np.ndarray
-    correlation: np.ndarray
+    alike: np.ndarray  # which are of the most frequent kind
+    used: np.ndarray  # which of these have no other QRS complex in their window
+    correlation: np.ndarray  # with the beat that most others resemble
     heart_rate: float | None
     flags: list[str]
 
 
 class MedianBeat(NamedTuple):
-    """A median beat (12 x samples, float32, mV) of n_used beats and its quality, or None and the reason.
-
-    noise_uv is the RMS of the used beats round their median in the median lead, correlation their mean one with the
-    beat that most others resemble; heart_rate (beats/min) is of all QRS complexes.
-    """
+    """A median beat (12 x samples, float32, mV) of n_used beats and its quality, or None and the reason."""
 
     beat: np.ndarray | None
     n_beats: int = 0
     n_used: int = 0
-    heart_rate: float | None = None
-    noise_uv: float | None = None
-    correlation: float | None = None
+    heart_rate: float | None = None  # beats/min, of all QRS complexes
+    noise_uv: float | None = None  # RMS of the used beats round their median, in the median lead
+    correlation: float | None = None  # mean of the used beats with the one that most others resemble
     flags: tuple[str, ...] = ()
     reason: str = ""
 
