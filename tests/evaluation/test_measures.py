@@ -154,3 +154,8 @@ def test_a_group_without_either_class_has_a_reason(labels, reasons):
     groups = subgroups(recordings(labels), np.array([9.0, 20.0]), EVALUATE)
     assert set(groups.reason) == reasons
     assert groups.roc_auc.isna().all()
+
+
+def test_equal_terciles_are_no_error():
+    groups = subgroups(recordings(["ischemia"] * 6 + ["normal"] * 8), np.array([10.0, 10.0]), EVALUATE)
+    assert groups.group[groups.grouping == "noise"].tolist() == ["≥ 10.0 uV"]

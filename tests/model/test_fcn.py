@@ -47,14 +47,6 @@ def test_the_classifier_sees_the_mean_of_each_part_of_the_beat():
     torch.testing.assert_close(network(beats), network.classifier(torch.cat(means, dim=1)))
 
 
-@torch.no_grad()
-def test_the_evidence_of_a_network_is_that_of_its_classifier():
-    network, beats = small_model(12, classes=3).members[0], torch.randn(5, 12, 94)
-    maps = network.evidence(beats)
-    assert maps.shape == (5, 3, 94)
-    torch.testing.assert_close(maps.mean(dim=2), network(beats) - network.classifier.bias, rtol=1e-4, atol=1e-5)
-
-
 def test_device_is_chosen_by_environment(monkeypatch):
     monkeypatch.setenv("DEVICE", "cpu")
     assert choose_device() == torch.device("cpu")

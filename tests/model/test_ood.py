@@ -53,12 +53,6 @@ def with_noise(beats):
     return beats
 
 
-def with_sine(beats):
-    beats = beats.copy()
-    beats[:, LEADS.index("V3")] = np.sin(TIMES / 50)
-    return beats
-
-
 def swapped(beats, one, other):
     order = list(range(12))
     order[LEADS.index(one)], order[LEADS.index(other)] = LEADS.index(other), LEADS.index(one)
@@ -67,7 +61,7 @@ def swapped(beats, one, other):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda beats: 10 * beats, lambda beats: -beats, lambda beats: swapped(beats, "V1", "V6"), with_noise, with_sine],
+    [lambda beats: 10 * beats, lambda beats: -beats, lambda beats: swapped(beats, "V1", "V6"), with_noise],
 )
 def test_what_no_heart_does_is_beyond(model, change):
     assert share_beyond(model, change(beats_of(3, 100))) >= 0.9

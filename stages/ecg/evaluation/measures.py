@@ -155,8 +155,9 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
 
 def bands(values: pd.Series, edges: np.ndarray | list[float], names: list[str]) -> pd.Series:
     """Return the name of the band, lower edge included, in which each value lies; "unknown" where it is NaN."""
-    named = pd.cut(values, [-np.inf, *edges, np.inf], right=False, labels=names)
-    return named.cat.add_categories("unknown").fillna("unknown")
+    # Unlike pd.cut it takes equal terciles.
+    named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
+    return pd.Series(named, values.index).where(values.notna(), "unknown")
 
 
 def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:
