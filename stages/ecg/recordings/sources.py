@@ -145,7 +145,7 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
         raise UsageError(f"{root} has {PTBXL_TABLE}, but neither {' nor '.join(PTBXL_FOLDERS)}")
     if (root / LABELS).exists():
         warn(f"{root / LABELS} is not read: {PTBXL_TABLE} beside it has the labels")
-    sizes = find_headers(root / records, root)
+    sizes = find_headers(root / records)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
     rows = match_rows(table, PTBXL_FOLDERS[records], list(files.values()), where)
     persons: dict[Path, tuple[Person, Row]] = {
