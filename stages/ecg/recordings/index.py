@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import DisjointSet
 
 from ecg.leads import BadRecording
 from ecg.params import Labels
-from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_label, parse_sex, shown
+from ecg.recordings.codes import class_of, parse_age, parse_codes, parse_label, parse_sex
 from ecg.recordings.ecg_file import DIGEST, Person, digest_of
 from ecg.recordings.labels import NOT_IN_TABLE
 from ecg.recordings.read import read_ecg, standard_leads
@@ -31,7 +31,7 @@ def read_recording(
     row: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {"record": recording.record, "samples": 0}
     person, samples, sample_flags = Person(), None, list[str]()
     try:
-        ecg = read_ecg(recording.header, recording.root, told=recording.told, verify_checksums=verify_checksums)
+        ecg = read_ecg(recording.header, told=recording.told, verify_checksums=verify_checksums)
         person = ecg.person
         row |= {"sampling_rate": ecg.sampling_rate, "heart_rate": ecg.heart_rate or ""}
         samples, sample_flags = standard_leads(ecg)
@@ -41,9 +41,7 @@ def read_recording(
     row |= {"source": person.source or recording.source}
     row |= {"device": person.device, "site": person.site, "fold": person.fold}
     age, age_flags = parse_age(person.age)
-    sex, sex_flags = parse_sex(person.sex), list[str]()
-    if sex not in ("male", "female", ""):
-        sex, sex_flags = "", [f"sex: {shown(sex)} is not understood"]
+    sex, sex_flags = parse_sex(person.sex)
     row |= {"age": "" if age is None else age, "sex": sex}
     try:
         if "label" in recording.told:
@@ -63,7 +61,7 @@ def read_recording(
     else:
         row["patient"] = recording.record
         flags += [] if NOT_IN_TABLE in flags else [NO_PATIENT]
-    row["flags"] = "; ".join(flags)
+    row["flags"] = "; ".join(flag.replace(";", ",") for flag in flags)
     return {key: printable(value) if isinstance(value, str) else value for key, value in row.items()}, samples
 
 
