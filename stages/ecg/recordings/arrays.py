@@ -190,7 +190,8 @@ def times_of(cells: pd.Series, values: pd.Series) -> np.ndarray | None:
 def is_of_units(cells: list[str]) -> bool:
     """Return whether a row above the numbers states units: cells all alike, or one of them a voltage."""
     bare = {cell.strip("()[]").lower() for cell in cells}
-    return not count_leads(cells) and (len(set(cells[1:])) == 1 or not bare.isdisjoint(UNITS))
+    is_one_word = len(set(cells[1:])) == 1 and cells[1] != ""
+    return not count_leads(cells) and (is_one_word or not bare.isdisjoint(UNITS))
 
 
 def unit_in(name: str) -> str:
