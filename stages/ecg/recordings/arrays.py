@@ -31,8 +31,7 @@ PEEK, PEEK_WIDTH = 20, 2000  # lines, and characters of each, that show how a ta
 # Separator (None: blanks) and decimal mark; of several that fit, the first is taken.
 DIALECTS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-WORDS = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")  # a missing sample
-MISSING = {case(word) for word in WORDS for case in (str.lower, str.upper, str.title)} | {"NaN"}
+MISSING = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")  # in lower case
 SWAP = str.maketrans(".,", ",.")
 SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "minutes": 60, "hours": 3600}
 
@@ -65,25 +64,22 @@ def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
     return Ecg(values * scale, rate, leads, Person(), flags=[] if given or names else [ORDER])
 
 
-def split_table(content: bytes) -> tuple[dict[int, list[str]], str]:
-    """Return the cells of the lines that are not blank, by line number, and the decimal mark.
+def split_table(content: bytes) -> list[list[str]]:
+    """Return the cells of the lines that are not blank, with decimal points.
 
     Quotes, and marks of a comment before a line, are dropped. The separator and decimal mark are those that make most
     cells of the first lines numbers.
     """
     text = re.split(r"\r\n?|\n", re.sub("[\"']", "", decode(content)))
-    lines = {i: line.lstrip("#% ") for i, line in enumerate(text, 1) if line.strip(" ")}
-    first = [line[:PEEK_WIDTH] for line in list(lines.values())[:PEEK]]
-
-    def count(dialect: tuple[str | None, str]) -> int:
-        return sum(count_numbers(cells_of(line, dialect[0]), dialect[1]) for line in first)
-
-    separator, decimal = max(DIALECTS, key=count)
-    return {i: cells_of(line, separator) for i, line in lines.items()}, decimal
+    lines = [line.lstrip("#% ") for line in text if line.strip(" ")]
+    first = [line[:PEEK_WIDTH] for line in lines[:PEEK]]
+    dialect = max(DIALECTS, key=lambda dialect: sum(count_numbers(cells_of(line, *dialect)) for line in first))
+    return [cells_of(line, *dialect) for line in lines]
 
 
-def cells_of(line: str, separator: str | None) -> list[str]:
-    return [cell.strip() for cell in line.split(separator)]
+def cells_of(line: str, separator: str | None, decimal: str) -> list[str]:
+    plain = line.translate(SWAP) if decimal == "," else line
+    return [cell.strip() for cell in plain.split(separator)]
 
 
 def count_leads(cells: Iterable[str]) -> int:
@@ -91,28 +87,26 @@ def count_leads(cells: Iterable[str]) -> int:
     return len({lead_of(cell) for cell in cells} - {None})
 
 
-def count_numbers(cells: Sequence[str], decimal: str) -> int:
+def count_numbers(cells: Sequence[str]) -> int:
     """Return how many cells are samples; 0 in rows of few of them, and in the numbers that pandas gives columns."""
-    numbers = sum(NUMBER.fullmatch(cell.translate(SWAP) if decimal == "," else cell) is not None for cell in cells)
-    n = numbers + sum(cell in MISSING for cell in cells)
+    numbers = sum(NUMBER.fullmatch(cell) is not None for cell in cells)
+    n = numbers + sum(cell.lower() in MISSING for cell in cells)
     is_numbered = any(cells[1:] == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
     return n if n >= FEWEST and (numbers or n == len(cells)) and not is_numbered else 0
 
 
-def count_above(rows: Sequence[Sequence[str]], decimal: str) -> int:
+def count_above(rows: Sequence[Sequence[str]]) -> int:
     """Return how many rows stand above the numbers: all where there are no numbers."""
-    return next((i for i, row in enumerate(rows[:PEEK]) if count_numbers(row[:PEEK], decimal)), len(rows))
+    return next((i for i, row in enumerate(rows[:PEEK]) if count_numbers(row[:PEEK])), len(rows))
 
 
 def is_table_of_samples(head: bytes) -> bool:
     """Return whether a file with these first bytes is a table of samples, whether it can be read or not.
 
-    Its rows have 8 numbers or more and stand below no names, names of leads, or names that differ by a number; other
-    names are those of metadata.
+    Rows of 8 numbers or more stand below no names, names of leads, or names that differ by a number: no metadata.
     """
-    by_line, decimal = split_table(head)
-    rows = list(by_line.values())
-    n_above = count_above(rows, decimal)
+    rows = split_table(head)
+    n_above = count_above(rows)
     if n_above == len(rows):
         return False
     above = [row for row in rows[:n_above] if len(row) >= FEWEST]
@@ -120,7 +114,7 @@ def is_table_of_samples(head: bytes) -> bool:
         alike = any(len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in above)
         return alike or any(count_leads(row) >= 3 for row in above)
     cells = rows[n_above][:PEEK]
-    return count_numbers(cells, decimal) >= len(cells) - (":" in cells[0]) or lead_of(cells[0]) is not None
+    return count_numbers(cells) >= len(cells) - (":" in cells[0]) or lead_of(cells[0]) is not None
 
 
 def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float | None]:
@@ -129,21 +123,18 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     Return the names of leads, samples x leads, and the unit and sampling rate (Hz) that the table states, or None.
     BadRecording names the cell that is no sample.
     """
-    by_line, decimal = split_table(content)
-    rows, places = list(by_line.values()), [f"line {i}" for i in by_line]
+    rows, place = split_table(content), "line"
     is_even = len({len(row) for row in rows}) == 1 and FEWEST <= len(rows) <= MAX_SIGNALS
     if is_even and (count_leads(row[0] for row in rows) >= 3 or len(rows[0]) > MAX_SIGNALS):
-        rows = [list(column) for column in zip(*rows, strict=True)]
-        places = [f"column {i}" for i in range(1, len(rows) + 1)]
-    n_above = count_above(rows, decimal)
+        rows, place = [list(column) for column in zip(*rows, strict=True)], "column"
+    n_above = count_above(rows)
     width = max(map(len, rows[n_above:]), default=0)
     if not 0 < width <= MAX_SIGNALS:
         raise BadRecording(f"file: {width} columns of numbers; allowed: {MAX_SIGNALS}")
     # Cells that a row lacks are None: words.
     cells = pd.DataFrame(rows[n_above:])
-    numbers = cells.apply(lambda column: column.str.translate(SWAP)) if decimal == "," else cells
-    values = numbers.apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    is_word = values.isna() & ~cells.isin(MISSING)
+    values = cells.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    is_word = values.isna() & ~cells.apply(lambda column: column.str.lower()).isin(MISSING)
     is_empty = values.isna().all() & ~is_word.any()
     has_row_names = is_word[0].all() or times_of(cells[0], values[0]) is not None
     above = [row for row in rows[:n_above] if len(row) >= FEWEST]
@@ -167,7 +158,7 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     used = leads or [i for i in cells if i not in rates and (i < width - 1 or not is_empty[i])]
     for row_number, i in np.argwhere(is_word[used])[:1]:
         word = cells[used[i]][row_number] or "nothing"
-        raise BadRecording(f"file: {places[n_above + row_number]} holds {word[:20]!r}; allowed: numbers")
+        raise BadRecording(f"file: {place} {n_above + row_number + 1} holds {word[:20]!r}; allowed: numbers")
     stated = {units[i] for i in used} - {""}
     if len(stated) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
@@ -182,8 +173,8 @@ def times_of(cells: pd.Series, values: pd.Series) -> np.ndarray | None:
     """
     steps = np.diff(values)
     if values.isna().all():
-        parts = cells.str.extract(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)").fillna("0")
-        steps = np.diff(parts.apply(lambda part: part.str.replace(",", ".").astype(float)) @ [3600, 60, 1]) % 86400
+        parts = cells.str.extract(r"(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)").fillna("0")
+        steps = np.diff(parts.astype(float) @ [3600, 60, 1]) % 86400
     return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
 
 
