@@ -45,7 +45,8 @@ def read_edf(path: Path) -> Ecg:
     code = edf.patient.code
     about = person(sex=edf.patient.sex, patient="" if code == "X" else code)
     rate = used[0].sampling_frequency if used else 0
-    return Ecg(np.array(leads).T, rate, [signal.label.strip() for signal in used], about)
+    n_samples = n_records * used[0].samples_per_data_record if used and n_records >= 0 else None
+    return Ecg(np.array(leads).T[:n_samples], rate, [signal.label.strip() for signal in used], about)
 
 
 def lead_in_millivolts(signal: edfio.EdfSignal) -> np.ndarray:
