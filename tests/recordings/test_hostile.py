@@ -121,7 +121,7 @@ def test_matlab_v5_files_in_any_layout(tmp_path, layout):
 def test_file_names_that_lead_out_of_the_folder(tmp_path, name, layout):
     (tmp_path / "secret.dat").write_bytes(SAMPLES.tobytes())
     path = plain(tmp_path / "archive", layout=layout, file=name)
-    assert refused(path) in (f"header: not a plain file name: '{name}'", "no regular file: ..")
+    assert refused(path).startswith(("header: not a plain file name: ", "signal file: .. holds "))
 
 
 @pytest.mark.parametrize("name", ["http:", "zip::mine.dat", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
@@ -142,9 +142,7 @@ def test_only_regular_files_are_opened(tmp_path, target, suffix, layout):
         (os.mkfifo if target == "fifo" else os.mkdir)(file)
     else:
         file.symlink_to(file.name if target == "itself" else target)
-    assert refused(path).startswith(
-        ("no regular file: mine", "unreadable: Too many levels", "unreadable: No such file")
-    )
+    assert refused(path).startswith(("no regular file: mine", "unreadable: ", "signal file: mine.dat holds "))
     assert list(find_headers(tmp_path)) == ([] if (target, suffix) == ("folder", ".hea") else [path])
 
 

@@ -39,9 +39,7 @@ DOUBT = re.compile(
 def class_of(codes: Iterable[str], ischemia: Iterable[str], normal: Iterable[str]) -> str:
     """Return the class that SNOMED CT or SCP codes of one recording stand for.
 
-    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other. With
-    the defaults, a recording has the same class by its SNOMED CT codes in the Challenge and by its row of PTB-XL's
-    table, where a statement of likelihood 0 counts (0 means unknown) and the heart's axis is one of the codes.
+    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other.
     """
     codes = set(codes)
     if codes & {"ISCHEMIA", *ischemia}:

@@ -16,16 +16,15 @@ from ecg.recordings.dicom import read_dicom
 from ecg.recordings.ecg_file import Ecg, Person
 from ecg.recordings.edf import read_edf
 from ecg.recordings.sample_text import is_table_of_samples
+from ecg.recordings.tables import decode
 from ecg.recordings.wfdb_header import archive_of, read_header
 from ecg.recordings.wfdb_signals import read_samples
 from ecg.recordings.xml_files import XML_FORMATS, read_xml
 from ecg.run.script import warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
-# Files of archives at PhysioNet, which are not counted as other files.
-ARCHIVE_FILES = re.compile(
-    r"labels\.csv|RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
-)
+# Not counted as other files.
+BESIDE = ("labels.csv", "RECORDS", "ANNOTATORS", "SHA256SUMS.txt", "LICENSE.txt", "index.html", "ptbxl_database.csv")
 HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
@@ -48,7 +47,7 @@ def format_of(path: Path) -> str | None:
         return "SCP-ECG"
     if head.startswith(b"0       ") and head[252:256].strip().isdigit():
         return "EDF"
-    text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace").lstrip()
+    text = decode(head).lstrip()
     if text.startswith("<"):
         return "XML" if XML_ROOT.search(text) else None
     return "array" if is_table_of_samples(head) else None
@@ -72,7 +71,7 @@ def find_headers(folder: Path) -> dict[Path, int]:
             elif format_of(path):
                 recording = path
             else:
-                if not ARCHIVE_FILES.fullmatch(path.name):
+                if path.name not in BESIDE:
                     others[path.suffix.lower() or "without a suffix"] += 1
                 continue
             sizes[recording] += path.stat().st_size if path.exists() else 0

@@ -15,8 +15,8 @@ from ecg.recordings.tables import decode
 MAX_HEADER = 2**20  # bytes
 
 NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-# Name, signals, sampling rate, samples; the rest is a time and a date.
-RECORD = re.compile(rf"(\S+)\s+(\d{{1,9}})\s+{NUMBER}(?:[/(]\S*)?(?:\s+(\d{{1,9}})(?:\s.*)?)?", re.ASCII)
+# Number of signals, sampling rate, number of samples; a time and a date may follow.
+RECORD = re.compile(rf"\S+\s+(\d{{1,9}})\s+{NUMBER}(?:[/(]\S*)?(?:\s+(\d{{1,9}})(?:\s.*)?)?", re.ASCII)
 # Format, samples a frame, skew, byte offset.
 LAYOUT = re.compile(r"(\d{1,9})(?:x([1-9]\d{0,8}))?(?::(\d{1,9}))?(?:\+(\d{1,9}))?", re.ASCII)
 GAIN = re.compile(rf"{NUMBER}(?:\(([-+]?\d{{1,10}})\))?(?:/(.*))?", re.ASCII)  # gain, baseline, units
@@ -73,7 +73,7 @@ CHALLENGE_COMMENTS = {"age", "sex", "dx", "rx", "hx"}
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of a record of one segment."""
+    """Read the header of a record of one segment; lines of others are no signals."""
     # ASCII by the standard; some hold names and µV. Not splitlines: it also ends a line at characters of comments.
     lines = [line.strip() for line in re.split(r"[\r\n]+", decode(content_of(path, MAX_HEADER)))]
     record, *described = [line for line in lines if line and not line.startswith("#")] or [""]
@@ -83,10 +83,7 @@ def read_header(path: Path) -> Header:
     fields = RECORD.fullmatch(record)
     if not fields:
         raise BadRecording(f"header: cannot read {record!r}; expected: name, number of signals, sampling rate, samples")
-    name, announced, frame_rate, frames = fields.groups()
-    # NAME/NUMBER; any other slash is that of a path.
-    if re.search(r"/\d+$", name):
-        raise BadRecording("header: a record of several segments")
+    announced, frame_rate, frames = fields.groups()
     if int(announced) != len(described):
         raise BadRecording(f"header: {announced} signals announced, {len(described)} described")
     signals = [parse_signal(line) for line in described]
