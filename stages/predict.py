@@ -54,7 +54,7 @@ def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list
     with threadpool_limits(limits=1):
         for recording in batch:
             try:
-                reading = reduce_ecg(read_ecg(recording.header, recording.root, told=recording.told), extract)
+                reading = reduce_ecg(read_ecg(recording.header, told=recording.told), extract)
             except BadRecording as error:
                 reading = Reading(MedianBeat(None, reason=str(error)))
             readings.append(reading if keep and reading.beat.reason else reading._replace(samples=None))

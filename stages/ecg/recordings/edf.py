@@ -23,9 +23,9 @@ from ecg.recordings.ecg_file import (
 HEADER = 256  # bytes, and as many for each signal
 
 
-def read_edf(path: Path, root: Path | None) -> Ecg:
+def read_edf(path: Path) -> Ecg:
     """Read the leads of a file; skip other signals, such as annotations."""
-    content = content_of(path, root, 2 * MAX_VALUES)
+    content = content_of(path, 2 * MAX_VALUES)
     if content[192:197] == b"EDF+D":
         raise BadRecording("file: EDF+D, with gaps between its records; allowed: EDF, EDF+C")
     n_records = int(number(content[236:244].decode("latin-1"), "records"))

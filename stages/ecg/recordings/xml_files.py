@@ -16,12 +16,12 @@ from ecg.recordings.ecg_file import (
     Ecg,
     allow_only,
     content_of,
+    heart_rate_of,
     masked,
     microvolts_in,
     millivolts,
     number,
     person,
-    rate_told,
     side_by_side,
     years_between,
 )
@@ -34,9 +34,9 @@ SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 MAX_XLI, MAX_SAMPLES, CODE_BITS, END, BIAS = 2**20, 200_000, 10, 1023, 64
 
 
-def read_xml(path: Path, root: Path | None) -> Ecg:
+def read_xml(path: Path) -> Ecg:
     """Read a recording in one of the XML formats; its root element names the format."""
-    content = content_of(path, root, MAX_XML)
+    content = content_of(path, MAX_XML)
     markup = content.count(b"<") + content.count(b"=")
     if markup > MAX_MARKUP:
         raise BadRecording(f"too long: {markup} tags and attributes; allowed: {MAX_MARKUP}")
@@ -105,7 +105,7 @@ def read_muse(tree: Element) -> Ecg:
     fields = ("PatientAge", "AgeUnits", "Gender", "PatientID")
     age, unit, sex, patient = (tree.findtext(f"PatientDemographics/{field}") for field in fields)
     about = person(age=age, unit=unit, sex=sex, patient=patient)
-    return Ecg(side_by_side(leads), rate, names, about, rate_told(tree.findtext(VENTRICULAR_RATE)))
+    return Ecg(side_by_side(leads), rate, names, about, heart_rate_of(tree.findtext(VENTRICULAR_RATE)))
 
 
 def read_cardiosoft(tree: Element) -> Ecg:
@@ -119,7 +119,7 @@ def read_cardiosoft(tree: Element) -> Ecg:
     age, sex, patient = (tree.findtext(f"PatientInfo/{key}") for key in ("Age", "Gender", "PID"))
     about = person(age=age, unit=value_at(tree, "PatientInfo/Age", "units"), sex=sex, patient=patient)
     rate = number(strip.findtext("SampleRate"), "SampleRate")
-    return Ecg(masked(stored * scale, stored), rate, names, about, rate_told(tree.findtext(VENTRICULAR_RATE)))
+    return Ecg(masked(stored * scale, stored), rate, names, about, heart_rate_of(tree.findtext(VENTRICULAR_RATE)))
 
 
 def read_aecg(tree: Element) -> Ecg:
@@ -155,7 +155,7 @@ def read_aecg(tree: Element) -> Ecg:
     )
     rates = [one for one in tree.iter() if value_at(one, "code", "code") == "MDC_ECG_HEART_RATE"]
     heart_rate = value_at(rates[0], "value", "value") if rates else None
-    return Ecg(side_by_side(leads), 1 / min(intervals), names, about, rate_told(heart_rate))
+    return Ecg(side_by_side(leads), 1 / min(intervals), names, about, heart_rate_of(heart_rate))
 
 
 def read_philips(tree: Element) -> Ecg:
@@ -183,7 +183,7 @@ def read_philips(tree: Element) -> Ecg:
         patient=tree.findtext(f"{who}/patientid"),
     )
     heart_rate = tree.findtext(".//heartrate") or tree.findtext(".//meanventrate")
-    return Ecg(masked(stored * millivolts(step, "uV"), stored), rate, LEADS, about, rate_told(heart_rate))
+    return Ecg(masked(stored * millivolts(step, "uV"), stored), rate, LEADS, about, heart_rate_of(heart_rate))
 
 
 def xli_leads(content: bytes, samples: float) -> np.ndarray:
