@@ -171,8 +171,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def beat_has_enough_samples(self):
-        before, after = -self.extract.window_start, self.extract.window_end
-        samples = sum(time * self.extract.sampling_rate // 1000 for time in (before, after)) + 1
+        window = (-self.extract.window_start, self.extract.window_end)
+        samples = sum(time * self.extract.sampling_rate // 1000 for time in window) + 1
         if self.train.parts > samples:
             raise ValueError(f"train.parts is {self.train.parts}; the beat has {samples} samples")
         return self
