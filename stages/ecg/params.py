@@ -96,13 +96,6 @@ class Split(Section):
     holdout_source: str
     seed: Seed
 
-    @model_validator(mode="after")
-    def folds_exist_and_differ(self):
-        if self.val_fold == self.test_fold or max(self.val_fold, self.test_fold) > self.folds:
-            folds = f"val_fold {self.val_fold} and test_fold {self.test_fold}"
-            raise ValueError(f"{folds} must differ, and be at most {self.folds}")
-        return self
-
 
 class Architecture(Section):
     """The networks and trees of a model, with the networks' name and paper for report and cards."""
