@@ -47,7 +47,7 @@ def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame
     table = pd.DataFrame(results, columns=MedianBeat._fields)
     found = table.beat.notna()
     of_rate = map(compare_heart_rates, table.heart_rate, kept.heart_rate)
-    table["flags"] = ["; ".join((*flags, *more)) for flags, more in zip(table.flags, of_rate, strict=True)]
+    table["flags"] = ["; ".join((*flags, *more)) for flags, more in zip(table["flags"], of_rate, strict=True)]
     table.insert(0, "record", kept.record.to_numpy())
     table.insert(1, "row", (found.cumsum() - 1).astype("Int64").where(found))
     return table.drop(columns="beat").round({"heart_rate": 2, "noise_uv": 2, "correlation": 4})
