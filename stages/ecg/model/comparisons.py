@@ -1,19 +1,9 @@
-"""The three comparisons: the classes ischemia is told from, the score that answers, ROC AUC; and numbers of a model."""
+"""The three comparisons: the classes against ischemia, the score, the ROC AUC; and the numbers of a model."""
 
 import numpy as np
 import pandas as pd
 
 COMPARISONS = {"roc_auc": ("normal",), "roc_auc_vs_rest": ("normal", "other"), "roc_auc_vs_other": ("other",)}
-
-
-def ischemia_score(probabilities: dict[str, np.ndarray], comparison: str) -> np.ndarray:
-    """Return the score of ischemia that answers a comparison, from one probability a class.
-
-    Against normal it is p(ischemia) / (p(ischemia) + p(normal)), so that the third class does not matter; against all
-    others and against other it is p(ischemia).
-    """
-    ischemia = probabilities["ischemia"].astype(np.float64)
-    return ischemia / (ischemia + probabilities["normal"]) if comparison == "roc_auc" else ischemia
 
 
 def scored_table(rows: pd.DataFrame, classes: list[str], probabilities: np.ndarray) -> pd.DataFrame:
@@ -22,16 +12,19 @@ def scored_table(rows: pd.DataFrame, classes: list[str], probabilities: np.ndarr
 
 
 def select_comparison(table: pd.DataFrame, comparison: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return whether ischemic, score and patient of the records of predictions.csv that a comparison is about.
+    """Return whether ischemic, score and patient of the records of predictions.csv that belong to a comparison.
 
-    Of two classes all others are normal: "against all others" would be "against normal" again, so it is about none.
+    The score against normal is p(ischemia) / (p(ischemia) + p(normal)), so that the third class does not matter; else
+    it is p(ischemia). With two classes all others are normal: "against all others" has no records then.
     """
     others = COMPARISONS[comparison]
     if not all(f"p_{name}" in table or (table.label == name).any() for name in others):
         others = ()
     chosen = table[table.label.isin(["ischemia", *others])]
-    by_class = {column[2:]: chosen[column].to_numpy() for column in chosen if column.startswith("p_")}
-    return (chosen.label == "ischemia").to_numpy(), ischemia_score(by_class, comparison), chosen.patient.to_numpy()
+    score = chosen.p_ischemia.to_numpy(np.float64)
+    if comparison == "roc_auc":
+        score = score / (score + chosen.p_normal.to_numpy())
+    return (chosen.label == "ischemia").to_numpy(), score, chosen.patient.to_numpy()
 
 
 def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -65,7 +58,7 @@ def counts_and_aucs(test: pd.DataFrame) -> dict:
 def rates(called: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
     """Return sensitivity, specificity against everything else, against normal and against other; None without records.
 
-    `called` says which records are called ischemic.
+    `called` is true for records called ischemic.
     """
     groups = {
         "sensitivity": labels == "ischemia",
