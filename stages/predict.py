@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.answers import Reading, answer, in_words, reduce_ecg
-from ecg.evaluation.names import SYNTHETIC, data_kind, names_of
+from ecg.evaluation.names import SYNTHETIC, data_kind
 from ecg.leads import BadRecording
 from ecg.model.description import Description, read_description
 from ecg.params import Extract
@@ -61,6 +61,7 @@ def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list
     return readings
 
 
+@threadpool_limits.wrap(limits=1)
 def score_beats(beats: list[MedianBeat], names: list[str], model: "Model", description: Description) -> list[dict]:
     """Return the answer about each recording, as in --json."""
     from ecg.model.model import distances, probabilities
@@ -74,25 +75,13 @@ def score_beats(beats: list[MedianBeat], names: list[str], model: "Model", descr
 
 
 @cache
-def cached_model(path: Path, written: int) -> "tuple[Model, Description]":
-    """Load a model and its description once for each time that its file was written (ns)."""
+def load(path: Path, written: float) -> "tuple[Model, Description]":
+    """Load a model and its description once for each time that its file was written."""
     from ecg.model.fcn import choose_device
     from ecg.model.model import load_model
 
     model, description = load_model(path)
     return model.to(choose_device()), description
-
-
-def current_model(path: Path) -> "tuple[Model, Description]":
-    return cached_model(path, path.stat().st_mtime_ns if path.exists() else 0)
-
-
-def load_for_one_thread(path: Path) -> "tuple[Model, Description]":
-    """Load the model for the command; the cores are for the median beats."""
-    import torch
-
-    torch.set_num_threads(1)
-    return current_model(path)
 
 
 def predict(
@@ -105,7 +94,7 @@ def predict(
     scored), trained_on. NumPy, pandas, h5py and torch may give the arguments; ValueError where they are of no use, or
     signal and leads do not fit.
     """
-    loaded, description = current_model(Path(model))
+    loaded, description = load(Path(model), Path(model).stat().st_mtime)
     ecg = recording_of(signal, sampling_rate, leads, units)
     with threadpool_limits(limits=1):
         beat = reduce_ecg(ecg, description.extract).beat
@@ -146,13 +135,14 @@ def main() -> None:
     options, recordings = parse_arguments()
     description = read_description(options.model)
     if data_kind(description.sources) == SYNTHETIC:
-        print(f"predict: trained on {SYNTHETIC}: not for any use", file=sys.stderr)
+        warn(f"this model was trained on {SYNTHETIC}; do not use its scores")
     counts, lost = Counter[str](), list[str]()
     starts = range(0, len(recordings), BATCH)
     batches = [(recordings[i : i + BATCH], description.extract, bool(options.plot)) for i in starts]
     with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
         for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches), strict=True):
-            model, _ = load_for_one_thread(options.model)
+            # Loaded while workers read.
+            model, _ = load(options.model, options.model.stat().st_mtime)
             beats, names = [reading.beat for reading in readings], [recording.record for recording in batch]
             rows = score_beats(beats, names, model, description)
             if options.csv:
@@ -167,7 +157,6 @@ def main() -> None:
 
                 lost += draw(options.plot, readings, rows, model, description)
             progress.update(len(batch))
-    print(f"predict: ischemia means {names_of(description.labels.ischemia)}", file=sys.stderr)
     if len(recordings) > 1:
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
         print(f"predict: {len(recordings)} recordings: {outcomes}", file=sys.stderr)
