@@ -13,15 +13,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from tqdm import trange
 
+from ecg.evaluation import simple_models as simple
 from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gain, strongest_simple
-from ecg.evaluation.simple_models import (
-    classify,
-    principal_components,
-    probe_source,
-    score_other_models,
-    score_simple_models,
-    summarise_audit,
-)
 from ecg.params import read_params
 from ecg.reporting.charts import plot_audit
 from ecg.reporting.figures import save_figure
@@ -39,16 +32,16 @@ def main() -> None:
     model = records.assign(**predictions.filter(like="p_"))
     # Not normal: anything abnormal, ischemic or not.
     scored = {"model": model, "not_normal": model.assign(p_ischemia=1 - model.p_normal)}
-    scored |= score_simple_models(train_beats, train, test_beats, records, params.extract, audit)
-    others, lacks = score_other_models(train, test, records)
+    scored |= simple.score_simple_models(train_beats, train, test_beats, records, params.extract, audit)
+    others, lacks = simple.score_other_models(train, test, records)
     scored |= others
-    components = principal_components(train_beats, test_beats, audit)
+    components = simple.principal_components(train_beats, test_beats, audit)
     rng, labels, linear = np.random.default_rng(audit.seed), train.label.to_numpy(), LogisticRegression(C=0.1)
     permutations = trange(audit.permutations, desc="permutations", disable=None)
-    permuted = [classify(linear, components, rng.permutation(labels), records) for _ in permutations]
-    probe, probe_row = probe_source(components, train, test, params.evaluate)
+    permuted = [simple.classify(linear, components, rng.permutation(labels), records) for _ in permutations]
+    probe, probe_row = simple.probe_source(components, train, test, params.evaluate)
 
-    summary = summarise_audit(scored, lacks, permuted, probe_row, params.evaluate).round(4)
+    summary = simple.summarise_audit(scored, lacks, permuted, probe_row, params.evaluate).round(4)
     scored |= {f"permuted-{number}": values for number, values in enumerate(permuted, start=1)}
     everything = pd.concat([values.assign(model=name) for name, values in [*scored.items(), ("source_probe", probe)]])
     with replacing(paths.AUDIT_PREDICTIONS) as temporary:

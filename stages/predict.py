@@ -12,16 +12,16 @@ Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable 
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -29,7 +29,6 @@ from tqdm import tqdm
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.answers import Reading, answer, in_words, reduce_ecg
 from ecg.evaluation.names import SYNTHETIC, data_kind
-from ecg.leads import BadRecording
 from ecg.model.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.arrays import recording_of
@@ -47,17 +46,15 @@ BATCH = 100  # recordings
 OF_TABLES = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
 
 
-def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list[Reading]:
+def read_batch(batch: list[RecordingFile], extract: Extract) -> list[Reading]:
     """Read recordings; keep the samples only of refused ones, for their pictures."""
     readings = []
     # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
         for recording in batch:
-            try:
-                reading = reduce_ecg(read_ecg(recording.header, recording.root, told=recording.told), extract)
-            except BadRecording as error:
-                reading = Reading(MedianBeat(None, reason=str(error)))
-            readings.append(reading if keep and reading.beat.reason else reading._replace(samples=None))
+            read = partial(read_ecg, recording.header, recording.root, told=recording.told)
+            reading = reduce_ecg(read, extract)
+            readings.append(reading if reading.beat.reason else reading._replace(samples=None))
     return readings
 
 
@@ -67,11 +64,9 @@ def score_beats(beats: list[MedianBeat], names: list[str], model: "Model", descr
     from ecg.model.model import distances, probabilities
 
     found = np.array([beat.beat for beat in beats if beat.beat is not None])
-    scored = iter(zip(probabilities(model, found), distances(model, found), strict=True) if len(found) else [])
-    return [
-        answer(name, beat, None if beat.beat is None else next(scored), description)
-        for name, beat in zip(names, beats, strict=True)
-    ]
+    scored = zip(probabilities(model, found), distances(model, found), strict=True) if len(found) else iter([])
+    pairs = zip(names, beats, strict=True)
+    return [answer(name, beat, None if beat.beat is None else next(scored), description) for name, beat in pairs]
 
 
 @cache
@@ -97,18 +92,9 @@ def predict(
     loaded, description = load(Path(model), Path(model).stat().st_mtime)
     ecg = recording_of(signal, sampling_rate, leads, units)
     with threadpool_limits(limits=1):
-        beat = reduce_ecg(ecg, description.extract).beat
+        beat = reduce_ecg(lambda: ecg, description.extract).beat
     (row,) = score_beats([beat], [""], loaded, description)
     return {key: value for key, value in row.items() if key != "record"}
-
-
-def append_rows(path: Path, rows: list[dict], *, first: bool) -> None:
-    """Write the first rows of a CSV table, or append more."""
-    with path.open("w" if first else "a", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        if first:
-            table.writeheader()
-        table.writerows(row | {"flags": "; ".join(row["flags"])} for row in rows)
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[RecordingFile]]:
@@ -137,16 +123,17 @@ def main() -> None:
     if data_kind(description.sources) == SYNTHETIC:
         warn(f"this model was trained on {SYNTHETIC}; do not use its scores")
     counts, lost = Counter[str](), list[str]()
-    starts = range(0, len(recordings), BATCH)
-    batches = [(recordings[i : i + BATCH], description.extract, bool(options.plot)) for i in starts]
+    batches = [recordings[i : i + BATCH] for i in range(0, len(recordings), BATCH)]
+    calls = [(batch, description.extract) for batch in batches]
     with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
-        for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches), strict=True):
+        for batch, readings in zip(batches, in_parallel(read_batch, calls), strict=True):
             # Loaded while workers read.
             model, _ = load(options.model, options.model.stat().st_mtime)
             beats, names = [reading.beat for reading in readings], [recording.record for recording in batch]
             rows = score_beats(beats, names, model, description)
             if options.csv:
-                append_rows(options.csv, rows, first=not counts)
+                table = pd.DataFrame(rows, dtype=object).assign(flags=["; ".join(row["flags"]) for row in rows])
+                table.to_csv(options.csv, mode="a" if counts else "w", header=not counts, index=False)
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1
                 if not options.csv:

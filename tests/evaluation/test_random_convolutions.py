@@ -8,7 +8,6 @@ from threadpoolctl import threadpool_limits
 
 from ecg.evaluation.random_convolutions import (
     KERNELS,
-    Convolutions,
     convolution_features,
     dilations,
     draw_convolutions,
@@ -19,7 +18,7 @@ LEADS, SAMPLES = 3, 61
 BEATS = np.random.default_rng(1).normal(size=(40, LEADS, SAMPLES)).astype(np.float32)
 
 
-def drawn(features: int = 84 * 6, seed: int = 0, beats: np.ndarray = BEATS) -> Convolutions:
+def drawn(features: int = 84 * 6, seed: int = 0, beats: np.ndarray = BEATS):
     return draw_convolutions(features, beats, np.random.default_rng(seed))
 
 
@@ -51,9 +50,9 @@ def test_dilations_as_published():
 
 def test_a_feature_is_the_share_of_the_time_above_a_threshold():
     model = drawn()
-    assert len(model.dilations) > 1
+    assert len(model) > 1
     columns = iter(shares_above(model, BEATS).T)
-    for i, (dilation, weights, thresholds) in enumerate(zip(*model, strict=True)):
+    for i, (dilation, weights, thresholds) in enumerate(model):
         reach = 4 * dilation
         for parity in (i % 2, (i + 1) % 2):
             for kernel, threshold in [(k, row[k]) for row in thresholds for k in range(parity, 84, 2)]:
@@ -71,11 +70,11 @@ def test_a_feature_is_the_share_of_the_time_above_a_threshold():
 
 
 def test_each_kernel_sums_over_leads_that_were_drawn():
-    for weights in drawn().weights:
+    for _, weights, _ in drawn():
         seen = np.abs(weights).sum(axis=2) > 0
         assert set(seen.sum(axis=1)) <= {1, 2, 3} and seen.any(axis=1).all()
         assert all((weights[kernel, lead] == KERNELS[kernel]).all() for kernel, lead in np.argwhere(seen))
-    many = [np.abs(weights).sum(axis=2) > 0 for weights in drawn(beats=np.repeat(BEATS, 4, axis=1)).weights]
+    many = [np.abs(weights).sum(axis=2) > 0 for _, weights, _ in drawn(beats=np.repeat(BEATS, 4, axis=1))]
     assert max(seen.sum(axis=1).max() for seen in many) == 9
 
 

@@ -1,5 +1,6 @@
 """A recording from its file to its median beat, and the model's answer about it in numbers and in words."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,9 +35,10 @@ def reduce_samples(samples: np.ndarray, sampling_rate: float, heart_rate: float 
     return beat._replace(flags=(*beat.flags, *compare_heart_rates(beat.heart_rate, heart_rate)))
 
 
-def reduce_ecg(ecg: Ecg, extract: Extract) -> Reading:
-    """Return the reading of a recording, or one with the reason why there is no median beat."""
+def reduce_ecg(read: Callable[[], Ecg], extract: Extract) -> Reading:
+    """Read and reduce a recording; return its reading, or one with the reason why there is no median beat."""
     try:
+        ecg = read()
         samples, flags = standard_leads(ecg)
     except BadRecording as error:
         return Reading(MedianBeat(None, reason=str(error)))

@@ -10,7 +10,6 @@ from ecg.evaluation.names import SIMPLE_MODELS, strongest_simple
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, roc_auc, select_comparison
 from ecg.params import Evaluate
 
-NO_RECORD = "no such recording in the test split"
 FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is too narrow
 
 
@@ -19,10 +18,8 @@ def stratify_patients(strata: np.ndarray, patient: np.ndarray) -> tuple[np.ndarr
 
     Strata are whole numbers or truth values. Patients are numbers, in the order of their sorted names.
     """
-    names, code = np.unique(patient, return_inverse=True)
-    stratum = np.zeros(len(names), dtype=int)
-    np.maximum.at(stratum, code, strata.astype(int))
-    return stratum, code
+    patients = pd.Series(strata).astype(int).groupby(patient)
+    return patients.max().to_numpy(), patients.ngroup().to_numpy()
 
 
 def resample_patients(strata: np.ndarray, patient: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -73,8 +70,8 @@ def too_few(positive: np.ndarray, comparison: str) -> str:
 
 def compare_aucs(
     tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], comparison: str, evaluate: Evaluate
-) -> list[dict]:
-    """Return of each simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
+) -> pd.DataFrame:
+    """Return by simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
 
     `tables` holds one table of the model's predictions a seed; its ROC AUC is their mean. All tables are of the same
     records in the same order. Every model has the same resamples.
@@ -82,9 +79,6 @@ def compare_aucs(
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
     scores = [select_comparison(table, comparison)[1] for table in models.values()]
-    about = {"comparison": comparison, "n_ischemia": positive.sum(), "n_others": (~positive).sum()}
-    if positive.all():
-        return [{"model": model, "reason": NO_RECORD} | about for model in models]
 
     def aucs_and_gains(weights):
         own = np.mean([roc_auc(positive, score, weights) for _, score, _ in selected], axis=0)[:, None]
@@ -92,20 +86,19 @@ def compare_aucs(
         return np.concatenate([aucs, own - aucs], axis=1)
 
     values, intervals = aucs_and_gains(np.ones((1, len(positive)))).T, np.full((2 * len(models), 2), np.nan)
-    about["reason"] = too_few(positive, comparison)
-    if not about["reason"]:
+    reason = too_few(positive, comparison)
+    if not reason:
         intervals = bootstrap_intervals(aucs_and_gains, positive, patient, evaluate)
-    keys = ("roc_auc", "low", "high", "gain", "gain_low", "gain_high")
     numbers = np.hstack(np.split(np.column_stack([values, intervals]), 2))
-    return [
-        {"model": model} | about | dict(zip(keys, row, strict=True)) for model, row in zip(models, numbers, strict=True)
-    ]
+    table = pd.DataFrame(numbers, columns=["roc_auc", "low", "high", "gain", "gain_low", "gain_high"])
+    counts = {"n_ischemia": positive.sum(), "n_others": (~positive).sum(), "reason": reason}
+    return table.assign(model=list(models), comparison=comparison, **counts)
 
 
-def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
+def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], evaluate: Evaluate) -> pd.DataFrame:
     """Return the rows of `compare_aucs` of all comparisons, model by model, as in metrics/audit.csv."""
     compared = [compare_aucs(tables, models, comparison, evaluate) for comparison in COMPARISONS]
-    return [row for rows in zip(*compared, strict=True) for row in rows]
+    return pd.concat(compared).sort_index(kind="stable").reset_index(drop=True)
 
 
 def auc_row(tables: list[pd.DataFrame], comparison: str, evaluate: Evaluate) -> dict:
@@ -139,7 +132,7 @@ def summarise_runs(
     totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
     spread = totals[list(COMPARISONS)].astype(float).agg(["mean", "std"])
     models = {name: pool([simple[simple.model == name]]) for name in SIMPLE_MODELS}
-    compared = pd.DataFrame(compare_models(pooled, models, evaluate)).dropna(subset="roc_auc")
+    compared = compare_models(pooled, models, evaluate).dropna(subset="roc_auc")
     everything = pd.concat(pooled)
     error = (everything.p_ischemia - (everything.label == "ischemia")) ** 2
     numbers: dict[str, float | None] = {}

@@ -46,11 +46,8 @@ def read_archives(folders: list[str], extract: Extract, labels: Labels) -> tuple
     """Return a row for every recording found, and the beats of those that have no reason against them."""
     recordings = from_folders(folders, "ARCHIVE")
     calls = [(recordings[i : i + BATCH], extract, labels) for i in range(0, len(recordings), BATCH)]
-    found: list[tuple[dict, MedianBeat]] = []
-    with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
-        for batch in in_parallel(read_labelled, calls):
-            found += batch
-            progress.update(len(batch))
+    progress = tqdm(in_parallel(read_labelled, calls), desc="recordings", total=len(calls), disable=None)
+    found = [pair for batch in progress for pair in batch]
     index, beats = index_of([row for row, _ in found]), [beat for _, beat in found]
     table = index[ABOUT].assign(**{key: pd.to_numeric(index[key], errors="coerce") for key in ("age", "fold")})
     for name in ("n_used", "heart_rate", "noise_uv"):
@@ -78,6 +75,11 @@ def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
     return half[code]
 
 
+def recordings_of(rows: pd.DataFrame) -> Recordings:
+    digest = hashlib.sha256("\n".join(sorted(rows.sha256)).encode()).hexdigest()
+    return Recordings(sources=sorted(set(rows.source)), recordings=len(rows), sha256=digest)
+
+
 def recalibrate(
     model: Model, description: Description, beats: np.ndarray, rows: pd.DataFrame, half: np.ndarray
 ) -> tuple[Model, Description]:
@@ -95,13 +97,10 @@ def recalibrate(
     threshold = threshold_for(description.specificity, probabilities(new, fitted)[~positive, new.ischemia])
     scored = scored_table(parts["checked"], description.classes, probabilities(new, beats[half == "checked"]))
     remember(new, parts["fitted"].sha256)
-    recalibrated = {
-        name: Recordings(
-            sources=sorted(set(part.source)),
-            recordings=len(part),
-            sha256=hashlib.sha256("\n".join(sorted(part.sha256)).encode()).hexdigest(),
-        )
-        for name, part in parts.items()
+    changes = {
+        "threshold": threshold,
+        "reference": reference_numbers(scored, threshold),
+        "recordings": len(new.hashes),
+        "recalibrated": {name: recordings_of(part) for name, part in parts.items()},
     }
-    changes = {"threshold": threshold, "reference": reference_numbers(scored, threshold), "recalibrated": recalibrated}
-    return new, description.model_copy(update=changes | {"recordings": len(new.hashes)})
+    return new, description.model_copy(update=changes)

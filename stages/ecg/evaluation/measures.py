@@ -105,6 +105,13 @@ def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> 
     return table.to_dict("records")
 
 
+def bands(values: pd.Series, edges: np.ndarray | list[float], names: list[str]) -> pd.Series:
+    """Return the name of the band, lower edge included, in which each value lies; "unknown" where it is NaN."""
+    # Unlike pd.cut it takes equal terciles.
+    named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
+    return pd.Series(named, values.index).where(values.notna(), "unknown")
+
+
 def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> pd.DataFrame:
     """Return the ROC AUC against normal of groups of the test records, with interval and counts, or a reason.
 
@@ -125,21 +132,14 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
         for group, members in test.groupby(membership, observed=True):
             positive, score, patient = select_comparison(members, "roc_auc")
             row = {"grouping": grouping, "group": group, "n_ischemia": positive.sum(), "n_normal": (~positive).sum()}
-            patients = {"ischemia": patient[positive], "normal": patient[~positive]}
-            if few := [name for name, ids in patients.items() if len(set(ids)) < MIN_EACH]:
+            patients = {"ischemia": set(patient[positive]), "normal": set(patient[~positive])}
+            if few := [name for name, ids in patients.items() if len(ids) < MIN_EACH]:
                 row["reason"] = f"fewer than {MIN_EACH} patients with {' and '.join(few)}"
             else:
                 row["roc_auc"], row["low"], row["high"] = auc_with_interval(positive, [score], patient, evaluate)
             rows.append(row)
     columns = ["grouping", "group", "n_ischemia", "n_normal", "roc_auc", "low", "high", "reason"]
     return pd.DataFrame(rows).reindex(columns=columns)
-
-
-def bands(values: pd.Series, edges: np.ndarray | list[float], names: list[str]) -> pd.Series:
-    """Return the name of the band, lower edge included, in which each value lies; "unknown" where it is NaN."""
-    # Unlike pd.cut it takes equal terciles.
-    named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
-    return pd.Series(named, values.index).where(values.notna(), "unknown")
 
 
 def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ecg.beats.measurements import measure_beats
 from ecg.beats.windows import beat_times
-from ecg.evaluation.bootstrap import NO_RECORD, bootstrap_intervals, compare_models
+from ecg.evaluation.bootstrap import bootstrap_intervals, compare_models, too_few
 from ecg.evaluation.random_convolutions import convolution_features
 from ecg.model.comparisons import COMPARISONS, roc_auc, scored_table, select_comparison
 from ecg.params import Audit, Evaluate, Extract
@@ -160,32 +160,28 @@ def probe_source(
     return scored.assign(**{f"source_{name}": column for name, column in p.items()}), row
 
 
-def permuted_rows(runs: list[pd.DataFrame]) -> list[dict]:
+def permuted_rows(runs: list[pd.DataFrame]) -> pd.DataFrame:
     """Return the mean ROC AUC of models trained on permuted labels; low and high hold 95% of the runs."""
     rows = []
     for comparison in COMPARISONS:
-        positive, _, _ = select_comparison(runs[0], comparison)
-        row = {"model": "permuted", "comparison": comparison}
+        selected = [select_comparison(run, comparison) for run in runs]
+        positive = selected[0][0]
+        aucs = [roc_auc(positive, score)[0] for _, score, _ in selected]
+        row = {"model": "permuted", "comparison": comparison, "reason": too_few(positive, comparison)}
         row |= {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
-        if positive.all():
-            row["reason"] = NO_RECORD
-        else:
-            aucs = [roc_auc(positive, select_comparison(run, comparison)[1])[0] for run in runs]
-            row |= dict(
-                zip(("roc_auc", "low", "high"), (np.mean(aucs), *np.percentile(aucs, [2.5, 97.5])), strict=True)
-            )
+        row |= dict(zip(("roc_auc", "low", "high"), (np.mean(aucs), *np.percentile(aucs, [2.5, 97.5])), strict=True))
         rows.append(row)
-    return rows
+    return pd.DataFrame(rows)
 
 
 def summarise_audit(
     scored: dict[str, pd.DataFrame], lacks: dict[str, str], permuted: list, probe: dict, evaluate: Evaluate
 ) -> pd.DataFrame:
     """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
-    rows = compare_models([scored["model"]], scored, evaluate)
-    rows += [{"model": name, "comparison": "roc_auc", "reason": reason} for name, reason in lacks.items()]
+    compared = compare_models([scored["model"]], scored, evaluate)
     gains = ["gain", "gain_low", "gain_high"]
+    compared.loc[compared.model == "model", gains] = np.nan
+    lacking = pd.DataFrame({"model": list(lacks), "comparison": "roc_auc", "reason": list(lacks.values())})
+    table = pd.concat([compared, lacking, permuted_rows(permuted), pd.DataFrame([probe])], ignore_index=True)
     columns = ["model", "comparison", "roc_auc", "low", "high", "n_ischemia", "n_others", *gains, "reason"]
-    table = pd.DataFrame([*rows, *permuted_rows(permuted), probe]).reindex(columns=columns)
-    table.loc[table.model == "model", gains] = np.nan
-    return table.astype({"n_ischemia": "Int64", "n_others": "Int64"})
+    return table[columns].astype({"n_ischemia": "Int64", "n_others": "Int64"})
