@@ -156,8 +156,8 @@ def bench_ludb(folder):
         complexes = annotated_qrs(path.with_suffix(""))
         known = wfdb.rdann(str(path.with_suffix("")), "ii")
         known = known.sample[np.array(known.symbol) == "N"] / RATE
-        signals = filter_leads(clean_leads(samples, RATE, EXTRACT)[0], RATE, EXTRACT)
-        found = find_r_peaks(signals.qrs_band, EXTRACT.sampling_rate, EXTRACT.detector) / EXTRACT.sampling_rate
+        _, _, qrs_band, _ = filter_leads(clean_leads(samples, RATE, EXTRACT)[0], RATE, EXTRACT)
+        found = find_r_peaks(qrs_band, EXTRACT.sampling_rate, EXTRACT.detector) / EXTRACT.sampling_rate
         theirs = find_peaks(neurokit2.ecg_clean(samples[:, LEADS.index("II")] / 1000, sampling_rate=RATE)) / RATE
         counts += [count_matches(found, known), count_matches(theirs, known)]
         n += len(known)

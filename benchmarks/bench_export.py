@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 
 import numpy as np
 import onnxruntime
-from export import onnx_model
+from export import to_onnx
 
 from ecg.model.model import load_model, probabilities
 from ecg.run.paths import BEATS, MODEL
@@ -30,7 +30,7 @@ def main():
     arguments = parser.parse_args()
     beats = np.load(BEATS)
     model, description = load_model(MODEL)
-    session = onnxruntime.InferenceSession(onnx_model(model, description).SerializeToString())
+    session = onnxruntime.InferenceSession(to_onnx(model, description))
     ways = {
         "torch": lambda some: probabilities(model, some),
         "onnxruntime": lambda some: session.run(None, {"beats": some})[0],

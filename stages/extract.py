@@ -37,9 +37,8 @@ def batches(kept: pd.DataFrame, extract: Extract) -> list[tuple]:
     """Cut the kept recordings into calls of `extract_batch`, each within one part."""
     calls = []
     for part, rows in kept.groupby("part", sort=False):
-        recordings = list(zip(rows.start.tolist(), rows.samples.tolist(), rows.sampling_rate.tolist(), strict=True))
-        for i in range(0, len(recordings), BATCH):
-            calls.append((RECORDINGS.resolve() / part, recordings[i : i + BATCH], extract))
+        places = list(rows[["start", "samples", "sampling_rate"]].itertuples(index=False, name=None))
+        calls += [(RECORDINGS.resolve() / part, places[i : i + BATCH], extract) for i in range(0, len(places), BATCH)]
     return calls
 
 

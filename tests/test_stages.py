@@ -67,8 +67,6 @@ def test_numbers_can_be_recomputed_from_the_predictions(finished):
     assert trained["cross_entropy_val"] == pytest.approx(-np.log(of_label).mean(), abs=1e-5)
     assert trained["roc_auc_train"] == auc(train, ["normal"], against_normal)
     assert numbers["roc_auc_low"] <= numbers["roc_auc"] <= numbers["roc_auc_high"]
-    # `dvc metrics show` fits on a screen.
-    assert len(numbers) <= 12
     decimals = [len(str(value).partition(".")[2]) for value in numbers.values()]
     assert max(decimals) <= 4, "beyond four decimals, processors differ"
 

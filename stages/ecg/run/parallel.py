@@ -22,10 +22,10 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     if address:
         yield from on_cluster(function, batches, address)
         return
-    given = os.environ.get("WORKERS", "")
-    if given and not (given.isdigit() and int(given) > 0):
+    given = os.environ.get("WORKERS") or str(joblib.cpu_count())
+    if not given.isdigit() or int(given) == 0:
         raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
-    workers = min(int(given) if given else joblib.cpu_count(), max(len(batches), 1))
+    workers = min(int(given), max(len(batches), 1))
     # After an error joblib would also warn of the batches that it drops.
     warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
     try:
