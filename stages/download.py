@@ -7,18 +7,15 @@ Writes  data/recordings/     the samples of every usable recording (see ecg/run/
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from ecg.params import SCP, Download, read_params
 from ecg.recordings.codes import CLASSES, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
-from ecg.recordings.labels import NOT_IN_TABLE
-from ecg.recordings.sources import RecordingFile, from_directory, from_kaggle
+from ecg.recordings.sources import RecordingFile, from_folders, from_kaggle
 from ecg.recordings.synthetic import write_recordings
 from ecg.run.files import PART_BYTES, replacing, scratch, write_rows
 from ecg.run.parallel import in_parallel
@@ -30,53 +27,44 @@ def find(download: Download, temporary: Path) -> list[RecordingFile]:
     """Find the recordings of the source; synthetic ones are written to a temporary folder."""
     if download.source == "kaggle":
         return from_kaggle(download)
+    folders = [download.directory] if isinstance(download.directory, str) else download.directory
     if download.source == "synthetic":
         write_recordings(temporary, patients=download.synthetic_patients, seed=download.synthetic_seed)
-        download = download.model_copy(update={"directory": str(temporary.resolve())})
-    return from_directory(download)
+        folders = [str(temporary.resolve())]
+    return from_folders(folders, "download.directory")
 
 
 def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> list[dict]:
     """Read a batch of recordings, write the usable ones as one part, return the rows of all."""
-    rows = []
-
-    def usable() -> Iterator[np.ndarray]:
-        start = 0
-        for recording in batch:
-            row, samples = read_recording(recording, download, verify_checksums=download.verify_checksums)
-            rows.append(row)
-            if samples is not None:
-                row |= {"part": part.name, "start": start}
-                start += len(samples)
-                yield samples
-
-    write_rows(part, usable(), dtype="<i2", row_shape=(12,))
+    rows, kept, start = [], [], 0
+    for recording in batch:
+        row, samples = read_recording(recording, download, verify_checksums=download.verify_checksums)
+        rows.append(row)
+        if samples is not None:
+            row |= {"part": part.name, "start": start}
+            start += len(samples)
+            kept.append(samples)
+    write_rows(part, kept, dtype="<i2", row_shape=(12,))
     return rows
 
 
-def print_summary(index: pd.DataFrame, files: list[str], download: Download) -> None:
+def print_summary(index: pd.DataFrame, download: Download) -> None:
     """Print the counts of recordings found, kept and refused, with an example of each refusal; warn of doubts."""
-    kept = index[index.reason == ""]
+    kept, refused = index[index.reason == ""], index[index.reason != ""]
     print(summary(index))
-    refused = pd.Series(files, index.index)[index.reason != ""] + ": " + index.reason
-    for kind, examples in refused.dropna().groupby(index.reason.str.split(":").str[0]):
-        warn(f"{len(examples)} refused ({kind}), as {examples.iloc[0]}")
+    for kind, rows in refused.groupby(refused.reason.str.split(":").str[0]):
+        warn(f"{len(rows)} refused ({kind}), as {rows.record.iloc[0]}: {rows.reason.iloc[0]}")
     if index.source.nunique() > 1:
         for source, rows in index.groupby("source"):
             print(f"  {source}: {summary(rows)}")
-    for flag in (NO_PATIENT, NOT_IN_TABLE):
-        flagged = kept[[flag in flags.split("; ") for flags in kept["flags"]]]
-        if len(flagged):
-            warn(f"{len(flagged)} recordings count as patients of their own: {flag} ({counts(flagged.source)})")
-    known = SNOMED | SCP | CLASSES | {*download.ischemia, *download.normal, ""}  # "": no dx, labels.csv gives the class
-    for source, rows in kept.groupby("source"):
-        unknown = Counter(code for codes in rows.dx for code in codes.split("|") if code not in known)
-        if unknown:
-            most = ", ".join(f"{code} ({n})" for code, n in unknown.most_common(10))
-            warn(f"{len(unknown)} codes in Dx of {source} are not known and count as abnormal: {most}")
-    wrong = int(index.reason.str.startswith("wrong checksum").sum())
-    if wrong > len(index) / 100:
-        warn(f"{wrong} checksums are wrong; where headers are careless, set download.verify_checksums to false")
+    alone = kept[kept["flags"].str.contains(NO_PATIENT)]
+    if len(alone):
+        warn(f"{len(alone)} recordings count as patients of their own: {NO_PATIENT} ({counts(alone.source)})")
+    codes = kept.dx[kept.dx != ""].str.split("|").explode()
+    unknown = codes[~codes.isin([*SNOMED, *SCP, *CLASSES, *download.ischemia, *download.normal])].value_counts()
+    if len(unknown):
+        most = ", ".join(f"{code} ({n})" for code, n in unknown.head(10).items())
+        warn(f"{len(unknown)} codes in Dx are not known and count as abnormal: {most}")
 
 
 def summary(index: pd.DataFrame) -> str:
@@ -93,9 +81,6 @@ def counts(values: pd.Series) -> str:
 
 def main() -> None:
     download = read_params().download
-    # A store there gives way to the new one.
-    if others := [path for path in RECORDINGS.glob("*") if not path.match("part-*.npy")]:
-        raise UsageError(f"{others[0]} is no part of a store; move it out of {RECORDINGS}, which is made anew")
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings = find(download, temporary)
@@ -107,7 +92,7 @@ def main() -> None:
             for recording in recordings:
                 parts.setdefault(size // PART_BYTES, []).append(recording)
                 size += recording.size
-            names = [folder.resolve() / f"part-{i:05d}.npy" for i in range(len(parts))]
+            names = (folder.resolve() / f"part-{i:05d}.npy" for i in range(len(parts)))
             batches = [(batch, name, download) for batch, name in zip(parts.values(), names, strict=True)]
             for part in in_parallel(store_batch, batches):
                 rows += part
@@ -115,7 +100,7 @@ def main() -> None:
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
         index.to_csv(temporary, index=False, float_format="%.10g")
-    print_summary(index, [one.header.relative_to(one.root or "").as_posix() for one in recordings], download)
+    print_summary(index, download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
 

@@ -37,9 +37,8 @@ def batches(kept: pd.DataFrame, extract: Extract) -> list[tuple]:
     """Cut the kept recordings into calls of `extract_batch`, each within one part."""
     calls = []
     for part, rows in kept.groupby("part", sort=False):
-        recordings = list(zip(rows.start.tolist(), rows.samples.tolist(), rows.sampling_rate.tolist(), strict=True))
-        for i in range(0, len(recordings), BATCH):
-            calls.append((RECORDINGS.resolve() / part, recordings[i : i + BATCH], extract))
+        places = list(rows[["start", "samples", "sampling_rate"]].itertuples(index=False, name=None))
+        calls += [(RECORDINGS.resolve() / part, places[i : i + BATCH], extract) for i in range(0, len(places), BATCH)]
     return calls
 
 
@@ -47,10 +46,8 @@ def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame
     """Return a row for every kept record: its row in beats.npy and its quality, or the reason against it."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
     found = table.beat.notna()
-    table["flags"] = [
-        "; ".join((*result.flags, *compare_heart_rates(result.heart_rate, rate)))
-        for result, rate in zip(results, kept.heart_rate, strict=True)
-    ]
+    of_rate = map(compare_heart_rates, table.heart_rate, kept.heart_rate)
+    table["flags"] = ["; ".join((*flags, *more)) for flags, more in zip(table["flags"], of_rate, strict=True)]
     table.insert(0, "record", kept.record.to_numpy())
     table.insert(1, "row", (found.cumsum() - 1).astype("Int64").where(found))
     return table.drop(columns="beat").round({"heart_rate": 2, "noise_uv": 2, "correlation": 4})
@@ -60,11 +57,9 @@ def main() -> None:
     extract = read_params().extract
     index = read_table(RECORDINGS_TABLE)
     kept = index[index.reason == ""]
-    results: list[MedianBeat] = []
-    with tqdm(total=len(kept), desc="median beats", disable=None) as progress:
-        for batch in in_parallel(extract_batch, batches(kept, extract)):
-            results += batch
-            progress.update(len(batch))
+    calls = batches(kept, extract)
+    done = tqdm(in_parallel(extract_batch, calls), total=len(calls), desc=f"batches of {BATCH}", disable=None)
+    results = [result for batch in done for result in batch]
     beats = [result.beat for result in results if result.beat is not None]
     with replacing(BEATS) as temporary:
         np.save(temporary, np.array(beats, "<f4").reshape(-1, 12, len(beat_offsets(extract))))

@@ -78,11 +78,10 @@ def test_every_recording_found_is_kept_or_has_a_reason(project):
     np.testing.assert_array_equal(stored(table.loc["E00001"]), SAMPLES[::-1])
 
 
-def test_careless_checksums_are_warned_of_and_can_be_accepted(project, capsys):
+def test_wrong_checksums_can_be_accepted(project):
     for i in range(3):
         write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i), checksums=i > 0)
     assert (from_directory(project).reason != "").sum() == 1
-    assert "download.verify_checksums" in capsys.readouterr().err
     assert (from_directory(project, verify_checksums="false").reason == "").all()
 
 
@@ -124,9 +123,7 @@ def test_codes_that_have_no_class_are_warned_of(project, capsys):
     for i, dx in enumerate(("426783006,123456789", "123456789,987654321")):
         write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i), dx=dx)
     from_directory(project)
-    assert (
-        "2 codes in Dx of archive are not known and count as abnormal: 123456789 (2), 9876" in capsys.readouterr().err
-    )
+    assert "2 codes in Dx are not known and count as abnormal: 123456789 (2), 9876" in capsys.readouterr().err
 
 
 def test_store_is_cut_into_parts(project, monkeypatch):
@@ -169,22 +166,7 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
     assert table.fold.to_dict() == {"HR00001": "3", "HR00002": "3", "A0001": "", "HR00009": ""}
     assert list(table["flags"][["A0001", "HR00009"]]) == [NO_PATIENT, NOT_IN_TABLE]
     assert table.label.value_counts().to_dict() == {"ischemia": 2, "normal": 2}
-    assert capsys.readouterr().err.count("1 recordings count as patients of their own") == 2
-
-
-def test_a_link_of_a_data_set_to_elsewhere_is_refused(kaggle, monkeypatch):
-    write_challenge(kaggle / "elsewhere", "A0002", SAMPLES, dx="164861001")
-    for suffix in (".hea", ".mat"):
-        (kaggle / "ischemia/inside/A0002").with_suffix(suffix).symlink_to(kaggle / f"elsewhere/A0002{suffix}")
-    table = run_download(kaggle, source="kaggle", ptbxl_patients="''").set_index("record")
-    assert table.reason["A0002"] == "link: A0002.hea leads out of the source's folder"
-
-
-@pytest.mark.parametrize("where", ["nowhere.csv", "http://127.0.0.1:9/ptbxl_database.csv", "params.yaml"])
-def test_kaggle_without_the_table_stops_and_names_the_param(kaggle, monkeypatch, where):
-    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda seconds: None)
-    with pytest.raises(UsageError, match=r"download.ptbxl_patients .* or to '' to accept recordings as patients"):
-        run_download(kaggle, source="kaggle", ptbxl_patients=where)
+    assert "2 recordings count as patients of their own" in capsys.readouterr().err
 
 
 def test_synthetic_source_is_the_same_for_the_same_seed(project):
@@ -219,32 +201,15 @@ def test_real_ptbxl_and_challenge_folders(project, real_data):
     assert table.source.value_counts().to_dict() == {"georgia": 20, "chapman-ningbo": 20, "ptb-xl": 10}
 
 
-def test_a_store_is_replaced_and_what_else_lies_there_is_not(project):
-    write_challenge(project / "archive", "a", SAMPLES)
-    first = from_directory(project)
-    assert from_directory(project).equals(first)
-    (RECORDINGS / "mine.npy").write_text("kept")
-    held = {path: path.read_bytes() for path in RECORDINGS.iterdir()}
-    with pytest.raises(UsageError, match=r"mine\.npy is no part of a store"):
-        from_directory(project)
-    assert {path: path.read_bytes() for path in RECORDINGS.iterdir()} == held
-
-
 def test_an_example_of_each_refusal_is_named(project, capsys):
     archive = project / "archive"
-    write_challenge(archive / "ward3", "a", SAMPLES)
-    write_challenge(archive / "ward3", "b", SAMPLES, dx=None)
-    for name in ("ecg0019.csv", "ecg0020.csv"):
-        (archive / "ward3" / name).write_bytes(WRITERS["table.csv"](SAMPLES, 500))
-    (archive / "ward3" / "rate.csv").write_bytes(WRITERS["table.csv"](SAMPLES, 500))
-    (archive / "labels.csv").write_text("file,sampling_rate\nward3/rate.csv,500\n")
+    for name, dx in (("a", "426783006"), ("b", None), ("c", None)):
+        write_challenge(archive, name, SAMPLES, dx=dx)
+    (archive / "ecg.csv").write_bytes(WRITERS["table.csv"](SAMPLES, 500))
     from_directory(project)
     printed = capsys.readouterr().err
-    assert (
-        "2 refused (no sampling_rate, no units), as ward3/ecg0019.csv: no sampling_rate, no units: columns" in printed
-    )
-    assert "1 refused (no units), as ward3/rate.csv: no units: columns of labels.csv above the file" in printed
-    assert "1 refused (no Dx), as ward3/b.hea: no Dx\n" in printed
+    assert "1 refused (no sampling_rate, no units), as ecg: no sampling_rate, no units: columns" in printed
+    assert "2 refused (no Dx), as b: no Dx\n" in printed
 
 
 def test_where_all_are_refused_the_table_has_the_reasons(project):

@@ -17,7 +17,7 @@ from ecg_files import muse
 from ecg.evaluation.answers import UNLIKE
 from ecg.leads import LEADS
 from ecg.run import paths
-from ecg.run.tables import read_table
+from ecg.run.files import read_table
 
 
 def made(folder):

@@ -55,12 +55,6 @@ def room(path: Path) -> str:
     return path.relative_to(CODE / "ecg").parts[0].removesuffix(".py")
 
 
-def declared_outputs(stage: str) -> set[str]:
-    """The paths of all outputs that dvc.yaml declares for a stage."""
-    entries = [entry for kind in ("outs", "metrics", "plots") for entry in PIPELINE[stage].get(kind, [])]
-    return {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
-
-
 def assert_declared(stage: str, key: str, declared: set[str], found: set[str]) -> None:
     """Fail with the lines that dvc.yaml lacks or has too many."""
     lines = [f"    - {path}  # is missing" for path in sorted(found - declared)]
@@ -93,7 +87,8 @@ def test_a_stage_needs_its_deps_alone_and_writes_its_outputs_with_the_same_bytes
     done = run_stage(folder, stage, WORKERS="1", PYTHONHASHSEED="7", TZ="Asia/Tokyo", **locale)
     assert done.returncode == 0, done.stderr
     written = {path: content for path, content in outputs(folder).items() if path not in before}
-    roots = declared_outputs(stage)
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in PIPELINE[stage].get(kind, [])]
+    roots = {entry if isinstance(entry, str) else next(iter(entry)) for entry in entries}
     found = {next((root for root in roots if path.startswith(f"{root}/")), path) for path in written}
     assert_declared(stage, "outs, metrics and plots", roots, found)
     assert [path for path, content in written.items() if content != wanted[path]] == []
@@ -120,24 +115,18 @@ def test_stage_script_and_params_section_share_a_name():
         assert declared["desc"]
 
 
-def test_early_stages_have_cached_outputs_only_and_metrics_are_in_git():
+def test_early_stages_have_cached_outputs_only():
     # One uncached output and DVC keeps no run-cache of the stage: an old value would run it again.
     for stage in ("download", "extract", "split", "train"):
         assert not {"metrics", "plots"} & PIPELINE[stage].keys()
         assert all(isinstance(entry, str) for entry in PIPELINE[stage]["outs"])
-    # A clone without data shows them all.
-    for declared in PIPELINE.values():
-        assert all(isinstance(entry, dict) for entry in declared.get("metrics", []))
 
 
-@pytest.mark.parametrize("directory", ["/ecg", "[/a,/b]"])
-def test_an_override_changes_one_line_and_keeps_every_comment(tmp_path, directory):
+def test_an_override_changes_one_line_and_keeps_every_comment(tmp_path):
     """As `dvc exp run -S` writes it; the second time, a comment after a list would be lost."""
     before = Path(shutil.copy(ROOT / "params.yaml", tmp_path)).read_text(encoding="utf-8").splitlines()
-    values = [line.partition(":")[2].partition(" #")[0] for line in before if not line.startswith("#")]
-    assert not any("[" in value or "null" in value or "~" in value for value in values), "DVC writes block style"
     lists = ["download.kaggle=[a/b/versions/1]", "download.ischemia=[ISC_]", "download.normal=[NORM]"]
-    lists += ["train.filters=[8]", "train.kernels=[3]", "train.dropout=[0.1]", f"download.directory={directory}"]
+    lists += ["train.filters=[8]", "train.kernels=[3]", "train.dropout=[0.1]", "download.directory=[/a,/b]"]
     for overrides in (["train.lr=0.001"], lists, ["train.lr=0.002"]):
         apply_overrides(tmp_path / "params.yaml", overrides)
         after = (tmp_path / "params.yaml").read_text(encoding="utf-8").splitlines()
@@ -165,11 +154,6 @@ def test_lock_is_fresh():
         for dep in locked["deps"]:
             if dep["path"].startswith("stages/"):
                 assert dep["md5"] == md5_of(ROOT / dep["path"]), f"{dep['path']} changed since `dvc repro`"
-
-
-def test_the_package_itself_is_a_docstring():
-    # All import it, and no stage declares it.
-    assert [type(node) for node in parse(CODE / "ecg/__init__.py").body] == [ast.Expr]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(CODE / "ecg").as_posix())

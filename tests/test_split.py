@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from split import assign_folds, assign_splits, check_classes
+from split import assign_folds, assign_splits, check_classes, split_patients
 
 from ecg.params import Split
 from ecg.run.script import UsageError
@@ -80,6 +80,13 @@ def test_assign():
         assign_splits(table, holding_out("z"))
 
 
+@pytest.mark.parametrize("folds", [{"val_fold": 10}, {"test_fold": 11}])
+def test_folds_that_leave_no_test_split_stop(folds):
+    dealt = split_patients(records().assign(fold=np.nan), SPLIT.model_copy(update=folds))
+    with pytest.raises(UsageError, match=r"no ischemia recording in the test split; .*split\.val_fold"):
+        check_classes(dealt, without_test=False)
+
+
 def test_a_class_that_a_split_lacks_stops():
     table = pd.DataFrame({"label": ["normal", "ischemia"] * 3, "split": ["train"] * 2 + ["val"] * 2 + ["test"] * 2})
     check_classes(table, without_test=False)
@@ -87,5 +94,3 @@ def test_a_class_that_a_split_lacks_stops():
         check_classes(table[:5], without_test=False)
     with pytest.raises(UsageError, match="no other recording in the val split"):
         check_classes(pd.concat([table, pd.DataFrame({"label": ["other"], "split": ["train"]})]), without_test=False)
-    with pytest.raises(UsageError, match="no ischemia recording in the train split"):
-        check_classes(table[table.label == "normal"], without_test=False)

@@ -58,7 +58,7 @@ class Labels(Section):
         return self
 
 
-class Source(Section):
+class Download(Labels):
     source: Literal["synthetic", "kaggle", "directory"]
     verify_checksums: bool
     synthetic_patients: Annotated[int, Field(ge=20)]
@@ -69,16 +69,6 @@ class Source(Section):
     ]
     ptbxl_patients: str
     directory: str | list[str]
-
-    @model_validator(mode="after")
-    def data_sets_differ(self):
-        if len(set(self.kaggle)) < len(self.kaggle):
-            raise ValueError("kaggle names a data set twice")
-        return self
-
-
-class Download(Labels, Source):
-    """The source of recordings and the codes of their classes; the fields of the last base come first."""
 
 
 class Extract(Section):
@@ -106,14 +96,6 @@ class Split(Section):
     holdout_source: str
     seed: Seed
 
-    @model_validator(mode="after")
-    def folds_exist_and_differ(self):
-        if max(self.val_fold, self.test_fold) > self.folds:
-            raise ValueError(f"val_fold {self.val_fold} and test_fold {self.test_fold} must be at most {self.folds}")
-        if self.val_fold == self.test_fold:
-            raise ValueError(f"val_fold and test_fold are both {self.val_fold}; they must differ")
-        return self
-
 
 class Architecture(Section):
     """The networks and trees of a model, with the networks' name and paper for report and cards."""
@@ -133,18 +115,15 @@ class Architecture(Section):
     @model_validator(mode="after")
     def one_of_each_per_layer(self):
         if not len(self.filters) == len(self.kernels) == len(self.dropout):
-            raise ValueError(
-                f"{len(self.filters)} filters, {len(self.kernels)} kernels and {len(self.dropout)} dropout "
-                "must be as many, one a layer"
-            )
+            found = f"{len(self.filters)} filters, {len(self.kernels)} kernels and {len(self.dropout)} dropout"
+            raise ValueError(f"{found} must be as many, one a layer")
         return self
 
     @property
     def details(self) -> str:
         """Return the layers of a network in words."""
-        layers = {"filters": self.filters, "kernels": self.kernels}
-        texts = [f"{name} {', '.join(map(str, values))}" for name, values in layers.items()]
-        return "; ".join([*texts, f"means over {self.parts} parts of the beat"])
+        filters, kernels = (", ".join(map(str, values)) for values in (self.filters, self.kernels))
+        return f"filters {filters}; kernels {kernels}; means over {self.parts} parts of the beat"
 
     @property
     def reach(self) -> int:
@@ -185,8 +164,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def beat_has_enough_samples(self):
-        before, after = -self.extract.window_start, self.extract.window_end
-        samples = sum(time * self.extract.sampling_rate // 1000 for time in (before, after)) + 1
+        window = (-self.extract.window_start, self.extract.window_end)
+        samples = sum(time * self.extract.sampling_rate // 1000 for time in window) + 1
         if self.train.parts > samples:
             raise ValueError(f"train.parts is {self.train.parts}; the beat has {samples} samples")
         return self

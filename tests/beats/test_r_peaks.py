@@ -6,7 +6,6 @@ import neurokit2
 import numpy as np
 import pytest
 from drawn import EXTRACT, HEART, T_WAVES, TIMES, changed, every, fast_repolarisation, in_uv, recording
-from reference import read_real
 from scipy.signal import find_peaks
 
 from ecg.beats.median import filter_leads, median_beat
@@ -14,37 +13,22 @@ from ecg.beats.r_peaks import find_r_peaks, find_with_neurokit, maxima_apart
 from ecg.beats.windows import rms
 from ecg.leads import BadRecording
 from ecg.params import Extract
-from ecg.recordings.hearts import leads, twelve_leads
+from ecg.recordings.hearts import twelve_leads
 
 SECONDS = np.arange(5000) / 500
 
 
 def r_peaks(samples, detector="sharpness"):
     """The R peaks (ms) of a recording at 500 Hz."""
-    signals = filter_leads(samples.T, 500, EXTRACT)
-    return find_r_peaks(signals.qrs_band, EXTRACT.sampling_rate, detector) * 1000 / EXTRACT.sampling_rate
+    qrs_band = filter_leads(samples.T, 500, EXTRACT)[2]
+    return find_r_peaks(qrs_band, EXTRACT.sampling_rate, detector) * 1000 / EXTRACT.sampling_rate
 
 
-def fast_heart(heart_rate):
-    """The waves of a heart with a fast repolarisation, and a P wave that is close."""
-    return fast_repolarisation(heart_rate) | {"P": (-120, 14, *HEART["P"][2:])}
-
-
-@pytest.mark.parametrize("heart_rate", [35, 60, 100, 125, 130])
-def test_a_rate_is_right_and_the_beat_holds_no_other_qrs_complex(heart_rate):
-    waves = fast_heart(heart_rate)
-    found = median_beat(recording(every(60_000 / heart_rate), emg=20, waves=waves), 500, EXTRACT)
-    assert found.heart_rate == pytest.approx(heart_rate, rel=0.02)
-    # From the own QRS complex to the end of the own T wave it is the beat that was drawn.
-    near = (TIMES > -60) & (min(400, 60_000 / heart_rate - 170) > TIMES)
-    shifts = [leads(TIMES + ms, waves).T for ms in range(-16, 17, 2)]
-    assert min(np.abs(found.beat - shifted)[:, near].max() for shifted in shifts) < 0.12
-    assert np.abs(found.beat[:, TIMES > 380]).max() < 0.25 or heart_rate == 35  # its T wave lasts longer
-
-
-@pytest.mark.parametrize("heart_rate", [140, 160, 180, 200, 220, 250])
+@pytest.mark.parametrize("heart_rate", [140, 180, 220, 250])
 def test_a_heart_that_is_too_fast_is_refused_with_its_own_rate(heart_rate):
-    found = median_beat(recording(every(60_000 / heart_rate), emg=20, waves=fast_heart(heart_rate)), 500, EXTRACT)
+    # The P wave is close.
+    waves = fast_repolarisation(heart_rate) | {"P": (-120, 14, *HEART["P"][2:])}
+    found = median_beat(recording(every(60_000 / heart_rate), emg=20, waves=waves), 500, EXTRACT)
     assert found.beat is None
     rate = float(found.reason.removeprefix("too fast: ").split("/")[0])
     assert rate == pytest.approx(heart_rate, rel=0.02)
@@ -84,9 +68,9 @@ def pulse_wave(rate, leads_alike):
 @pytest.mark.parametrize(
     "eight",
     [
-        *(pulse_wave(rate, alike) for rate in (50, 60, 75, 90, 110) for alike in (True, False)),
-        *(np.sin(2 * np.pi * f * SECONDS[:, None] + np.arange(8)) for f in (0.8, 1.2, 2, 5, 8, 15, 50)),
-        *(np.random.default_rng(1).normal(0, sd, (5000, 8)) for sd in (0.02, 0.1, 0.3, 1)),
+        *(pulse_wave(rate, alike) for rate in (50, 75, 110) for alike in (True, False)),
+        *(np.sin(2 * np.pi * f * SECONDS[:, None] + np.arange(8)) for f in (0.8, 2, 8, 15, 50)),
+        *(np.random.default_rng(1).normal(0, sd, (5000, 8)) for sd in (0.02, 0.3, 1)),
         np.cumsum(np.random.default_rng(2).normal(0, 0.02, (5000, 8)), axis=0),
     ],
 )
@@ -94,25 +78,6 @@ def test_a_signal_that_is_no_ecg_is_refused(eight):
     found = median_beat(in_uv(twelve_leads(eight)), 500, EXTRACT)
     assert found.beat is None
     assert found.reason.split(":")[0] in ("no QRS complexes", "copied lead", "too few good beats")
-
-
-def test_the_r_peak_is_the_same_point_in_both_halves(real_data):
-    moved, n = [], 0
-    for path in sorted((real_data / "ptb-xl").rglob("*.hea")):
-        samples, rate = read_real(path)
-        parts = (samples, samples[: len(samples) // 2], samples[len(samples) // 2 :])
-        whole, *halves = (median_beat(part, rate, EXTRACT).beat for part in parts)
-        if any(beat is None for beat in (whole, *halves)):
-            continue
-        n += 1
-        # The shift of one half's beat that fits the other's best.
-        qrs = np.abs(TIMES) <= 120
-        errors = [np.mean((np.roll(halves[0], k, axis=1) - halves[1])[:, qrs] ** 2) for k in range(-5, 6)]
-        shift = 8 * (int(np.argmin(errors)) - 5)
-        if abs(shift) >= 16:
-            moved.append((path.stem, shift))
-    assert n > 450
-    assert len(moved) <= 1, moved
 
 
 @pytest.mark.parametrize("distance", [1, 7, 50])
@@ -132,7 +97,7 @@ def test_any_other_detector_is_neurokits_method(method):
     found = r_peaks(samples, method)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        energy = rms(filter_leads(samples.T, 500, EXTRACT).qrs_band, 0)
+        energy = rms(filter_leads(samples.T, 500, EXTRACT)[2], 0)
         expected = neurokit2.ecg_findpeaks(energy, sampling_rate=EXTRACT.sampling_rate, method=method)
     # Each is moved to where it is sharpest, by 60 ms at most: 64 ms in samples.
     expected = np.asarray(expected["ECG_R_Peaks"]) * 1000 / EXTRACT.sampling_rate

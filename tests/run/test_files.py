@@ -18,6 +18,11 @@ def test_output_appears_whole_or_not_at_all(tmp_path):
     with replacing(path) as temporary:
         temporary.write_text("new")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
+    for name in ("a", "b"):
+        with replacing(tmp_path / "parts") as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+    assert [p.name for p in (tmp_path / "parts").iterdir()] == ["b"]
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path):
@@ -45,17 +50,9 @@ def test_paths_of_outputs_that_can_be_written_are_left_as_they_are(tmp_path, mon
     Path("old.csv").write_text("old")
     assert output_file("old.csv") == Path("old.csv")
     assert output_file("new.json", ".csv") == Path("new.json")
-    for folder in (".", "new", "new/below", str(tmp_path / "new")):
-        assert output_folder(folder, "a.csv", "old.csv") == Path(folder)
+    for folder in (".", "new", "new/below"):
+        assert output_folder(folder) == output_folder(folder, "a.csv", "old.csv") == Path(folder)
     assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["old"]
-
-
-def test_folder_is_replaced_whole(tmp_path):
-    for name in ("a", "b"):
-        with replacing(tmp_path / "parts") as temporary:
-            temporary.mkdir()
-            (temporary / name).touch()
-    assert [p.name for p in (tmp_path / "parts").iterdir()] == ["b"]
 
 
 def test_json_is_rounded_and_has_null_for_unknown(tmp_path):

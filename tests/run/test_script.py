@@ -21,7 +21,6 @@ def failing(error):
     [
         (UsageError("no such fold: \x1b]0;title\x07 C:\\x \u202e"), 1, r"no such fold: \x1b]0;title\x07 C:\x \u202e"),
         (OSError(28, "No space left on device", "x.npy"), 1, "[Errno 28] No space left on device: 'x.npy'"),
-        (OSError("61680 requested and 0 written"), 1, "no space left on device: 61680 requested and 0 written"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )
@@ -41,8 +40,8 @@ def test_a_bug_keeps_its_traceback():
 
 def test_a_warning_names_the_script_and_has_no_control_characters(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["stages/split.py"])
-    warn("-- \x1b]0;title\x07 \r\n")
-    assert capsys.readouterr().err == "split: warning: -- \\x1b]0;title\\x07 \\r\\n\n"
+    warn("x \x1b]0;title\x07 \r\n")
+    assert capsys.readouterr().err == "split: warning: x \\x1b]0;title\\x07 \\r\\n\n"
 
 
 def test_of_two_runs_in_a_folder_the_second_is_refused(tmp_path):
@@ -72,15 +71,11 @@ def test_a_stage_with_arguments_does_nothing(tmp_path, monkeypatch, capsys, stag
     ("text", "shown"),
     [
         ("Größe µV … 心電図", "Größe µV … 心電図"),
-        ("a\x1b[2Jb\x7f\x9b", "a\\x1b[2Jb\\x7f\\x9b"),
-        ("a\r\n\tb\0", "a\\r\\n\\tb\\x00"),
+        ("a\x1b[2Jb\x7f\x9b\r\n\t\0", "a\\x1b[2Jb\\x7f\\x9b\\r\\n\\t\\x00"),
         ("\u202egpj.exe\u200b\u2066\ufeff\u2028", "\\u202egpj.exe\\u200b\\u2066\\ufeff\\u2028"),
         ("\udcff\ue000\U000e0041", "\\udcff\\ue000\\U000e0041"),
-        ("+1", "'+1"),
-        ("-1", "'-1"),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("  =1", "'  =1"),
-        ("\t=1", "\\t=1"),
         ("＝1", "'＝1"),
         ("a=1", "a=1"),
         ("", ""),
@@ -88,8 +83,3 @@ def test_a_stage_with_arguments_does_nothing(tmp_path, monkeypatch, capsys, stag
 )
 def test_text_from_files_is_made_safe(text, shown):
     assert printable(text) == shown
-
-
-def test_different_texts_stay_different():
-    texts = ["=1", "'=1", "''=1", "\n", "\\n", "\\\\n", "\x1b", "\\x1b", " =1", "' =1", "'a", "a"]
-    assert len({printable(text) for text in texts}) == len(texts)

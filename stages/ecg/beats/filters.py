@@ -19,12 +19,11 @@ HUM_STRETCH, BESIDE = 0.2, 15  # s, in which the rest is measured, and Hz, how f
 def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int) -> np.ndarray:
     """Return the complex amplitudes (leads x stretches x frequencies) in each n samples, 0 where one is missing."""
     count = leads.shape[1] // n
-    stretches = leads[:, : count * n].reshape(-1, n).astype(np.float32)
-    phases = np.outer(np.arange(n), np.array(frequencies) / rate * 2 * np.pi).astype(np.float32)
-    parts = stretches @ np.concatenate([np.cos(phases), -np.sin(phases)], axis=1)
-    parts[stretches.min(axis=1) == MISSING] = 0
-    real, imaginary = np.split(2 / n * parts.reshape(len(leads), count, 2 * len(frequencies)), 2, axis=2)
-    return real + 1j * imaginary
+    stretches = leads[:, : count * n].reshape(len(leads), count, n).astype(np.float32)
+    turns = np.exp(-2j * np.pi / rate * np.outer(np.arange(n), frequencies)).astype(np.complex64)
+    found = 2 / n * stretches @ turns
+    found[stretches.min(axis=2) == MISSING] = 0
+    return found
 
 
 def usual_amplitude(found: np.ndarray) -> np.ndarray:
@@ -99,10 +98,9 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     np.multiply(slope, (pad - 1) / 2 - np.arange(n, dtype=np.float32), out=centred)
     centred += signal
     centred -= first[:, None]
-    reach = min(pad, n - 1)
-    fade = (0.5 - 0.5 * np.cos(np.pi * np.arange(1, reach + 1) / (reach + 1))).astype(np.float32)
-    padded[:, pad - reach : pad] = centred[:, reach:0:-1] * fade
-    padded[:, pad + n : pad + n + reach] = centred[:, -2 : -reach - 2 : -1] * fade[::-1]
+    fade = (0.5 - 0.5 * np.cos(np.pi * np.arange(1, pad + 1) / (pad + 1))).astype(np.float32)
+    padded[:, :pad] = centred[:, pad:0:-1] * fade
+    padded[:, pad + n : pad + n + pad] = centred[:, -2 : -pad - 2 : -1] * fade[::-1]
     spectrum = fft.rfft(padded, axis=1)[:, : total * up // 2 + 1]
     fourth = (np.arange(spectrum.shape[1]) * (rate / (total * down))) ** 4
     start, stop = blocks * up, blocks * up + n * up // down

@@ -32,13 +32,12 @@ def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
     rests, marked = find_rests(leads, sampling_rate), leads.copy()
     for lead in suspects:
         values = leads[lead]
-        changes = np.flatnonzero(np.diff(values)) + 1
-        starts, ends = np.r_[0, changes], np.r_[changes, len(values)]
-        is_long = ends - starts > MAX_REST * sampling_rate
-        usual = values[rests & ~np.repeat(is_long, ends - starts)]
+        edges = np.r_[0, np.flatnonzero(np.diff(values)) + 1, len(values)]
+        is_long = np.diff(edges) > MAX_REST * sampling_rate
+        usual = values[rests & ~np.repeat(is_long, np.diff(edges))]
         level = float(np.median(usual)) if len(usual) else MISSING
-        for run in np.flatnonzero(ends - starts >= length):
-            start, end = starts[run], ends[run]
+        for run in np.flatnonzero(np.diff(edges) >= length):
+            start, end = edges[run : run + 2]
             before, after = runs_of(~rests[start:end])
             off_level = abs(int(values[start]) - level) > SAME_LEVEL * step_of(values)
             if is_long[run] or off_level or (after - before).max(initial=0) >= length:
@@ -78,15 +77,15 @@ def check_leads(marked: np.ndarray, sampling_rate: float) -> None:
         raise BadRecording(f"too short: {marked.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
     low, high = marked.min(axis=1), marked.max(axis=1)
     for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
-        if np.isin(marked[lead], (-RAIL, RAIL)).mean() > MAX_SATURATED:
+        if (np.abs(marked[lead]) == RAIL).mean() > MAX_SATURATED:
             raise BadRecording(f"saturated lead: {LEADS[lead]}")
 
 
 def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
     """BadRecording where leads (12 x samples, int16, uV; `marked`: without held stretches) hold too little signal."""
-    if (marked.min(axis=1) != MISSING).all():
-        return
     absent, names = marked == MISSING, np.array(LEADS)
+    if not absent.any():
+        return
     short = (~absent).sum(axis=1) / sampling_rate < MIN_DURATION
     held = short & (absent.sum(axis=1) > 2 * (leads == MISSING).sum(axis=1))
     for state, bad in (("missing", short & ~held), ("flat", held)):

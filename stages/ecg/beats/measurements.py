@@ -27,20 +27,11 @@ WIDE = 120  # ms
 WIDE_AND_SLOW, NARROW_AND_FAST = (130, 48), (76, 100)  # ms, beats/min
 
 
-class Fiducials(NamedTuple):
-    """Samples of a beat: R, the onset of the QRS complex, and those of the PQ segment."""
+def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> tuple[int, int, np.ndarray, list[str]]:
+    """Return the samples of R, of QRS onset and of the PQ segment of a beat (8 independent leads, mV), and flags.
 
-    r: int
-    onset: int
-    pq: np.ndarray
-    flags: list[str]
-
-
-def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducials:
-    """Return the fiducial points of a beat (8 independent leads x samples, mV) with its R peak near `origin`.
-
-    R is the top of the smoothed RMS over leads of the acceleration: always the same of two waves of a QRS complex, and
-    never an ST segment that is higher. The PQ segment is the quietest 24 ms in the 60 ms before the QRS complex.
+    R is near `origin`, where the smoothed acceleration is largest: always in the same wave of a QRS complex, and never
+    in an ST segment that is higher. The PQ segment is the quietest 24 ms in the 60 ms before the QRS complex.
     """
     sharp = smooth_rms(np.diff(beat, 2, axis=1), sampling_rate)
     reach = round(SEARCH * sampling_rate / 1000)
@@ -54,17 +45,13 @@ def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> Fiducia
     first = max(onset - round(PQ_FROM * sampling_rate / 1000), 0)
     # The beat may begin just before the QRS complex.
     restless = np.convolve(slope[first : max(onset, length)], np.ones(length), "valid")
-    start = first + int(restless.argmin())
-    return Fiducials(r, onset, np.arange(start, start + length), flags)
+    return r, onset, first + int(restless.argmin()) + np.arange(length), flags
 
 
 def qrs_onset(
     slope: np.ndarray, origin: int, sampling_rate: float, share: float = QUIET, quiet_for: float = QUIET_FOR
 ) -> int | None:
-    """Return the sample where the QRS complex with R at `origin` begins, or None.
-
-    It is the end of the last `quiet_for` ms before R with a `slope` (RMS over leads) under a `share` of the steepest.
-    """
+    """Return where the last `quiet_for` ms before `origin` with less than a `share` of the highest slope end."""
     near = round(SEARCH * sampling_rate / 1000)
     quiet = slope < share * slope[max(origin - near, 0) : origin + near].max()
     length = max(2, round(quiet_for * sampling_rate / 1000))
@@ -73,18 +60,10 @@ def qrs_onset(
     return first + int(runs[-1]) + length if len(runs) else None
 
 
-class Measurements(NamedTuple):
-    """Of n beats: QRS duration (n, ms), ST level 60 ms after J and T amplitude (n x 12, mV)."""
-
-    qrs: np.ndarray
-    st: np.ndarray
-    t: np.ndarray
-
-
 def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
     """Return the times (ms from R) at which the QRS complex of a median beat (12 x samples) begins and ends.
 
-    It ends at J, the first sample after it that is straight for 12 ms: an elevated ST segment has a slope, but no bend.
+    It ends at J, where 12 ms without a bend begin: an elevated ST segment has a slope, but no bend.
     """
     fine = np.arange(times[0], times[-1] + 1e-6, STEP)
     # Lanczos interpolation.
@@ -107,8 +86,7 @@ def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
 def qrs_flags(beat: np.ndarray, times: np.ndarray, heart_rate: float | None, sampling_rate: float) -> list[str]:
     """Return flags of a median beat (12 x samples, mV) whose QRS complex is wide, or odd at that heart rate (/min)."""
     onset, j = qrs_limits(beat, times)
-    qrs = j - onset
-    flags = []
+    qrs, flags = j - onset, []
     if qrs >= WIDE:
         flags = [f"wide QRS complex: {qrs:.0f} ms; ST and T follow from conduction or pacing, the score means little"]
     (wide, slow), (narrow, fast) = WIDE_AND_SLOW, NARROW_AND_FAST
@@ -116,6 +94,14 @@ def qrs_flags(beat: np.ndarray, times: np.ndarray, heart_rate: float | None, sam
         odd = f"QRS complex of {qrs:.0f} ms at {heart_rate:.0f}/min"
         flags.append(f"sampling rate: {odd}; is {sampling_rate:g} Hz right?")
     return flags
+
+
+class Measurements(NamedTuple):
+    """Of n beats: QRS duration (n, ms), ST level 60 ms after J and T amplitude (n x 12, mV)."""
+
+    qrs: np.ndarray
+    st: np.ndarray
+    t: np.ndarray
 
 
 def measure_beats(beats: np.ndarray, times: np.ndarray) -> Measurements:

@@ -24,54 +24,33 @@ MIN_SHARE = 0.5  # of the beats found must be alike
 TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
 
 
-class Signals(NamedTuple):
-    """All leads (mV) at the working rate, the 8 independent ones to 20 Hz and at 5 - 20 Hz, and where one has a gap."""
-
-    ecg: np.ndarray
-    smooth: np.ndarray
-    qrs_band: np.ndarray
-    gap: np.ndarray
-
-
 class Beats(NamedTuple):
-    """The n beats whose window lies inside the recording: n x 12 x samples (mV, isoelectric line at 0); times in s.
-
-    `alike` are those of the most frequent kind, `used` those of them without another QRS complex in their window;
-    `correlation` is with the beat that most others resemble. In a `tie` two kinds are as frequent.
-    """
+    """The n beats whose window lies inside the recording: n x 12 x samples (mV, isoelectric line at 0); times in s."""
 
     beats: np.ndarray
     r_peaks: np.ndarray
-    alike: np.ndarray
-    used: np.ndarray
-    correlation: np.ndarray
+    alike: np.ndarray  # which are of the most frequent kind
+    used: np.ndarray  # which of these have no other QRS complex in their window
+    correlation: np.ndarray  # with the beat that most others resemble
     heart_rate: float | None
-    tie: bool
     flags: list[str]
 
 
 class MedianBeat(NamedTuple):
-    """A median beat (12 x samples, float32, mV) of n_used beats and its quality, or None and the reason.
-
-    noise_uv is the RMS of the used beats round their median in the median lead, correlation their mean one with the
-    beat that most others resemble; heart_rate (beats/min) is of all QRS complexes.
-    """
+    """A median beat (12 x samples, float32, mV) of n_used beats and its quality, or None and the reason."""
 
     beat: np.ndarray | None
     n_beats: int = 0
     n_used: int = 0
-    heart_rate: float | None = None
-    noise_uv: float | None = None
-    correlation: float | None = None
+    heart_rate: float | None = None  # beats/min, of all QRS complexes
+    noise_uv: float | None = None  # RMS of the used beats round their median, in the median lead
+    correlation: float | None = None  # mean of the used beats with the one that most others resemble
     flags: tuple[str, ...] = ()
     reason: str = ""
 
 
 def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> tuple[np.ndarray, list[str]]:
-    """Return the leads (12 x samples, int16, uV) of a recording (samples x 12) without faults, and flags for these.
-
-    BadRecording where a fault cannot be mended.
-    """
+    """Return the leads (12 x samples, int16, uV) of a recording (samples x 12) without faults that can be mended."""
     lowest = 2 * extract.low_pass
     if not lowest <= recorded_rate <= MAX_RATE:
         raise BadRecording(f"sampling rate: {recorded_rate:g} Hz; allowed: {lowest:g} to {MAX_RATE:g} Hz")
@@ -85,8 +64,11 @@ def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
     return leads, hum_flags + limb_flags
 
 
-def filter_leads(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Signals:
-    """Filter leads (12 x samples, int16, uV, at `recorded_rate` Hz) in three ways, at the working rate."""
+def filter_leads(leads: np.ndarray, recorded_rate: float, extract: Extract) -> tuple[np.ndarray, ...]:
+    """Return leads (12 x samples, int16, uV, at `recorded_rate` Hz) at the working rate, and where one has a gap.
+
+    In mV: all leads, the 8 independent ones to 20 Hz, and the same at 5 - 20 Hz.
+    """
     signal, missing = fill_gaps(leads)
     ratio = Fraction(extract.sampling_rate / recorded_rate).limit_denominator(1000)
     filters = [
@@ -94,9 +76,9 @@ def filter_leads(leads: np.ndarray, recorded_rate: float, extract: Extract) -> S
         (INDEPENDENT, (extract.high_pass, min(extract.low_pass, DECISION_LOW_PASS))),
         (INDEPENDENT, QRS_BAND),
     ]
-    ecg, smooth, qrs_band = resample(signal, recorded_rate, ratio, filters, pad=round(PADDING * recorded_rate))
-    at = np.arange(ecg.shape[1]) / float(ratio)
-    return Signals(ecg, smooth, qrs_band, np.interp(at, np.arange(len(missing)), missing) > 0)
+    signals = resample(signal, recorded_rate, ratio, filters, pad=round(PADDING * recorded_rate))
+    at = np.arange(signals[0].shape[1]) / float(ratio)
+    return *signals, np.interp(at, np.arange(len(missing)), missing) > 0
 
 
 def are_whole(centres: np.ndarray, offsets: np.ndarray, gap: np.ndarray) -> np.ndarray:
@@ -109,10 +91,8 @@ def are_whole(centres: np.ndarray, offsets: np.ndarray, gap: np.ndarray) -> np.n
 
 
 def heart_rate_of(peaks: np.ndarray, gap: np.ndarray, sampling_rate: int) -> float | None:
-    """Return the heart rate (beats/min): the median over pairs of neighbouring intervals without a gap.
-
-    So all beats of a bigeminy count, and few false or missed ones do not move it.
-    """
+    """Return the heart rate (beats/min): the median over pairs of neighbouring intervals without a gap."""
+    # By pairs all beats of a bigeminy count.
     before = np.cumsum(gap)[peaks]
     intervals = np.diff(peaks)[before[1:] == before[:-1]]
     if not len(intervals):
@@ -123,20 +103,21 @@ def heart_rate_of(peaks: np.ndarray, gap: np.ndarray, sampling_rate: int) -> flo
 
 def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
     """Find the beats of leads (12 x samples, int16, uV, at `recorded_rate` Hz); BadRecording where none can be used."""
-    signals, rate = filter_leads(leads, recorded_rate, extract), extract.sampling_rate
-    peaks = find_r_peaks(signals.qrs_band, rate, extract.detector)
-    heart_rate = heart_rate_of(peaks, signals.gap, rate)
-    comparable = are_whole(peaks, window_offsets(*COMPARED, rate), signals.gap)
-    r, alike, correlation, tie = align_and_reject(signals.smooth, peaks[comparable], extract)
+    rate = extract.sampling_rate
+    ecg, smooth, qrs_band, gap = filter_leads(leads, recorded_rate, extract)
+    peaks = find_r_peaks(qrs_band, rate, extract.detector)
+    heart_rate = heart_rate_of(peaks, gap, rate)
+    comparable = are_whole(peaks, window_offsets(*COMPARED, rate), gap)
+    r, alike, correlation, tie = align_and_reject(smooth, peaks[comparable], extract)
     shape = window_offsets(*SHAPE, rate)
-    template = median_of(cut_windows(signals.ecg[INDEPENDENT], r[alike], shape).astype(np.float64))
-    fiducials = find_fiducials(template, -int(shape[0]), rate)
-    r += fiducials.r + shape[0]
+    template = median_of(cut_windows(ecg[INDEPENDENT], r[alike], shape).astype(np.float64))
+    r_of_template, onset, pq, flags = find_fiducials(template, -int(shape[0]), rate)
+    r += r_of_template + shape[0]
 
     offsets = beat_offsets(extract)
-    whole = are_whole(r, offsets, signals.gap)
-    following = np.append(peaks[1:], len(signals.gap) + len(offsets))[comparable] - peaks[comparable]
-    room = int(offsets[-1]) + fiducials.r - fiducials.onset
+    whole = are_whole(r, offsets, gap)
+    following = np.append(peaks[1:], len(gap) + len(offsets))[comparable] - peaks[comparable]
+    room = int(offsets[-1]) + r_of_template - onset
     alone = following > room
     free = alone[whole & alike]
     if free.sum() < min(extract.min_beats, len(free)) and heart_rate is not None:
@@ -146,14 +127,12 @@ def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Bea
             raise BadRecording(f"too fast: {heart_rate:.0f}/min, at most {highest:.0f}/min")
         others = len(free) - free.sum()
         raise BadRecording(f"too few beats: another QRS complex lies in the window of {others} of {len(free)}")
-    around = window_offsets(-HILLS, HILLS, rate)
-    hills = cut_windows(signals.qrs_band, r[alike][:5], around)
-    flags = [TIE] * tie + fiducials.flags + check_shape(template, hills.mean(axis=0), fiducials.r, rate)
-    beats = cut_windows(signals.ecg, r[whole], offsets)
-    isoelectric = cut_windows(signals.ecg, r[whole], fiducials.pq - fiducials.r)
-    beats -= median_of(np.moveaxis(isoelectric, 2, 0))[:, :, None]
+    hills = cut_windows(qrs_band, r[alike][:5], window_offsets(-HILLS, HILLS, rate)).mean(axis=0)
+    flags = [TIE] * tie + flags + check_shape(template, hills, rate)
+    beats = cut_windows(ecg, r[whole], offsets)
+    beats -= median_of(np.moveaxis(cut_windows(ecg, r[whole], pq - r_of_template), 2, 0))[:, :, None]
     used = alike & alone
-    return Beats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, tie, flags)
+    return Beats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, flags)
 
 
 def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> MedianBeat:
@@ -169,7 +148,7 @@ def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
         if n_beats < extract.min_beats:
             raise BadRecording(f"too few beats: {n_beats}, at least {extract.min_beats}")
         # In a tie, the beats of the other kind cannot be used.
-        if n_used < extract.min_beats or n_alike < MIN_SHARE * (n_beats / 2 if beats.tie else n_beats):
+        if n_used < extract.min_beats or n_alike < MIN_SHARE * (n_beats / 2 if TIE in flags else n_beats):
             raise BadRecording(f"too few good beats: {n_alike} of {n_beats} alike, {n_used} used")
         median = median_of(used)
         check_height(median)

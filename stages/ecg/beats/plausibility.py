@@ -6,7 +6,7 @@ import numpy as np
 
 from ecg.beats.gaps import runs_of
 from ecg.beats.r_peaks import sharpness
-from ecg.beats.windows import median_of, rms, window_offsets
+from ecg.beats.windows import cut_windows, median_of, rms, window_offsets
 from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording
 
 # The limb leads as sums of I and II, by Einthoven's and Goldberger's laws.
@@ -104,11 +104,10 @@ def stretches_of(where: np.ndarray, duration: float) -> str:
 
 def check_copies(leads: np.ndarray) -> None:
     """BadRecording where two leads (12 x samples, int16, uV) hold the same samples."""
-    first: dict[bytes, int] = {}
-    for i, lead in enumerate(leads):
-        other = first.setdefault(lead.tobytes(), i)
-        if other != i and (lead != MISSING).any():
-            raise BadRecording(f"copied lead: {LEADS[i]} is {LEADS[other]}")
+    first: dict[bytes, str] = {}
+    for name, lead in zip(LEADS, leads, strict=True):
+        if (other := first.setdefault(lead.tobytes(), name)) != name and (lead != MISSING).any():
+            raise BadRecording(f"copied lead: {name} is {other}")
 
 
 def compare_heart_rates(found: float | None, in_file: float | None) -> list[str]:
@@ -124,19 +123,17 @@ def check_height(beat: np.ndarray) -> None:
     flat = heights < FLAT
     if flat.any():
         raise BadRecording(f"flat lead: {', '.join(np.array(LEADS)[flat])}")
-    largest, usual = float(heights.max()), float(median_of(heights[INDEPENDENT]))
+    largest, usual = heights.max(), median_of(heights[INDEPENDENT])
     if largest < MIN_AMPLITUDE:
-        raise BadRecording(
-            f"amplitude: {largest:.2g} mV in the largest lead, at least {MIN_AMPLITUDE:g} mV; wrong unit?"
-        )
+        raise BadRecording(f"amplitude: {largest:.2g} mV in the largest lead, at least {MIN_AMPLITUDE} mV; wrong unit?")
     if usual > MAX_AMPLITUDE:
         raise BadRecording(f"amplitude: {usual:.2g} mV in half of the leads, at most {MAX_AMPLITUDE:g} mV; wrong unit?")
 
 
-def check_shape(beat: np.ndarray, qrs_band: np.ndarray, r: int, sampling_rate: int) -> list[str]:
+def check_shape(beat: np.ndarray, qrs_band: np.ndarray, sampling_rate: int) -> list[str]:
     """BadRecording where leads show one wave only, a blunt one, or a QRS complex that is not at R; return flags.
 
-    `beat` (8 independent leads x samples, mV) has R at the sample `r`; `qrs_band` has it in the middle.
+    `beat` has 8 independent leads x samples (mV), and so has `qrs_band`, with R in the middle.
     """
     independent = beat - median_of(beat.T)[:, None]
     # The singular values are the roots of these, and take four times as long.
@@ -170,23 +167,20 @@ def arm_flags(beat: np.ndarray, times: np.ndarray) -> list[str]:
 def check_pacing(leads: np.ndarray, sampling_rate: float, r_peaks: np.ndarray) -> None:
     """BadRecording where a pacemaker's spike stands at most R peaks (s) of leads (12 x n, int16, uV, as recorded).
 
-    A spike is at most 4 ms wide, and 0.4 mV and ten times the crests of the rest high in two leads. Spikes of bipolar
-    pacing are smaller, and none can be seen under 250 Hz: such recordings pass.
+    Spikes of bipolar pacing are smaller, and none can be seen under 250 Hz: such recordings pass.
     """
     half = int(SPIKE_WIDTH * sampling_rate / 1000)
+    if not half:
+        return
     search = window_offsets(*SPIKE_SEARCH, sampling_rate)
     reach = np.arange(search[0] - half, search[-1] + half + 1)
-    centres = np.rint(r_peaks * sampling_rate).astype(int)
-    centres = centres[(centres + reach[0] >= 0) & (centres + reach[-1] < leads.shape[1])]
-    if not half or not len(centres):
-        return
-    near = leads.T[centres[:, None] + reach].astype(np.int32)
+    near = cut_windows(leads, np.rint(r_peaks * sampling_rate).astype(int), reach).astype(np.int32)
     # By how much a sample is above, or below, those on both sides of a spike's width.
-    here, before, after = near[:, half:-half], near[:, : -2 * half], near[:, 2 * half :]
+    here, before, after = near[..., half:-half], near[..., : -2 * half], near[..., 2 * half :]
     above = np.maximum(here - np.maximum(before, after), np.minimum(before, after) - here)
     if above.max() <= SPIKE:
         return
-    second_lead = np.partition(np.maximum(above, 0), -2, axis=2)[:, :, -2]
+    second_lead = np.partition(above, -2, axis=1)[:, -2]
     spike = median_of(second_lead.max(axis=1))
     width = round(CREST * sampling_rate / 1000)
     crests = np.maximum.reduceat(second_lead, np.arange(0, second_lead.shape[1], width), axis=1)

@@ -30,10 +30,7 @@ def smooth_rms(signal: np.ndarray, sampling_rate: int) -> np.ndarray:
 
 
 def sharpness(qrs_band: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """Return the smoothed RMS over leads of the curvature (mV/s²) of the QRS band (... x leads x samples, mV).
-
-    A T wave may be as high as a QRS complex, but is never so sharp.
-    """
+    """Return the smoothed RMS over leads of the curvature (mV/s²) of the QRS band (... x leads x samples, mV)."""
     curvature = np.zeros_like(qrs_band)
     curvature[..., 1:-1] = np.diff(qrs_band, 2) * sampling_rate**2
     return smooth_rms(curvature, sampling_rate)
@@ -80,10 +77,8 @@ def find_hills(sharp: np.ndarray, height: np.ndarray, sampling_rate: int) -> np.
 
 
 def maxima_apart(values: np.ndarray, distance: int) -> np.ndarray:
-    """Return the samples of the local maxima that are no nearer than `distance` to a higher one that is returned.
-
-    scipy.signal.find_peaks does the same, but its import takes 0.3 - 0.5 s of each command.
-    """
+    """Return the samples of the local maxima that are no nearer than `distance` to a higher one that is returned."""
+    # scipy.signal.find_peaks does the same, but its import takes 0.3 - 0.5 s of each command.
     tops = np.flatnonzero((values[1:-1] > values[:-2]) & (values[1:-1] >= values[2:])) + 1
     kept, near = np.zeros(len(values), bool), np.zeros(len(values), bool)
     for top in tops[values[tops].argsort()[::-1]].tolist():
@@ -98,15 +93,14 @@ def find_with_neurokit(signal: np.ndarray, sampling_rate: int, method: str) -> n
     import neurokit2  # 2 - 3 s
 
     try:
-        with warnings.catch_warnings():
-            # NeuroKit divides by 0 where it finds nothing.
-            warnings.simplefilter("ignore")
-            peaks = neurokit2.ecg_findpeaks(signal, sampling_rate=sampling_rate, method=method)
+        # NeuroKit divides by 0 where it finds nothing.
+        with warnings.catch_warnings(action="ignore"):
+            peaks = neurokit2.ecg_findpeaks(signal, sampling_rate=sampling_rate, method=method)["ECG_R_Peaks"]
     except Exception as error:  # a method may fail in any way
         raise BadRecording(f"detector {method}: {type(error).__name__}: {error}") from error
-    if not len(peaks["ECG_R_Peaks"]):
+    if not len(peaks):
         raise BadRecording(f"no QRS complexes: detector {method} finds none")
-    return np.asarray(peaks["ECG_R_Peaks"], dtype=int)
+    return np.asarray(peaks, dtype=int)
 
 
 def check_qrs(sharp: np.ndarray, peaks: np.ndarray, sampling_rate: int) -> None:

@@ -62,11 +62,10 @@ def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shif
 def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray, np.ndarray, bool]:
     """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if it is a tie.
 
-    In a tie, as in bigeminy, another kind has at most one beat less. The narrower QRS complex wins: ectopic ones are
-    wide.
+    In a tie, as in bigeminy, the narrower QRS complex wins: ectopic ones are wide.
     """
     flat = beats.reshape(len(beats), -1).astype(np.float64)
-    flat = flat - flat.mean(axis=1, keepdims=True)
+    flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-12
     correlation = flat @ flat.T
     partners = correlation > min_correlation
@@ -74,15 +73,12 @@ def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray
     order = np.lexsort((correlation.sum(axis=1), partners.sum(axis=1)))[::-1]
     first = order[0]
     others = order[~partners[first][order]]
-    if len(others):
-        second = others[0]
-        sizes = partners[first].sum(), (partners[second] & ~partners[first]).sum()
-        if sizes[1] >= max(sizes[0] - 1, MIN_KIND):
-            energies = {kind: rms(median_of(beats[partners[kind]]), 0) for kind in (first, second)}
-            # The width is the number of samples above a third of the maximum.
-            first, second = sorted(energies, key=lambda kind: (energies[kind] > energies[kind].max() / 3).sum())
-            return partners[first] & ~partners[second], correlation[first], True
-    return partners[first], correlation[first], False
+    if not len(others) or (partners[others[0]] & ~partners[first]).sum() < max(partners[first].sum() - 1, MIN_KIND):
+        return partners[first], correlation[first], False
+    energies = {kind: rms(median_of(beats[partners[kind]]), 0) for kind in (first, others[0])}
+    # The width is the number of samples above a third of the maximum.
+    first, second = sorted(energies, key=lambda kind: (energies[kind] > energies[kind].max() / 3).sum())
+    return partners[first] & ~partners[second], correlation[first], True
 
 
 def align_and_reject(

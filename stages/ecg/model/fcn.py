@@ -27,14 +27,15 @@ def choose_device() -> torch.device:
     """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides."""
     # CUDA needs this to add in the same order every time.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # A GPU's default precision of convolutions is TF32. (Torch's types lack this setting.)
-    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"environment variable DEVICE is {name!r}: {str(error).splitlines()[0]}") from None
+    if device.type == "cuda":
+        # A GPU's default precision of convolutions is TF32. (Torch's types lack this setting.)
+        torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     return device
 
 

@@ -1,9 +1,7 @@
 """Reads arrays of samples: tables in text, NPY files, and arrays in memory."""
 
 import re
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
-from numbers import Real
+from collections.abc import Mapping
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -21,20 +19,19 @@ from ecg.recordings.ecg_file import (
     masked,
     microvolts_in,
     number,
-    with_a_reason,
 )
 from ecg.recordings.sample_text import MAX_TABLE, Table, read_sample_table
 
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
 
 
-def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
+def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
     """Read a table of samples x leads; `told` has sampling_rate (Hz), units and leads where the table states none."""
-    with with_a_reason(), path.open("rb") as file:
+    with path.open("rb") as file:
         is_npy = file.read(6) == b"\x93NUMPY"
     # Not as a decorator, which does not travel to the workers of a cluster.
     with np.errstate(all="ignore"):
-        table = Table([], read_npy(path)) if is_npy else read_sample_table(content_of(path, root, MAX_TABLE))
+        table = Table([], read_npy(path)) if is_npy else read_sample_table(content_of(path, MAX_TABLE))
     rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
     absent = ", ".join(f"no {name}" for name, value in (("sampling_rate", rate), ("units", unit)) if not value)
     if absent:
@@ -44,7 +41,7 @@ def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
         raise BadRecording(f"units: {unit} given, {table.unit} in the table")
     if table.rate and abs(rate - table.rate) > 0.01 * table.rate:
         raise BadRecording(f"sampling rate: {rate:g} Hz given, {table.rate:g} Hz by the times in the table")
-    given = [name for name in re.split(r"[,;\s]+", told.get("leads", "")) if name]
+    given = re.findall(r"[^,;\s]+", told.get("leads", ""))
     flags = [] if given or table.names else [ORDER]
     leads = table.names if any(map(lead_of, table.names)) else given or table.names or list(LEADS)
     # Values that were WFDB's int16 may have any type.
@@ -70,26 +67,18 @@ def read_npy(path: Path) -> np.ndarray:
     return numbers_of(stored)
 
 
-def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Iterable[str | bytes], units: str = "mV") -> Ecg:
+def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Any, units: str = "mV") -> Ecg:
     """Return a recording of arrays (samples x leads; Hz) of NumPy, pandas, h5py or torch; ValueError where none."""
-    try:
-        rate = sampling_rate.item() if hasattr(sampling_rate, "item") else sampling_rate
-        rate = float(rate) if isinstance(rate, Real | Decimal) and not isinstance(rate, bool) else None
-    except (ValueError, OverflowError, RuntimeError):
-        rate = None
-    if rate is None:
+    rate = np.asarray(sampling_rate)
+    if rate.dtype.kind not in "iuf" or rate.size != 1:
         raise ValueError(f"sampling rate is {short(sampling_rate)}; allowed: a number, in Hz")
-    given = leads.tolist() if hasattr(leads, "tolist") else leads  # an array may have no dimension
-    # A set has no order.
-    ordered = isinstance(given, Iterable) and not isinstance(given, str | bytes | set | frozenset)
-    columns: list[Any] = list(given) if ordered else []
-    names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in columns]
-    if not names or not all(isinstance(name, str) for name in names):
+    names = np.asarray(leads.tolist() if hasattr(leads, "tolist") else leads)
+    if names.dtype.kind not in "US" or names.ndim != 1:
         raise ValueError(f"leads is {short(leads)}; allowed: a name for each column of the signal, as ['I', 'II']")
     values = numbers_of(signal)
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(names)} leads")
-    return Ecg(values * (microvolts_in(units) / 1000), rate, names, Person())
+    return Ecg(values * (microvolts_in(units) / 1000), float(rate.item()), names.astype(str).tolist(), Person())
 
 
 def numbers_of(signal: Any) -> np.ndarray:
@@ -98,15 +87,14 @@ def numbers_of(signal: Any) -> np.ndarray:
     The least integer of a type with a sign is missing, as in files.
     """
     try:
-        # A tensor may lie on a GPU, or belong to a network that is trained.
-        values = np.ma.asarray(signal.detach().cpu() if hasattr(signal, "detach") else signal)
-        if values.dtype == object:  # of pandas, say, with columns in which values are missing
+        values = np.ma.asarray(signal)
+        if values.dtype == object:  # of pandas, with columns in which values are missing
             values = np.ma.asarray(np.where(pd.isna(values), np.nan, values).tolist())
         if values.dtype.kind not in "iuf":
             raise ValueError(f"values of the type {values.dtype}")
-        if values.dtype.kind == "i":
-            values = np.ma.masked_equal(values, np.iinfo(values.dtype).min)
-        return np.ma.filled(values.astype(np.float64), np.nan)
     except (ValueError, TypeError, RuntimeError) as error:
         what = f"{type(signal).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"signal is {what}; allowed: an array of integers or floats") from None
+    if values.dtype.kind == "i":
+        values = np.ma.masked_equal(values, np.iinfo(values.dtype).min)
+    return np.ma.filled(values.astype(np.float64), np.nan)

@@ -70,15 +70,10 @@ def changed(waves: dict, names: tuple, vector=None, *, scale=1.0, widen=1.0, lat
     return new
 
 
-def rotation(degrees: np.ndarray) -> Rotation:
-    """Return the rotation about the axis `degrees`, by as many degrees as that is long."""
-    return Rotation.from_rotvec(degrees, degrees=True)
-
-
 def healthy_heart(rng: np.random.Generator) -> dict:
     """Draw one patient's waves: amplitudes, widths, intervals and the heart's axis vary as they do between people."""
     # The anatomical axis varies by 5 to 9 degrees (Hoekema et al. 1999), the spread of activation by more.
-    axis = rotation(rng.normal(0, 8, 3))
+    axis = Rotation.from_rotvec(rng.normal(0, 8, 3), degrees=True)
     size = rng.lognormal(0, 0.18)
     waves = {}
     for name, (centre, width, *vector) in NORMAL.items():
@@ -147,7 +142,7 @@ def nonspecific(waves: dict, rng: np.random.Generator) -> dict:
 
 def left_axis(waves: dict, rng: np.random.Generator) -> dict:
     """Turn QRS up, to the left shoulder, as an anterior fascicular block does; ST and T stay."""
-    axis = rotation(np.array((0, 0, -rng.uniform(35, 75))))
+    axis = Rotation.from_rotvec((0, 0, -rng.uniform(35, 75)), degrees=True)
     return waves | {name: (*waves[name][:2], *axis.apply(waves[name][2:])) for name in QRS}
 
 

@@ -1,11 +1,12 @@
 """The tables that give labels and patients of recordings: labels.csv, and PTB-XL's ptbxl_database.csv."""
 
 import hashlib
-import re
+import os
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 from requests.adapters import HTTPAdapter, Retry
@@ -23,108 +24,87 @@ LEFT, RIGHT, INDETERMINATE = "39732003", "47665007", "251200008"
 # The table's column heart_axis as the Challenge's SNOMED CT codes have it: deviation of the axis to the left or right,
 # or an indeterminate one. MID, the usual axis, has none.
 AXES = {"LAD": LEFT, "ALAD": LEFT, "RAD": RIGHT, "ARAD": RIGHT} | dict.fromkeys(("AXL", "AXR", "SAG"), INDETERMINATE)
-WHOLE_NUMBER = re.compile(r"(\d{1,9})(\.0*)?", re.ASCII)  # the table has 15709.0 for 15709
 
 
-def read_labels(
-    files: Iterable[Path], top: Path | None = None, *, lenient: bool = False
-) -> dict[Path, tuple[Person, Row]]:
-    """Return for each file the person in the nearest labels.csv, in its folder or above, and the row there.
+def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool = False) -> dict[Path, Row]:
+    """Return for each file (absolute) its row of the nearest labels.csv, in its folder or above.
 
     Files are all recordings below `top`; without it, some. A table that cannot be used is a UsageError; if `lenient`,
-    or where it does not lie below `top`, it is a warning. Of patients only digests are returned.
+    or where it does not lie below `top`, it is a warning.
     """
-    top = top and top.absolute()
     nearest = cache(lambda folder: next((at for at in (folder, *folder.parents) if (at / LABELS).is_file()), None))
-    names: dict[Path, dict[str, Path]] = {}
+    below = defaultdict[Path, dict[str, Path]](dict)
     for file in files:
-        if folder := nearest(file.absolute().parent):
-            names.setdefault(folder, {})[file.absolute().relative_to(folder).as_posix()] = file
-    labels: dict[Path, tuple[Person, Row]] = {}
-    for folder, paths in names.items():
+        if folder := nearest(file.parent):
+            below[folder][file.relative_to(folder).as_posix()] = file
+    labels: dict[Path, Row] = {}
+    for folder, paths in below.items():
         table, complete = folder / LABELS, top is not None and folder.is_relative_to(top)
         try:
             rows = read_rows(table.read_bytes(), str(table), ["file"], COLUMNS)
             matched = match_rows(rows, "file", list(paths), str(table), complete=complete)
+            labels |= {paths[name]: row for name, row in matched.items()}
         except (UsageError, OSError) as error:
             if complete and not lenient:
                 raise
             warn(f"labels.csv is not used: {error}")
-            continue
-        for name, row in matched.items():
-            person = Person(
-                age=row.get("age", ""),
-                sex=row.get("sex", ""),
-                patient=digest_of(row.pop("patient", "")),
-                dx=(row["dx"],) if "dx" in row else (),
-                source=row.get("source", ""),
-            )
-            labels[paths[name]] = person, row
     return labels
 
 
-def read_ptbxl_table(where: str, columns: list[str]) -> dict[int, Row]:
-    """Read PTB-XL's ptbxl_database.csv from a URL or a path, by ecg_id; UsageError where a column is missing."""
-    content = fetch(where) if re.match(r"https?://", where) else Path(where).read_bytes()
-    table: dict[int, Row] = {}
-    for line, row in read_rows(content, where, ["ecg_id", *columns], ["device", "site"]).items():
-        # No cell is shown: in a table that is not PTB-XL's it may be a patient's id.
-        ecg_id = WHOLE_NUMBER.fullmatch(row.get("ecg_id", ""))
-        if not ecg_id or int(ecg_id[1]) in table:
-            wrong = "is that of a row above" if ecg_id else "is no whole number"
-            raise UsageError(f"{where}, line {line}: ecg_id {wrong}")
-        table[int(ecg_id[1])] = {name: cell for name, cell in row.items() if cell.lower() not in UNKNOWN}
-    return table
-
-
-def ptbxl_patient(row: Row) -> Person:
-    """Return the patient, the fold and the recorder in a row of PTB-XL's table, {} where there is none."""
-    if "patient_id" not in row:
-        return Person(flags=(NOT_IN_TABLE,))
-    fold = WHOLE_NUMBER.fullmatch(row.get("strat_fold", ""))
+def labelled_person(row: Row) -> Person:
+    """Return the person in a row of labels.csv, {} where there is none; of the patient's id, its digest."""
     return Person(
-        patient=row["patient_id"].removesuffix(".0"),
-        registry="ptb-xl",
-        device=row.get("device", "").removesuffix(".0"),
-        site=row.get("site", "").removesuffix(".0"),
-        fold=int(fold[1]) if fold else "",
+        age=row.get("age", ""),
+        sex=row.get("sex", ""),
+        patient=digest_of(row.get("patient", "")),
+        dx=(row["dx"],) if "dx" in row else (),
+        source=row.get("source", ""),
     )
+
+
+def read_ptbxl_table(where: str, columns: list[str]) -> list[Row]:
+    """Read PTB-XL's ptbxl_database.csv from a URL or a path; UsageError where a column is missing."""
+    content = fetch(where) if "://" in where else from_project(where).read_bytes()
+    rows = read_rows(content, where, ["ecg_id", *columns], ["device", "site"])
+    return [{name: cell for name, cell in row.items() if cell.lower() not in UNKNOWN} for row in rows]
 
 
 def ptbxl_person(row: Row) -> Person:
-    """Return all data of a recording in a row of PTB-XL's table, {} where there is none."""
-    sex = row.get("sex", "")
-    return ptbxl_patient(row)._replace(
+    """Return the person and the recorder in a row of PTB-XL's table, {} where there is none."""
+    patient, fold, sex, device, site = (
+        row.get(column, "").removesuffix(".0") for column in ("patient_id", "strat_fold", "sex", "device", "site")
+    )
+    return Person(
         age=row.get("age", ""),
-        sex={"0": "male", "1": "female"}.get(sex.removesuffix(".0"), sex),
-        dx=tuple(filter(None, (row.get("scp_codes", ""), AXES.get(row.get("heart_axis", ""), "")))),
+        sex={"0": "male", "1": "female"}.get(sex, sex),
+        patient=patient,
+        dx=tuple(filter(None, (row.get("scp_codes"), AXES.get(row.get("heart_axis", ""))))),
+        registry="ptb-xl" if patient else "",
+        device=device,
+        site=site,
+        fold=int(fold) if fold.isdecimal() else "",
+        flags=() if patient else (NOT_IN_TABLE,),
     )
 
 
+def from_project(where: str) -> Path:
+    """Return a path from the home folder (~) or the main repository, also where DVC runs an experiment in a copy."""
+    return Path(os.environ.get("DVC_ROOT", ""), Path(where).expanduser())
+
+
 def fetch(url: str) -> bytes:
-    """Return the content of a URL, checked by the SHA256SUMS.txt beside it, as PhysioNet has one, or with a warning."""
-    name = re.escape(unquote(urlsplit(url).path.rpartition("/")[2]))
-    sums = get(urljoin(url, "SHA256SUMS.txt"))
-    line = re.search(rf"^([\da-f]{{64}})[ *]+{name}\s*$", sums.text if sums.ok else "", re.MULTILINE | re.IGNORECASE)
-    if not line:
-        warn(f"{url} cannot be verified: no SHA256SUMS.txt beside it names it")
-    response = get(url)
-    if not response.ok:
-        raise UsageError(f"cannot download {url} (status {response.status_code})")
-    found = hashlib.sha256(response.content).hexdigest()
-    if line and found != line[1].lower():
-        raise UsageError(f"cannot download {url}: its SHA-256 is {found}; allowed: {line[1].lower()}")
-    return response.content
-
-
-def get(url: str) -> requests.Response:
-    """Return the answer of a server; UsageError where there is none after five retries."""
-    busy = (429, 500, 502, 503, 504)
-    retry = Retry(5, backoff_factor=1, status_forcelist=busy, respect_retry_after_header=False)
+    """Return the content of a URL, checked by a SHA256SUMS.txt beside it, as PhysioNet has one."""
+    retry = Retry(5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=False)
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retry))
         try:
-            return session.get(url, timeout=(10, 60))
+            sums, answer = (session.get(at, timeout=(10, 60)) for at in (urljoin(url, "SHA256SUMS.txt"), url))
+            answer.raise_for_status()
         except requests.RequestException as error:
-            raise UsageError(f"cannot download {url} ({type(error).__name__})") from error
+            raise UsageError(f"cannot download {url}: {error}; set download.ptbxl_patients to a copy or ''") from error
+    found = hashlib.sha256(answer.content).hexdigest()
+    listed = sums.text.replace("*", " ").split() if sums.ok else []
+    if url.rpartition("/")[2] in listed and found not in listed:
+        raise UsageError(f"cannot download {url}: SHA256SUMS.txt beside it does not list its SHA-256, {found}")
+    return answer.content

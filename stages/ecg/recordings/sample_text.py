@@ -1,22 +1,21 @@
 """Reads tables of samples in text, such as CSV, as tools write them: names, units, sampling rate and samples."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ecg.leads import BadRecording, lead_of
-from ecg.recordings.ecg_file import MAX_SIGNALS, UNITS, microvolts_in
+from ecg.recordings.ecg_file import MAX_SIGNALS, UNITS
 from ecg.recordings.tables import decode
 
 MAX_TABLE = 8 * 2**20  # bytes
 FEWEST = 8  # columns of numbers: the independent leads
-PEEK, PEEK_WIDTH = 20, 2000  # lines, and cells and characters of each, that show how a table is written
+PEEK, PEEK_WIDTH = 20, 2000  # lines, and characters of each, that show how a table is written
 # Separator (None: blanks) and decimal mark; of several that fit, the first is taken.
-WAYS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
-FRONT = re.compile(r"\s*(?:[#%]|sep=.$)")  # a comment, and the line that tells Excel the separator
+DIALECTS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 WORDS = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")  # a missing sample
 MISSING = {case(word) for word in WORDS for case in (str.lower, str.upper, str.title)} | {"NaN"}
@@ -33,60 +32,43 @@ class Table(NamedTuple):
     rate: float | None = None
 
 
-def split_table(lines: list[str]) -> tuple[list[list[str]], int, int, str]:
-    """Split lines into cells with the separator and decimal mark that make most cells of the first lines numbers.
+def split_table(content: bytes) -> tuple[dict[int, list[str]], str]:
+    """Return the cells of the lines that are not blank, by line number, and the decimal mark.
 
-    Return the rows, those of names and units included; the index of the first one's line; how many rows stand above
-    the numbers; the decimal mark.
+    Quotes, and marks of a comment before a line, are dropped. The separator and decimal mark are those that make most
+    cells of the first lines numbers.
     """
-    start = next((i for i, line in enumerate(lines) if not FRONT.match(line)), len(lines))
-    first = [line[:PEEK_WIDTH] for line in lines[start : start + PEEK]]
+    text = re.split(r"\r\n?|\n", re.sub("[\"']", "", decode(content)))
+    lines = {i: line.lstrip("#% ") for i, line in enumerate(text, 1) if line.strip(" ")}
+    first = [line[:PEEK_WIDTH] for line in list(lines.values())[:PEEK]]
 
-    def fit(way: tuple[str | None, str]) -> tuple[int, int]:
-        rows = [cells_of(line, way[0])[:PEEK] for line in first]
-        return sum(count_numbers(row, way[1]) for row in rows), count_leads(rows[0]) if rows else 0
+    def count(dialect: tuple[str | None, str]) -> int:
+        return sum(count_numbers(cells_of(line, dialect[0]), dialect[1]) for line in first)
 
-    separator, decimal = max(WAYS, key=fit)
-    rows = [cells_of(line, separator) for line in lines[start:]]
-    n_above = count_above(rows, decimal)
-    if start and not n_above:
-        names = cells_of(lines[start - 1].strip("#% "), separator)
-        if count_leads(names) >= 3:  # np.savetxt writes names as a comment
-            return [names, *rows], start - 1, 1, decimal
-    return rows, start, n_above, decimal
+    separator, decimal = max(DIALECTS, key=count)
+    return {i: cells_of(line, separator) for i, line in lines.items()}, decimal
 
 
 def cells_of(line: str, separator: str | None) -> list[str]:
     return [cell.strip() for cell in line.split(separator)]
 
 
-def count_leads(cells: Sequence[str]) -> int:
+def count_leads(cells: Iterable[str]) -> int:
     """Return how many different leads cells name."""
     return len({lead_of(cell) for cell in cells} - {None})
 
 
 def count_numbers(cells: Sequence[str], decimal: str) -> int:
-    """Return how many cells are numbers or missing; 0 where they are few, or words and no number."""
+    """Return how many cells are samples; 0 in rows of few of them, and in the numbers that pandas gives columns."""
     numbers = sum(NUMBER.fullmatch(cell.translate(SWAP) if decimal == "," else cell) is not None for cell in cells)
-    missing = sum(cell in MISSING for cell in cells)
-    return numbers + missing if numbers + missing >= FEWEST and (numbers or missing == len(cells)) else 0
+    n = numbers + sum(cell in MISSING for cell in cells)
+    is_numbered = any(cells[1:] == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
+    return n if n >= FEWEST and (numbers or n == len(cells)) and not is_numbered else 0
 
 
 def count_above(rows: Sequence[Sequence[str]], decimal: str) -> int:
     """Return how many rows stand above the numbers: all where there are no numbers."""
-    first = range(int(bool(rows) and is_numbered(rows[0])), min(len(rows), PEEK))
-    return next((i for i in first if count_numbers(rows[i][:PEEK], decimal)), len(rows))
-
-
-def is_numbered(cells: Sequence[str]) -> bool:
-    """Return whether cells are the numbers of columns, from 0 or 1; the first may be of a column of row names."""
-    return any(list(cells[1:]) == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
-
-
-def lines_of(content: bytes) -> dict[int, str]:
-    """Return the lines of a text that are not blank, without quotes, by their numbers."""
-    lines = re.split(r"\r\n?|\n", re.sub("[\"']", "", decode(content)))
-    return {i: line for i, line in enumerate(lines, 1) if line.strip(" ")}
+    return next((i for i, row in enumerate(rows[:PEEK]) if count_numbers(row[:PEEK], decimal)), len(rows))
 
 
 def is_table_of_samples(head: bytes) -> bool:
@@ -95,106 +77,89 @@ def is_table_of_samples(head: bytes) -> bool:
     Its rows have 8 numbers or more and stand below no names, names of leads, or names that differ by a number; other
     names are those of metadata.
     """
-    rows, _, n_above, decimal = split_table(list(lines_of(head).values()))
+    by_line, decimal = split_table(head)
+    rows = list(by_line.values())
+    n_above = count_above(rows, decimal)
     if n_above == len(rows):
-        return any(count_leads(row) >= FEWEST for row in rows[:1])
-    if n_above:
-        alike = [len(row) >= FEWEST and len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in rows]
-        return any(alike[:n_above]) or any(count_leads(row) >= 3 for row in rows[:n_above])
-    cells = rows[0][:PEEK]
+        return False
+    above = [row for row in rows[:n_above] if len(row) >= FEWEST]
+    if above:
+        alike = any(len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in above)
+        return alike or any(count_leads(row) >= 3 for row in above)
+    cells = rows[n_above][:PEEK]
     return count_numbers(cells, decimal) >= len(cells) - (":" in cells[0]) or lead_of(cells[0]) is not None
 
 
 def read_sample_table(content: bytes) -> Table:
     """Read a table of samples in text, a lead a column or a row; BadRecording names the cell that is no sample."""
-    lines = lines_of(content)
-    rows: Sequence[Sequence[str]]
-    rows, start, n_above, decimal = split_table(list(lines.values()))
-    places = [f"line {i}" for i in lines][start:]
-    n_leads = count_leads([row[0] for row in rows])
-    if FEWEST <= len(rows) <= MAX_SIGNALS and (n_leads >= 3 or len(rows[0]) > MAX_SIGNALS):
-        check_widths(rows, places)
-        rows = list(zip(*rows, strict=True))
+    by_line, decimal = split_table(content)
+    rows, places = list(by_line.values()), [f"line {i}" for i in by_line]
+    is_even = len({len(row) for row in rows}) == 1 and FEWEST <= len(rows) <= MAX_SIGNALS
+    if is_even and (count_leads(row[0] for row in rows) >= 3 or len(rows[0]) > MAX_SIGNALS):
+        rows = [list(column) for column in zip(*rows, strict=True)]
         places = [f"column {i}" for i in range(1, len(rows) + 1)]
-        n_above = count_above(rows, decimal)
-    if n_above == len(rows):
-        pairs = zip(*rows[:2], strict=False) if len(rows) > 1 else []
-        below = [repr(cell[:20]) for name, cell in pairs if lead_of(name)][:3]
-        raise BadRecording(f"file: no numbers below the names, but {', '.join(below) or 'nothing'}")
-    width = len(rows[n_above])
-    if width > MAX_SIGNALS:
-        raise BadRecording(f"file: a table of {width} columns; allowed: {MAX_SIGNALS}")
-    check_widths(rows[n_above:], places[n_above:])
+    n_above = count_above(rows, decimal)
+    width = max(map(len, rows[n_above:]), default=0)
+    if not 0 < width <= MAX_SIGNALS:
+        raise BadRecording(f"file: {width} columns of numbers; allowed: {MAX_SIGNALS}")
+    # Cells that a row lacks are None: words.
     cells = pd.DataFrame(rows[n_above:])
     numbers = cells.apply(lambda column: column.str.translate(SWAP)) if decimal == "," else cells
     values = numbers.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     is_word = values.isna() & ~cells.isin(MISSING)
     is_empty = values.isna().all() & ~is_word.any()
-    has_row_names = is_word[0].all() or times_of(cells[0], values[0], is_word[0].any()) is not None
-    above = [list(row) for row in rows[:n_above]]
+    has_row_names = is_word[0].all() or times_of(cells[0], values[0]) is not None
+    above = [row for row in rows[:n_above] if len(row) >= FEWEST]
     for row in above:
-        if len(row) == width - 1 and has_row_names:
-            row.insert(0, "")  # R does not name the column of the rows' names
-        elif len(row) == width - 1 and is_empty[width - 1]:
-            row.append("")  # only the other lines end with a separator
-    check_widths([*above, rows[n_above]], places[: n_above + 1])
-    names, units = names_and_units(above, places)
+        # R does not name the column of the rows' names; some write a separator at the end of the other lines only.
+        if len(row) == width - 1 and (has_row_names or is_empty[width - 1]):
+            row.insert(0 if has_row_names else width, "")
+        if len(row) != width:
+            raise BadRecording(f"file: {len(row)} cells above {width} columns of numbers; allowed: as many")
+    units = next((row for row in above if is_of_units(row)), [""] * width)
+    # Not the numbers that pandas gives columns.
+    rows_of_names = [row for row in above if row is not units and not row[-1].isdigit()]
+    names = max(rows_of_names, key=count_leads, default=[""] * width)
+    units = [unit.strip("()[] ") or unit_in(name) for unit, name in zip(units, names, strict=True)]
     leads = [i for i, name in enumerate(names) if lead_of(name)]
-    used = leads or [i for i in cells if names or i < width - 1 or not is_empty[i]]
-    rate = None
-    for i in range(leads[0]) if leads else [0]:
-        times = times_of(cells[i], values[i], is_word[i].any())
+    rates = {}
+    for i in range(leads[0] if leads else 1):
+        times = times_of(cells[i], values[i])
         if times is not None:
-            rate = rate or rate_by(times, "s" if is_word[i].any() else unit_of(i, names, units))
-            used = [column for column in used if column != i]
-    for row, i in np.argwhere(is_word[used])[:1]:
-        word = cells[used[i]][row][:20]
-        raise BadRecording(f"file: {places[n_above + row]} holds {word!r}; allowed: numbers")
-    stated = {unit for i in used if (unit := unit_of(i, names, units))}
-    if len({microvolts_in(unit) for unit in stated}) > 1:
+            rates[i] = rate_by(times, units[i])
+    used = leads or [i for i in cells if i not in rates and (i < width - 1 or not is_empty[i])]
+    for row_number, i in np.argwhere(is_word[used])[:1]:
+        word = cells[used[i]][row_number] or "nothing"
+        raise BadRecording(f"file: {places[n_above + row_number]} holds {word[:20]!r}; allowed: numbers")
+    stated = {units[i] for i in used} - {""}
+    if len(stated) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
-    return Table([names[i] for i in used if names], values[used].to_numpy(), min(stated, default=None), rate)
+    rate = next(filter(None, rates.values()), None)
+    return Table([names[i] for i in used if names[i]], values[used].to_numpy(), min(stated, default=None), rate)
 
 
-def check_widths(rows: Sequence[Sequence[str]], places: list[str]) -> None:
-    """Refuse rows that differ in their number of cells."""
-    for place, row in zip(places, rows, strict=True):
-        if len(row) != len(rows[0]):
-            raise BadRecording(f"file: {places[0]} of {len(rows[0])} cells, {place} of {len(row)}")
-
-
-def times_of(cells: pd.Series, values: pd.Series, is_text: bool) -> np.ndarray | None:
+def times_of(cells: pd.Series, values: pd.Series) -> np.ndarray | None:
     """Return the time since the first row in a column that rises from row to row; None where it does not.
 
     It is a number in any unit, or a time of day as h:mm:ss, which becomes seconds.
     """
     steps = np.diff(values)
-    if is_text:
+    if values.isna().all():
         parts = cells.str.extract(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)").fillna("0")
         steps = np.diff(parts.apply(lambda part: part.str.replace(",", ".").astype(float)) @ [3600, 60, 1]) % 86400
     return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
 
 
-def names_and_units(above: list[list[str]], places: list[str]) -> tuple[list[str], list[str]]:
-    """Return the names and units of columns by the rows above the numbers, at `places`; each [] where it has none."""
-    names, units = list[str](), list[str]()
-    for place, cells in zip(places, above, strict=False):
-        bare = {cell.strip("()[]").lower() for cell in cells}
-        # All alike: a unit, known or not.
-        if not count_leads(cells) and (len(set(cells[1:])) == 1 or bare & set(UNITS)):
-            units = cells
-        elif names:
-            raise BadRecording(f"file: {place} holds words; allowed: one line of names, one of units")
-        elif not is_numbered(cells):
-            names = cells
-    return names, units
+def is_of_units(cells: list[str]) -> bool:
+    """Return whether a row above the numbers states units: cells all alike, or one of them a voltage."""
+    bare = {cell.strip("()[]").lower() for cell in cells}
+    return not count_leads(cells) and (len(set(cells[1:])) == 1 or not bare.isdisjoint(UNITS))
 
 
-def unit_of(column: int, names: list[str], units: list[str]) -> str:
-    """Return the unit that a row of units or a name, as I (mV) or time (s), states of a column; '' where none does."""
-    bracket = re.search(r"[(\[](\w+)[)\]]$", names[column]) if names else None
-    named = bracket[1] if bracket and bracket[1].lower() in UNITS | SECONDS else ""
-    return (units[column].strip("()[] ") if units else "") or named
+def unit_in(name: str) -> str:
+    """Return the unit in a column's name, as in I (mV) or time (s); '' where it has none."""
+    bracket = re.search(r"[(\[](\w+)[)\]]$", name)
+    return bracket[1] if bracket and bracket[1].lower() in UNITS | SECONDS else ""
 
 
 def rate_by(times: np.ndarray, unit: str) -> float | None:
@@ -205,10 +170,8 @@ def rate_by(times: np.ndarray, unit: str) -> float | None:
     rate = (len(times) - 1) / seconds[-1]
     if abs(rate - np.round(rate)) < 0.001 * rate:  # times are rounded
         rate = np.round(rate)
-    if not np.abs(seconds * rate - np.arange(len(times))).max() < 0.75:  # a sample
-        steps = np.diff(times)
-        usual = np.nanmedian(steps)
-        i = np.nanargmax(np.abs(steps - usual))
-        raise BadRecording(f"file: times go on by {steps[i]:g} after {times[i]:g}, else by {usual:g}; allowed: no gaps")
+    drift = np.abs(seconds * rate - np.arange(len(times)))  # samples
+    if not drift.max() < 0.75:
+        raise BadRecording(f"file: times do not rise evenly near {times[drift.argmax()]:g}; allowed: no gaps")
     # Numbers of samples and milliseconds go on by more than seconds.
     return rate if known or 20 <= rate <= 10_000 else None

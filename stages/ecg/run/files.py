@@ -56,10 +56,7 @@ def remove(path: Path) -> None:
 
 
 def output_file(text: str | Path, *beside: str) -> Path:
-    """Return the path of a file to write, as the `type` of an argument; UsageError where none can be written.
-
-    `beside` are suffixes of more files of that name.
-    """
+    """Return the path of a file to write, as the `type` of an argument; `beside` are suffixes of more to check."""
     for path in (Path(text), *(Path(text).with_suffix(suffix) for suffix in beside)):
         try:
             # A move would replace the link itself, or /dev/null.
@@ -75,17 +72,12 @@ def output_file(text: str | Path, *beside: str) -> Path:
 
 
 def output_folder(text: str | Path, *files: str) -> Path:
-    """Return the path of a folder to write, as the `type` of an argument, and make it; UsageError where none can be.
-
-    `files` are names of files in it.
-    """
+    """Return the path of a folder to write, as the `type` of an argument, and make it; `files` in it are checked."""
     try:
         Path(text).mkdir(parents=True, exist_ok=True)
-        with scratch(Path(text) / "any") as temporary:
-            temporary.touch()
     except OSError as error:
         raise UsageError(f"{text} cannot be written: {error.strerror}; allowed: a folder") from None
-    for name in files:
+    for name in files or ["any file"]:
         output_file(Path(text) / name)
     return Path(text)
 

@@ -12,28 +12,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-# Apostrophes count: a text that begins with one stays different from a formula that gets one.
-FORMULA = re.compile(r"'*\s*[=+\-@＝＋－＠]")
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 
 
-def printable(text: str, *, cell: bool = True) -> str:
-    """Return text from a file with visible escapes for control characters and marks of writing direction.
-
-    In a table's cell, a formula of a spreadsheet gets an apostrophe and each backslash is doubled, so that different
-    texts stay different. In a line of a terminal both stay: the text may come from such a cell.
-    """
-    if cell:
-        text = text.replace("\\", "\\\\")
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return f"'{text}" if cell and FORMULA.match(text) else text
+def printable(text: str) -> str:
+    """Return text from a file with escapes for control characters, and an apostrophe before a spreadsheet's formula."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"'{text}" if FORMULA.match(text) else text
 
 
 class UsageError(ArgumentTypeError):
-    """A mistake of the user; its message names the mistake, the given value and the allowed ones.
-
-    As the `type` of an argument raises it, argparse shows it and ends with status 2.
-    """
+    """A mistake of the user. argparse shows it where the `type` of an argument raises it."""
 
 
 @contextmanager
@@ -55,9 +44,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except (UsageError, OSError) as error:
-        # Of a full disk, NumPy reports only "61680 requested and 0 written".
-        full = "no space left on device: " if str(error).endswith(" written") else ""
-        print(f"{Path(sys.argv[0]).stem}: {full}{printable(str(error), cell=False)}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).stem}: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
@@ -67,10 +54,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run `main` as `run` does, with data/ locked: of two stages in one folder, the second touches nothing.
-
-    --help prints the docstring of the script; other arguments are a usage error. Neither touches a file.
-    """
+    """Run `main` as `run` does, with data/ locked; --help prints the docstring of its script."""
     about = f"{sys.modules[main.__module__].__doc__}\nA stage takes no arguments: params.yaml holds its parameters."
     ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter).parse_args()
     run(locked()(main))
@@ -78,7 +62,7 @@ def run_stage(main: Callable[[], None]) -> None:
 
 def warn(message: str) -> None:
     """Print one line to stderr that names the script."""
-    tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {printable(message, cell=False)}", file=sys.stderr)
+    tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {printable(message)}", file=sys.stderr)
 
 
 def refuse_input(parser: ArgumentParser, output: Path | None, inputs: Iterable[Path]) -> None:
