@@ -80,9 +80,8 @@ def cross_fit(logits: np.ndarray, rows: pd.DataFrame, classes: list[str], specif
 
 def evaluate_recipe(scored: list[pd.DataFrame], beats: np.ndarray, rows: pd.DataFrame, params: Params) -> dict:
     """Return the numbers of the tables of `cross_fit`, beside those of the simple models in the same folds."""
-    folds = [(rows.fold == fold).to_numpy() for fold in np.unique(rows.fold)]
-    progress = tqdm(folds, desc="simple models", disable=None)
-    simple = pd.concat([score_simple(beats, rows, ~left_out, left_out, params) for left_out in progress])
+    folds = tqdm(np.unique(rows.fold), desc="simple models", disable=None)
+    simple = pd.concat([score_simple(beats, rows, rows.fold != fold, rows.fold == fold, params) for fold in folds])
     numbers, _, _ = summarise_runs(scored, simple, params.evaluate)
     everything = pd.concat(scored)
     positive = (everything.label == "ischemia").to_numpy()

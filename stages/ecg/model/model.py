@@ -116,11 +116,9 @@ def lead_contributions(model: Model, beats: np.ndarray) -> np.ndarray:
     Zeiler & Fergus 2014). It may be small for a limb lead, since the other limb leads hold nearly the same.
     """
     mean = np.stack([member.mean.cpu().numpy() for member in model.members]).mean(axis=0)
-    occluded = np.repeat(beats[:, None], beats.shape[1], axis=1)
-    for lead in range(beats.shape[1]):
-        occluded[:, lead, lead] = mean[lead]
-    without = log_odds(model, occluded.reshape(-1, *beats.shape[1:])).reshape(len(beats), -1)
-    return log_odds(model, beats)[:, None] - without
+    leads = np.arange(beats.shape[1])[:, None]
+    without = [log_odds(model, np.where(leads == lead, mean, beats)) for lead in leads]
+    return log_odds(model, beats)[:, None] - np.stack(without, axis=1)
 
 
 def first_bytes(hashes: Iterable[str]) -> np.ndarray:
@@ -135,30 +133,26 @@ def save_model(path: Path, model: nn.Module, description: Description) -> None:
     path.write_bytes(save(state, metadata={"description": json.dumps(description.model_dump(), sort_keys=True)}))
 
 
+@torch.no_grad()
 def load_model(path: Path) -> tuple[Model, Description]:
     """Read a model and its description from a file of `save_model`; UsageError where the file is none."""
     description = read_description(path)
+    leads, classes, samples = len(description.leads), len(description.classes), description.n_samples
     try:
-        return build(description, load_file(path)), description
+        # The device meta allocates no memory: a wrong description may state any size.
+        with torch.device("meta"):
+            members = [FCN(description.architecture, leads=leads, classes=classes) for _ in range(description.members)]
+            trees = None
+            if n := description.architecture.trees:
+                first = first_sample(description.extract)
+                trees = Trees(trees=n, classes=classes, samples=samples, first=first, **description.trees.model_dump())
+            hashes, ood = torch.zeros(description.recordings, dtype=torch.int64), OutOfDistribution(samples)
+            model = Model(members, trees, ood, hashes, description.classes.index("ischemia")).eval()
+        model.load_state_dict(load_file(path), assign=True)
+        beats = torch.zeros(1, leads, samples)
+        values = (*model.state_dict().values(), model(beats), model.ood(beats))
+        if not all(torch.isfinite(tensor).all() for tensor in values):
+            raise ValueError("its weights, or its outputs for a beat of zeros, are not finite")
     except (SafetensorError, ValueError, RuntimeError, IndexError) as error:
         raise no_model(path, str(error)) from None
-
-
-@torch.no_grad()
-def build(description: Description, state: dict[str, torch.Tensor]) -> Model:
-    """Return the model of a description and weights; ValueError or RuntimeError where they do not fit each other."""
-    leads, classes, samples = len(description.leads), len(description.classes), description.n_samples
-    # The device meta allocates no memory: a wrong description may state any size.
-    with torch.device("meta"):
-        members = [FCN(description.architecture, leads=leads, classes=classes) for _ in range(description.members)]
-        trees = None
-        if n := description.architecture.trees:
-            first = first_sample(description.extract)
-            trees = Trees(trees=n, classes=classes, samples=samples, first=first, **description.trees.model_dump())
-        hashes, ood = torch.zeros(description.recordings, dtype=torch.int64), OutOfDistribution(samples)
-        model = Model(members, trees, ood, hashes, description.classes.index("ischemia")).eval()
-    model.load_state_dict(state, assign=True)
-    beats = torch.zeros(1, leads, samples)
-    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), model(beats), model.ood(beats))):
-        raise ValueError("its weights, or its outputs for a beat of zeros, are not finite")
-    return model
+    return model, description

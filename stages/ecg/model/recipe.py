@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
 from ecg.model.decision import fit_calibration, threshold_for
-from ecg.model.description import FORMAT, Description
+from ecg.model.description import FORMAT, Description, Grown
 from ecg.model.fcn import Beats, choose_device, create, fit_network
 from ecg.model.model import Model, first_bytes, probabilities, uncalibrated_logits
 from ecg.model.ood import fit_ood
@@ -28,9 +28,9 @@ def classes_of(labels: pd.Series) -> list[str]:
 def fit_model(
     beats: np.ndarray, rows: pd.DataFrame, classes: list[str], extract: Extract, train: Train, val: Beats | None = None
 ) -> tuple[Model, pd.DataFrame]:
-    """Fit networks, trees and the distance from training; return the uncalibrated model, and the networks' epochs.
+    """Fit a model, not yet calibrated, to beats (n x 12 x samples, mV); return it and the networks' epochs.
 
-    `beats` are n x 12 x samples (mV); `rows` hold label, patient and sha256. `val` only adds its loss to the epochs.
+    `rows` hold label, patient and sha256. `val` only adds its loss to the epochs.
     """
     torch.use_deterministic_algorithms(True)
     device = choose_device()
@@ -91,11 +91,13 @@ def describe(
     model: Model, sources: pd.Series, classes: list[str], params: Params, threshold: float, reference: dict[str, float]
 ) -> Description:
     """Return the description of a calibrated model that was fitted to recordings of these sources."""
+    trees = model.trees
+    size = Grown(nodes=len(trees.feature), depth=trees.depth) if trees else Grown(nodes=1, depth=0)
     return Description(
         format=FORMAT,
         architecture=Architecture(**params.train.model_dump(include=set(Architecture.model_fields))),
         members=len(model.members),
-        trees=model.trees.grown() if model.trees else {"nodes": 1, "depth": 0},
+        trees=size,
         classes=classes,
         leads=list(LEADS),
         n_samples=len(beat_times(params.extract)),

@@ -46,10 +46,6 @@ class Trees(nn.Module):
         self.above = nn.Buffer(torch.zeros(nodes, dtype=torch.int32))
         self.shares = nn.Buffer(torch.zeros(nodes, classes))
 
-    def grown(self) -> dict[str, int]:
-        """Return the size of the trees: arguments of `Trees`."""
-        return {"nodes": len(self.feature), "depth": self.depth}
-
     def follow(self, flat: torch.Tensor, node: torch.Tensor) -> torch.Tensor:
         """Return the next nodes (n x trees) of `node`."""
         # Not values[node]: ONNX Runtime takes five times as long for that.
