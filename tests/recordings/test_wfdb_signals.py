@@ -62,45 +62,24 @@ def test_each_format_gives_back_the_samples_that_were_written(tmp_path, form, la
 def test_a_record_that_wfdb_cannot_read_is_refused(tmp_path):
     lines = "".join(f"r.dat 212 1000/mV 12 0 0 0 0 {lead}\n" for lead in LEADS)
     (tmp_path / "r.dat").write_bytes(bytes(18 * 100))
-    for record in ("r.mat 12 500 100", "r 12 500 100 25:61:00", "r 12 5/x0 100", "r 12 500 100 #\x1cr"):
+    for record in ("r.mat 12 500 100", "r 12 500 100 25:61:00", "r 12 500 100 #\x1cr"):
         (tmp_path / "r.hea").write_text(f"{record}\n{lines}")
         with pytest.raises(BadRecording, match=r"^header: wfdb cannot read it \((HeaderSyntax|Value)Error\)$"):
             read(tmp_path / "r.hea")
 
 
-def write_frames(folder, per_frame, frame_rate=500, name="mine"):
-    """Write SAMPLES with so many samples a frame, one number for all or one for each lead; return the header's path."""
-    per_frame = per_frame if isinstance(per_frame, list) else [per_frame] * 12
-    times = max(per_frame)
-    # Leads with fewer samples keep each k-th.
-    leads = [lead[:: times // n].reshape(-1, n) for lead, n in zip(SAMPLES.T, per_frame, strict=True)]
-    (folder / f"{name}.dat").write_bytes(np.hstack(leads).astype("<i2").tobytes())
-    lines = [
-        f"{name}.dat 16x{n} 1000/mV 16 0 {values[0, 0]} {values.sum(dtype=np.int64) % 65536} 0 {lead}"
-        for lead, n, values in zip(LEADS, per_frame, leads, strict=True)
-    ]
-    head = f"{name} 12 {frame_rate:g} {len(leads[0])}"
-    (folder / f"{name}.hea").write_text("\n".join([head, *lines]) + "\n")
-    return folder / f"{name}.hea"
-
-
-@pytest.mark.parametrize(("per_frame", "frame_rate"), [(500, 1), (50, 10), (4, 125), (5, 100)])
+@pytest.mark.parametrize(("per_frame", "frame_rate"), [(500, 1), (4, 125)])
 def test_all_samples_of_a_frame_count(tmp_path, per_frame, frame_rate):
-    path = write_frames(tmp_path, per_frame, frame_rate)
-    np.testing.assert_array_equal(read(path)[0], SAMPLES)
-    assert read_header(path).sampling_rate == 500
-
-
-def test_leads_with_fewer_samples_a_frame_are_resampled_to_the_others(tmp_path):
-    path = write_frames(tmp_path, [4] * 6 + [2] * 6, 125)
-    assert read_header(path).sampling_rate == 500
-    samples, _ = read(path)
-    np.testing.assert_array_equal(samples[:, :6], SAMPLES[:, :6])
-    # Between samples at 250 Hz, and away from the ends, where nothing is known of what follows.
-    assert np.abs(samples[50:-50, 6:].astype(int) - SAMPLES[50:-50, 6:]).max() <= 10
-    path.write_text(path.read_text().replace("16x2", "16x3").replace("mine 12 125 250", "mine 12 125 200"))
-    with pytest.raises(BadRecording, match=r"3 samples a frame in lead V1, 4 in another; allowed: a multiple$"):
-        read(path, verify_checksums=False)
+    leads = [lead.reshape(-1, per_frame) for lead in SAMPLES.T]
+    (tmp_path / "r.dat").write_bytes(np.hstack(leads).astype("<i2").tobytes())
+    lines = "".join(f"r.dat 16x{per_frame} 1000/mV 16 0 {lead}\n" for lead in LEADS)
+    lines = lines.replace(" 0 ", " 0 0 \0 0 ").replace("\0", "{}").format(*SAMPLES.sum(axis=0) % 65536)
+    (tmp_path / "r.hea").write_text(f"r 12 {frame_rate} {len(leads[0])}\n{lines}")
+    np.testing.assert_array_equal(read(tmp_path / "r.hea")[0], SAMPLES)
+    assert read_header(tmp_path / "r.hea").sampling_rate == 500
+    (tmp_path / "r.hea").write_text(f"r 12 {frame_rate} {len(leads[0])}\n{lines.replace(f'x{per_frame}', '', 1)}")
+    with pytest.raises(BadRecording, match=r"^header: leads differ in samples a frame; allowed: one sampling rate$"):
+        read(tmp_path / "r.hea")
 
 
 def write_physical(folder, signal, **options):
@@ -134,16 +113,16 @@ def test_wrong_checksum_refuses_unless_told_otherwise(tmp_path):
 @pytest.mark.parametrize(
     ("gain", "reason"),
     [
-        ("0.5/mV", r"gain: 0.5/mV in lead I, steps of 2000 uV; allowed: to 1000 uV"),
-        ("1e12/mV", r"gain: 1e\+12/mV in lead I, steps of 1e-09 uV; .* at least 1 uV in all"),
-        ("0/mV", "gain: 0/mV"),
-        ("nan", "gain: nan/mV"),
-        ("inf/V", "gain: inf/V"),
-        ("-200/mV", "gain: -200/mV"),
+        ("0.5/mV", "gain: 2 mV, steps of 2000 uV; allowed: to 1000 uV"),
+        ("1e12/mV", "amplitude: "),
+        ("0/mV", "gain: 0/mV in lead I; allowed: above 0"),
+        ("-200/mV", "gain: -200/mV in lead I; allowed: above 0"),
+        ("1e999/V", "gain: 0 V"),
+        ("nan", "header: cannot read "),
     ],
 )
 def test_gains_that_no_ecg_can_have(tmp_path, gain, reason):
-    with pytest.raises(BadRecording, match=reason):
+    with pytest.raises(BadRecording, match=f"^{reason}"):
         read(write_challenge(tmp_path, "mine", SAMPLES, gain=gain))
 
 
@@ -151,9 +130,9 @@ def test_bad_signal_files_are_refused_with_a_reason(tmp_path):
     path = write_challenge(tmp_path, "mine", SAMPLES)
     whole = path.with_suffix(".mat").read_bytes()
     for content, reason in [
-        (whole[:-2], "holds 999 samples"),
-        (b"MATLAB 5.0 MAT-file, Platform: PCWIN64" + whole[38:], "not a MATLAB v4 file"),
-        (b"", "ends before the byte offset 24"),
+        (whole[:-2], "mine.mat holds 999 samples a lead, the header states 1000"),
+        (b"", "mine.mat holds 0 samples a lead, the header states 1000"),
+        (b"MATLAB 5.0 MAT-file, Platform: PCWIN64" + whole[38:], "is not a MATLAB v4 matrix val of 12 x 1000 samples"),
     ]:
         path.with_suffix(".mat").write_bytes(content)
         with pytest.raises(BadRecording, match=reason):

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional
 
 from ecg.leads import limb_leads
 from ecg.model.decision import Calibration, calibrated
 from ecg.model.description import TREES_SHARE, Description, no_model, read_description
-from ecg.model.fcn import FCN, in_batches, outputs
+from ecg.model.fcn import FCN, outputs
 from ecg.model.ood import OutOfDistribution
 from ecg.model.trees import Trees, first_sample
 
@@ -57,12 +57,9 @@ class Model(nn.Module):
         return calibrated(self.uncalibrated(beats), self.calibration(), self.ischemia)
 
 
-@torch.no_grad()
 def uncalibrated_logits(model: Model, beats: np.ndarray) -> np.ndarray:
     """Return logits before calibration (n x classes, float64) of beats (n x leads x samples, mV)."""
-    model.eval()
-    device = model.temperature.device
-    return in_batches(lambda batch: model.uncalibrated(batch.to(device)).cpu(), beats).double().numpy()
+    return outputs(model, beats, "uncalibrated").double().numpy()
 
 
 def probabilities(model: Model, beats: np.ndarray) -> np.ndarray:
@@ -87,7 +84,6 @@ def average_beat(model: Model) -> np.ndarray:
     return np.stack([*limb_leads(one, two).values(), *chest])[None]
 
 
-@torch.no_grad()
 def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
     """Return when beats (n x 12 x samples, mV) speak for ischemia: n x samples, whose mean is the log odds.
 
@@ -97,17 +93,11 @@ def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
     the weight of their change of the log odds from the average beat to this one (the rescale rule of Shrikumar et al.
     2017).
     """
-    model.eval()
-    device = model.temperature.device
     both = np.concatenate([average_beat(model), beats])
-
-    def maps_of(part: FCN | Trees) -> torch.Tensor:
-        return in_batches(lambda batch: part.evidence(batch.to(device)).cpu(), both).double()
-
     temperature, log_prior, slope, _ = (value.double().cpu() for value in model.calibration())
-    maps = torch.stack([share * maps_of(part) for part, share in model.shares()]).sum(dim=0)
+    maps = torch.stack([share * outputs(part, both, "evidence").double() for part, share in model.shares()]).sum(dim=0)
     maps = (maps[1:] - maps[0]) / temperature
-    first = torch.from_numpy(uncalibrated_logits(model, both)) / temperature + log_prior
+    first = outputs(model, both, "uncalibrated").double() / temperature + log_prior
     others = [number for number in range(first.shape[1]) if number != model.ischemia]
     against = maps[:, others[0]]
     if len(others) == 2:
@@ -149,9 +139,7 @@ def load_model(path: Path) -> tuple[Model, Description]:
     """Read a model and its description from a file of `save_model`; UsageError where the file is none."""
     description = read_description(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-        return build(description, state), description
+        return build(description, load_file(path)), description
     except (SafetensorError, ValueError, RuntimeError, IndexError) as error:
         raise no_model(path, str(error)) from None
 

@@ -19,20 +19,19 @@ from ecg.recordings.ecg_file import (
     masked,
     microvolts_in,
     number,
-    with_a_reason,
 )
 from ecg.recordings.sample_text import MAX_TABLE, Table, read_sample_table
 
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
 
 
-def read_array(path: Path, root: Path | None, told: Mapping[str, str]) -> Ecg:
+def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
     """Read a table of samples x leads; `told` has sampling_rate (Hz), units and leads where the table states none."""
-    with with_a_reason(), path.open("rb") as file:
+    with path.open("rb") as file:
         is_npy = file.read(6) == b"\x93NUMPY"
     # Not as a decorator, which does not travel to the workers of a cluster.
     with np.errstate(all="ignore"):
-        table = Table([], read_npy(path)) if is_npy else read_sample_table(content_of(path, root, MAX_TABLE))
+        table = Table([], read_npy(path)) if is_npy else read_sample_table(content_of(path, MAX_TABLE))
     rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
     absent = ", ".join(f"no {name}" for name, value in (("sampling_rate", rate), ("units", unit)) if not value)
     if absent:

@@ -15,11 +15,11 @@ from ecg.recordings.ecg_file import (
     Ecg,
     allow_only,
     content_of,
+    heart_rate_of,
     microvolts_in,
     millivolts,
     number,
     person,
-    rate_told,
     years_between,
 )
 
@@ -33,9 +33,9 @@ MAX_DELAY = 1e-3  # s, of a lead beside the others
 HEART_RATES = ("8867-4", "2:16016")  # LOINC, MDC
 
 
-def read_dicom(path: Path, root: Path | None) -> Ecg:
+def read_dicom(path: Path) -> Ecg:
     """Read the one group of rhythm of a DICOM file, in the units of its channels."""
-    content = content_of(path, root, MAX_DICOM)
+    content = content_of(path, MAX_DICOM)
     try:
         # Warnings would show pieces of the file.
         with warnings.catch_warnings():
@@ -83,7 +83,7 @@ def from_dataset(dataset: Dataset) -> Ecg:
         patient=dataset.get("PatientID"),
     )
     heart_rates = [
-        rate_told(str(note.get("NumericValue")))
+        heart_rate_of(str(note.get("NumericValue")))
         for note in dataset.get("WaveformAnnotationSequence", [])
         for concept in note.get("ConceptNameCodeSequence", [])
         if concept.get("CodeValue") in HEART_RATES

@@ -43,12 +43,11 @@ def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool
         try:
             rows = read_rows(table.read_bytes(), str(table), ["file"], COLUMNS)
             matched = match_rows(rows, "file", list(paths), str(table), complete=complete)
+            labels |= {paths[name]: row for name, row in matched.items()}
         except (UsageError, OSError) as error:
             if complete and not lenient:
                 raise
             warn(f"labels.csv is not used: {error}")
-            continue
-        labels |= {paths[name]: row for name, row in matched.items()}
     return labels
 
 

@@ -27,7 +27,7 @@ class RecordingFile(NamedTuple):
     """A recording on disk, named by its header or its one file.
 
     `person` is from a table beside it and comes before the file's own; `told` is its row of labels.csv. `source` is of
-    a file that names none. Links may not lead out of `root`. `size` is in bytes.
+    a file that names none. `size` is in bytes.
     """
 
     record: str
@@ -98,7 +98,7 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
     columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *PTBXL_FOLDERS.values()]
     table = read_ptbxl_table(str(where), columns)
     records = "records500" if (root / "records500").is_dir() else "records100"
-    sizes = find_headers(root / records, root)
+    sizes = find_headers(root / records)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
     rows = match_rows(table, PTBXL_FOLDERS[records], list(files.values()), str(where))
     return [

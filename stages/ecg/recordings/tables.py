@@ -49,12 +49,11 @@ def read_rows(content: bytes, where: str, required: Iterable[str], optional: Ite
 
 def decode(content: bytes) -> str:
     """Decode text as spreadsheets write it."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", "replace")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
+        utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if utf16 else "cp1252", "replace")
 
 
 def plain_name(column: str) -> str:
@@ -91,12 +90,14 @@ def match_rows(table: list[Row], column: str, files: list[str], where: str, *, c
         taken = {*matched.values()}
         rest = [cell for i, cell in enumerate(cells) if i not in taken]
         others = [file for file in files if file not in matched]
-        if table and not matched:
-            raise UsageError(f"no row of {where} names a recording: {rest[0]!r} there, {others[0]!r} here")
-        parts = [f"{len(rest)} of {len(cells)} rows name no recording, as {rest[0]!r}"] if rest else []
-        parts += [f"{len(others)} of {len(files)} recordings have no row, as {others[0]!r}"] if others else []
-        if parts:
-            warn(f"{where}: {'; '.join(parts)}")
+        without = (
+            f"{where}: {len(rest)} of {len(cells)} rows name no recording {rest[:1]}, "
+            f"{len(others)} of {len(files)} recordings have no row {others[:1]}"
+        )
+        if cells and not matched:
+            raise UsageError(without)
+        if rest or others:
+            warn(without)
     return {file: table[i] for file, i in matched.items()}
 
 
