@@ -161,7 +161,7 @@ def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
     assert done.stdout.splitlines()[1].startswith("ecg: refused: no ECG file: ")
     done = run("in")
     assert done.returncode == 0 and re.match(r"upper: (no )?ischemia: [\d<>]", done.stdout)
-    assert "predict: warning: 1 files in in are no recordings: .csv 1\n" in done.stderr
+    assert f"predict: warning: 1 files in {tmp_path / 'in'} are no recordings: .csv 1\n" in done.stderr
     assert re.match(r"upper: (no )?ischemia: [\d<>]", run(".").stdout)
 
 

@@ -92,6 +92,7 @@ def write_patient(folder: Path, number: int, seed: int) -> None:
         signal = clean_dipole(waves, rng, times) @ chest.T + noise(rng, times, hospital.noise)
         shown = kind if not gone else "other" if diseases else "normal"
         samples = np.rint(1000 * np.clip(twelve_leads(signal), -32, 32)).astype(np.int64)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         about = {"Age": age, "Sex": sex, "Dx": DX[shown], "Patient": f"{number:04d}", "Source": name}
         wfdb.wrsamp(
             f"S{number:04d}-{visit + 1}", hospital.sampling_rate, ["mV"] * 12, list(LEADS), d_signal=samples,
@@ -102,8 +103,6 @@ def write_patient(folder: Path, number: int, seed: int) -> None:
 
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
     """Write WFDB recordings of a number of patients, 1.5 each on average, in one folder a hospital."""
-    for name in HOSPITALS:
-        (folder / name).mkdir(parents=True, exist_ok=True)
     written = in_parallel(write_patient, [(folder.resolve(), number, seed) for number in range(patients)])
     for _ in tqdm(written, total=patients, desc="synthetic patients", disable=None):
         pass
