@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording, find_leads, to_microvolts
-from ecg.recordings.arrays import read_array
+from ecg.recordings.arrays import is_table_of_samples, read_array
 from ecg.recordings.codes import UNKNOWN
 from ecg.recordings.dicom import read_dicom
 from ecg.recordings.ecg_file import Ecg, Person
 from ecg.recordings.edf import read_edf
-from ecg.recordings.sample_text import is_table_of_samples
 from ecg.recordings.tables import decode
 from ecg.recordings.wfdb_header import archive_of, read_header
 from ecg.recordings.wfdb_signals import read_samples
