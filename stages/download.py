@@ -81,6 +81,9 @@ def counts(values: pd.Series) -> str:
 
 def main() -> None:
     download = read_params().download
+    # The new store replaces the old one, and nothing else.
+    if others := [path for path in RECORDINGS.glob("*") if not path.match("part-*.npy")]:
+        raise UsageError(f"{others[0]} is no part of a store; move it out of {RECORDINGS}, which is made anew")
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings = find(download, temporary)

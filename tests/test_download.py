@@ -215,3 +215,14 @@ def test_where_all_are_refused_the_table_has_the_reasons(project):
         from_directory(project)
     table = pd.read_csv(RECORDINGS_TABLE, keep_default_na=False).set_index("record")
     assert table.reason["a"] == "no Dx" and table.reason["b"].startswith("missing lead")
+
+
+def test_a_store_is_replaced_and_nothing_else(project):
+    write_challenge(project / "archive", "a", SAMPLES)
+    first = from_directory(project)
+    assert from_directory(project).equals(first)
+    (RECORDINGS / "mine.npy").write_text("kept")
+    held = {path: path.read_bytes() for path in RECORDINGS.iterdir()}
+    with pytest.raises(UsageError, match="mine.npy is no part of a store"):
+        from_directory(project)
+    assert {path: path.read_bytes() for path in RECORDINGS.iterdir()} == held
