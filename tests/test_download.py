@@ -169,23 +169,11 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
     assert "2 recordings count as patients of their own" in capsys.readouterr().err
 
 
-def test_a_link_of_a_data_set_to_elsewhere_is_refused(kaggle, monkeypatch):
-    write_challenge(kaggle / "elsewhere", "A0002", SAMPLES, dx="164861001")
-    for suffix in (".hea", ".mat"):
-        (kaggle / "ischemia/inside/A0002").with_suffix(suffix).symlink_to(kaggle / f"elsewhere/A0002{suffix}")
-    table = run_download(kaggle, source="kaggle", ptbxl_patients="''").set_index("record")
-    assert table.reason["A0002"] == "link: A0002.hea leads out of the source's folder"
-
-
-def test_synthetic_source_is_the_same_for_the_same_seed(project):
-    one = run_download(project, synthetic_patients=20)
-    again = run_download(project, synthetic_patients=20)
-    other = run_download(project, synthetic_patients=20, synthetic_seed=2)
-    pd.testing.assert_frame_equal(one, again)
-    assert list(one.sha256) != list(other.sha256)
-    assert one.patient.nunique() == 20 and len(one) > 20
-    assert set(one.sampling_rate) == {"500", "257", "1000"}
-    assert set(one.source) == {"synthetic-north", "synthetic-east", "synthetic-west"}
+def test_synthetic_recordings_are_of_three_hospitals(project):
+    table = run_download(project, synthetic_patients=20)
+    assert table.patient.nunique() == 20 and len(table) > 20
+    assert set(table.sampling_rate) == {"500", "257", "1000"}
+    assert set(table.source) == {"synthetic-north", "synthetic-east", "synthetic-west"}
 
 
 def test_real_kaggle_cache(project, real_data, monkeypatch):

@@ -122,12 +122,11 @@ def test_early_stages_have_cached_outputs_only():
         assert all(isinstance(entry, str) for entry in PIPELINE[stage]["outs"])
 
 
-@pytest.mark.parametrize("directory", ["/ecg", "[/a,/b]"])
-def test_an_override_changes_one_line_and_keeps_every_comment(tmp_path, directory):
+def test_an_override_changes_one_line_and_keeps_every_comment(tmp_path):
     """As `dvc exp run -S` writes it; the second time, a comment after a list would be lost."""
     before = Path(shutil.copy(ROOT / "params.yaml", tmp_path)).read_text(encoding="utf-8").splitlines()
     lists = ["download.kaggle=[a/b/versions/1]", "download.ischemia=[ISC_]", "download.normal=[NORM]"]
-    lists += ["train.filters=[8]", "train.kernels=[3]", "train.dropout=[0.1]", f"download.directory={directory}"]
+    lists += ["train.filters=[8]", "train.kernels=[3]", "train.dropout=[0.1]", "download.directory=[/a,/b]"]
     for overrides in (["train.lr=0.001"], lists, ["train.lr=0.002"]):
         apply_overrides(tmp_path / "params.yaml", overrides)
         after = (tmp_path / "params.yaml").read_text(encoding="utf-8").splitlines()

@@ -7,15 +7,7 @@ from conftest import DEFAULTS
 
 from ecg.leads import BadRecording
 from ecg.params import SCP, read_params
-from ecg.recordings.codes import (
-    CLASSES,
-    SNOMED,
-    class_of,
-    parse_age,
-    parse_codes,
-    parse_label,
-    parse_sex,
-)
+from ecg.recordings.codes import CLASSES, SNOMED, class_of, parse_age, parse_codes, parse_label, parse_sex
 from ecg.recordings.labels import AXES, ptbxl_person
 
 DOWNLOAD = read_params(DEFAULTS).download
@@ -28,18 +20,11 @@ ISCHEMIA, NORMAL = set(DOWNLOAD.ischemia), set(DOWNLOAD.normal)
         (["426783006"], "normal"),
         (["426783006", "55930002"], "other"),
         (["426783006", "164861001"], "ischemia"),
-        (["413444003"], "ischemia"),
         (["NORM", "SR"], "normal"),
-        (["NORM", "ISC_"], "ischemia"),
         (["NDT", "ISCAN"], "ischemia"),
-        (["STD_", "IMI"], "other"),
-        # Beside sinus rhythm, nothing: neither form nor rhythm, nor what is diagnostic.
-        (["NORM", "SR", "SARRH"], "other"),
         (["NORM", "SR", "39732003"], "other"),
-        (["NORM", "123456789"], "other"),
         (["NORMAL", "SR"], "normal"),
         (["OTHER", "NORM"], "other"),
-        (["ISCHEMIA", "OTHER"], "ischemia"),
         ([], "other"),
     ],
 )
@@ -47,23 +32,13 @@ def test_class_of(codes, expected):
     assert class_of(codes, ISCHEMIA, NORMAL) == expected
 
 
-@pytest.mark.parametrize(
-    ("codes", "expected"),
-    [
-        (["57054005"], "ischemia"),
-        (["IMI", "ISC_", "426783006"], "ischemia"),
-        (["164861001"], "other"),
-        (["426783006"], "other"),
-        (["SBRAD", "NORM"], "normal"),
-        (["SBRAD", "SR"], "other"),
-        # The names of classes stand for them whatever the codes mean.
-        (["ISCHEMIA"], "ischemia"),
-        (["NORMAL", "SBRAD"], "normal"),
-        (["OTHER", "NORM"], "other"),
-    ],
-)
-def test_codes_may_mean_something_else(codes, expected):
-    assert class_of(codes, ["57054005", "IMI"], ["NORM", "SBRAD"]) == expected
+def test_codes_may_mean_something_else():
+    ischemia, normal = ["57054005", "IMI"], ["NORM", "SBRAD"]
+    for codes in (["57054005"], ["IMI", "ISC_", "426783006"], ["ISCHEMIA"]):
+        assert class_of(codes, ischemia, normal) == "ischemia"
+    for codes in (["164861001"], ["426783006"], ["SBRAD", "SR"]):
+        assert class_of(codes, ischemia, normal) == "other"
+    assert class_of(["NORMAL", "SBRAD"], ischemia, normal) == "normal"
 
 
 SINUS, ISCHEMIC = "426783006", "164861001"
@@ -75,24 +50,18 @@ SINUS, ISCHEMIC = "426783006", "164861001"
         ("426783006,164861001", [SINUS, ISCHEMIC]),
         ("426783006, 426783006,", [SINUS]),
         ("426783006;164861001 | 426783006", [SINUS, ISCHEMIC]),
-        ("426783006 164861001", [SINUS, ISCHEMIC]),
         ("426783006，164861001", [SINUS, ISCHEMIC]),
         ("164861001.0", [ISCHEMIC]),
         ("[426783006.0, 164861001.0]", [SINUS, ISCHEMIC]),
         ("['426783006', \"164861001\"]", [SINUS, ISCHEMIC]),
-        ("164861001 (myocardial ischemia)", [ISCHEMIC]),
         ("164861001(myocardial ischemia, acute), 426783006 (sinus rhythm)", [ISCHEMIC, SINUS]),
         ("isc_", ["ISC_"]),
         ("Norm, sr", ["NORM", "SR"]),
         ("LAO/LAE; PRC(S) 1avb", ["LAO/LAE", "PRC(S)", "1AVB"]),
         ("{'NORM': 100.0, 'SR': 0.0}", ["NORM", "SR"]),
-        ('{"IMI": 15, "ABQRS": 0}', ["IMI", "ABQRS"]),
-        ("Ischemia", ["ISCHEMIA"]),
         ("normal, other", ["NORMAL", "OTHER"]),
         ("{}", []),
         ("Unknown", []),
-        (",", []),
-        ("nan", []),
     ],
 )
 def test_codes_in_any_form(text, codes):
@@ -147,25 +116,20 @@ def test_the_codes_of_the_500_are_those_of_the_real_table(real_data):
     assert sorted(real.to_numpy().tolist()) == sorted(copied.to_numpy().tolist())
 
 
-@pytest.mark.parametrize(
-    ("text", "age"),
-    [("56", 56), ("56.0", 56), ("300", 90), ("-1", None), ("NaN", None), ("", None), ("777", None), ("60Y", None)],
-)
-def test_age(text, age):
-    assert parse_age(text)[0] == age
+def test_age():
+    texts = ["56", "56.0", "300", "-1", "NaN", "", "777", "60Y"]
+    assert [parse_age(text)[0] for text in texts] == [56, 56, 90, None, None, None, None, None]
+    assert [bool(parse_age(text)[1]) for text in texts] == [False, False, True, False, False, False, True, True]
 
 
-@pytest.mark.parametrize(
-    ("text", "sex"),
-    [("Male", "male"), (" F ", "female"), ("Unknown", ""), ("NaN", ""), ("O", ""), ("Frau", "Frau"), ("1", "1")],
-)
-def test_sex(text, sex):
-    assert parse_sex(text) == sex
+def test_sex():
+    texts = ["Male", " F ", "Unknown", "NaN", "O", "Frau", "1"]
+    assert [parse_sex(text)[0] for text in texts] == ["male", "female", "", "", "", "", ""]
+    assert [bool(parse_sex(text)[1]) for text in texts] == [False] * 5 + [True, True]
 
 
 def test_a_label_is_one_of_three():
     assert [parse_label(text) for text in ("ischemia", "Normal", "OTHER")] == ["ischemia", "normal", "other"]
-    for text in ("ischaemia", "164861001", "unknown", "1", ""):
-        with pytest.raises(BadRecording) as caught:
+    for text in ("ischaemia", "164861001", ""):
+        with pytest.raises(BadRecording, match=f"^label: '{text}'; allowed: ischemia, normal, other$"):
             parse_label(text)
-        assert str(caught.value) == f"label: '{text}'; allowed: ischemia, normal, other"

@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import wfdb
@@ -59,65 +62,45 @@ def test_each_format_gives_back_the_samples_that_were_written(tmp_path, form, la
     np.testing.assert_array_equal(read(tmp_path / "r.hea")[0], expected)
 
 
-def test_a_record_that_wfdb_cannot_read_is_refused(tmp_path):
-    lines = "".join(f"r.dat 212 1000/mV 12 0 0 0 0 {lead}\n" for lead in LEADS)
-    (tmp_path / "r.dat").write_bytes(bytes(18 * 100))
-    for record in ("r.mat 12 500 100", "r 12 500 100 25:61:00", "r 12 5/x0 100", "r 12 500 100 #\x1cr"):
-        (tmp_path / "r.hea").write_text(f"{record}\n{lines}")
-        with pytest.raises(BadRecording, match=r"^header: wfdb cannot read it \((HeaderSyntax|Value)Error\)$"):
-            read(tmp_path / "r.hea")
+@pytest.mark.parametrize(
+    ("record", "file"),
+    [
+        ("r.mat 12 500 100", "r.dat"),
+        ("r 12 500 100 25:61:00", "r.dat"),
+        ("r 12 500 100 #\x1cr", "r.dat"),
+        ("r 12 500 100", "grün.dat"),  # wfdb leaves out letters that are not ASCII
+    ],
+)
+def test_a_record_that_wfdb_cannot_read_is_refused(tmp_path, record, file):
+    for name in (file, "grn.dat"):
+        (tmp_path / name).write_bytes(bytes(18 * 100))
+    lines = "".join(f"{file} 212 1000/mV 12 0 0 0 0 {lead}\n" for lead in LEADS)
+    (tmp_path / "r.hea").write_text(f"{record}\n{lines}", encoding="utf-8")
+    with pytest.raises(BadRecording, match=r"^header: wfdb cannot read it \((HeaderSyntax|Value)Error\)$"):
+        read(tmp_path / "r.hea")
 
 
-def write_frames(folder, per_frame, frame_rate=500, name="mine"):
-    """Write SAMPLES with so many samples a frame, one number for all or one for each lead; return the header's path."""
-    per_frame = per_frame if isinstance(per_frame, list) else [per_frame] * 12
-    times = max(per_frame)
-    # Leads with fewer samples keep each k-th.
-    leads = [lead[:: times // n].reshape(-1, n) for lead, n in zip(SAMPLES.T, per_frame, strict=True)]
-    (folder / f"{name}.dat").write_bytes(np.hstack(leads).astype("<i2").tobytes())
-    lines = [
-        f"{name}.dat 16x{n} 1000/mV 16 0 {values[0, 0]} {values.sum(dtype=np.int64) % 65536} 0 {lead}"
-        for lead, n, values in zip(LEADS, per_frame, leads, strict=True)
-    ]
-    head = f"{name} 12 {frame_rate:g} {len(leads[0])}"
-    (folder / f"{name}.hea").write_text("\n".join([head, *lines]) + "\n")
-    return folder / f"{name}.hea"
-
-
-@pytest.mark.parametrize(("per_frame", "frame_rate"), [(500, 1), (50, 10), (4, 125), (5, 100)])
+@pytest.mark.parametrize(("per_frame", "frame_rate"), [(500, 1), (4, 125)])
 def test_all_samples_of_a_frame_count(tmp_path, per_frame, frame_rate):
-    path = write_frames(tmp_path, per_frame, frame_rate)
-    np.testing.assert_array_equal(read(path)[0], SAMPLES)
-    assert read_header(path).sampling_rate == 500
-
-
-def test_leads_with_fewer_samples_a_frame_are_resampled_to_the_others(tmp_path):
-    path = write_frames(tmp_path, [4] * 6 + [2] * 6, 125)
-    assert read_header(path).sampling_rate == 500
-    samples, _ = read(path)
-    np.testing.assert_array_equal(samples[:, :6], SAMPLES[:, :6])
-    # Between samples at 250 Hz, and away from the ends, where nothing is known of what follows.
-    assert np.abs(samples[50:-50, 6:].astype(int) - SAMPLES[50:-50, 6:]).max() <= 10
-    path.write_text(path.read_text().replace("16x2", "16x3").replace("mine 12 125 250", "mine 12 125 200"))
-    with pytest.raises(BadRecording, match=r"3 samples a frame in lead V1, 4 in another; allowed: a multiple$"):
-        read(path, verify_checksums=False)
-
-
-def write_physical(folder, signal, **options):
-    """Write a signal (samples x 12, mV) by wfdb.wrsamp."""
-    wfdb.wrsamp(
-        "mine", 500, p_signal=signal, write_dir=str(folder), **{"units": ["mV"] * 12, "sig_name": list(LEADS)} | options
-    )
-    return folder / "mine.hea"
+    leads = [lead.reshape(-1, per_frame) for lead in SAMPLES.T]
+    (tmp_path / "r.dat").write_bytes(np.hstack(leads).astype("<i2").tobytes())
+    lines = "".join(f"r.dat 16x{per_frame} 1000/mV 16 0 {lead}\n" for lead in LEADS)
+    lines = lines.replace(" 0 ", " 0 0 \0 0 ").replace("\0", "{}").format(*SAMPLES.sum(axis=0) % 65536)
+    (tmp_path / "r.hea").write_text(f"r 12 {frame_rate} {len(leads[0])}\n{lines}")
+    np.testing.assert_array_equal(read(tmp_path / "r.hea")[0], SAMPLES)
+    assert read_header(tmp_path / "r.hea").sampling_rate == 500
+    (tmp_path / "r.hea").write_text(f"r 12 {frame_rate} {len(leads[0])}\n{lines.replace(f'x{per_frame}', '', 1)}")
+    with pytest.raises(BadRecording, match=r"^header: leads differ in samples a frame; allowed: one sampling rate$"):
+        read(tmp_path / "r.hea")
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("mV", 1), ("V", 1e-3), ("uV", 1e3)])
 def test_what_wfdb_writes_by_default_is_read(tmp_path, unit, factor):
     # Of what is on no coarse grid, in format 32, and with a gain that makes the most of it.
     signal = SAMPLES / 1000 + np.random.default_rng(0).uniform(-4e-4, 4e-4, SAMPLES.shape)
-    path = write_physical(tmp_path, signal * factor, units=[unit] * 12)
-    assert " 32 " in path.read_text() and read_header(path).signals[0].gain > 1e6
-    samples, flags = read(path)
+    wfdb.wrsamp("r", 500, [unit] * 12, list(LEADS), p_signal=signal * factor, write_dir=str(tmp_path))
+    assert " 32 " in (tmp_path / "r.hea").read_text() and read_header(tmp_path / "r.hea").signals[0].gain > 1e6
+    samples, flags = read(tmp_path / "r.hea")
     np.testing.assert_array_equal(samples, SAMPLES)
     assert flags == []
 
@@ -134,16 +117,16 @@ def test_wrong_checksum_refuses_unless_told_otherwise(tmp_path):
 @pytest.mark.parametrize(
     ("gain", "reason"),
     [
-        ("0.5/mV", r"gain: 0.5/mV in lead I, steps of 2000 uV; allowed: to 1000 uV"),
-        ("1e12/mV", r"gain: 1e\+12/mV in lead I, steps of 1e-09 uV; .* at least 1 uV in all"),
-        ("0/mV", "gain: 0/mV"),
-        ("nan", "gain: nan/mV"),
-        ("inf/V", "gain: inf/V"),
-        ("-200/mV", "gain: -200/mV"),
+        ("0.5/mV", "gain: 2 mV, steps of 2000 uV; allowed: to 1000 uV"),
+        ("1e12/mV", "amplitude: "),
+        ("0/mV", "gain: 0/mV in lead I; allowed: above 0"),
+        ("-200/mV", "gain: -200/mV in lead I; allowed: above 0"),
+        ("1e999/V", "gain: 0 V"),
+        ("nan", "header: cannot read "),
     ],
 )
 def test_gains_that_no_ecg_can_have(tmp_path, gain, reason):
-    with pytest.raises(BadRecording, match=reason):
+    with pytest.raises(BadRecording, match=f"^{reason}"):
         read(write_challenge(tmp_path, "mine", SAMPLES, gain=gain))
 
 
@@ -151,9 +134,9 @@ def test_bad_signal_files_are_refused_with_a_reason(tmp_path):
     path = write_challenge(tmp_path, "mine", SAMPLES)
     whole = path.with_suffix(".mat").read_bytes()
     for content, reason in [
-        (whole[:-2], "holds 999 samples"),
-        (b"MATLAB 5.0 MAT-file, Platform: PCWIN64" + whole[38:], "not a MATLAB v4 file"),
-        (b"", "ends before the byte offset 24"),
+        (whole[:-2], "mine.mat holds 999 samples a lead, the header states 1000"),
+        (b"", "mine.mat holds 0 samples a lead, the header states 1000"),
+        (b"MATLAB 5.0 MAT-file, Platform: PCWIN64" + whole[38:], "is not a MATLAB v4 matrix val of 12 x 1000 samples"),
     ]:
         path.with_suffix(".mat").write_bytes(content)
         with pytest.raises(BadRecording, match=reason):
@@ -162,36 +145,18 @@ def test_bad_signal_files_are_refused_with_a_reason(tmp_path):
         standard_leads(read_ecg(write_challenge(tmp_path, "flat", np.full_like(SAMPLES, 7))))
 
 
-def test_real_recordings_equal_wfdb(real_data):
+def test_real_recordings_equal_wfdb(real_data, tmp_path):
     headers = sorted(real_data.rglob("*.hea"))
     assert headers
     for path in headers:
         header = read_header(path)
         samples, flags = read_samples(header)
-        # wfdb refuses the record line that ends in a date; the same record without it is read.
-        if "05-Feb-2020" in path.read_text():
-            continue
-        record = wfdb.rdrecord(str(path.with_suffix("")), physical=False)
+        text, name = path.read_text(), str(path.with_suffix(""))
+        if "05-Feb-2020" in text:  # wfdb refuses a record line that ends in a date
+            name = str(tmp_path / path.stem)
+            Path(f"{name}.hea").write_text(text.replace(" 05-Feb-2020 11:39:16", ""))
+            shutil.copy(path.with_suffix(".mat"), tmp_path)
+        record = wfdb.rdrecord(name, physical=False)
         np.testing.assert_array_equal(samples, record.d_signal)
         assert (header.sampling_rate, flags) == (record.fs, [])
         assert [name.lower() for name in record.sig_name] == [lead.lower() for lead in LEADS]
-
-
-def test_real_old_dialect_equals_wfdb_without_the_date(real_data, tmp_path):
-    dated = [path for path in sorted(real_data.rglob("*.hea")) if "05-Feb-2020" in path.read_text()]
-    assert dated
-    for path in dated:
-        text = path.read_text().replace(" 05-Feb-2020 11:39:16", "")
-        (tmp_path / path.name).write_text(text)
-        (tmp_path / path.with_suffix(".mat").name).write_bytes(path.with_suffix(".mat").read_bytes())
-        record = wfdb.rdrecord(str(tmp_path / path.stem), physical=False)
-        np.testing.assert_array_equal(read(path)[0], record.d_signal)
-
-
-def test_a_file_name_that_wfdb_takes_for_another_is_refused(tmp_path):
-    lines = "".join(f"grün.dat 212 1000/mV 12 0 0 0 0 {lead}\n" for lead in LEADS)
-    (tmp_path / "r.hea").write_text(f"r 12 500 100\n{lines}", encoding="utf-8")
-    for name in ("grün.dat", "grn.dat"):
-        (tmp_path / name).write_bytes(bytes(18 * 100))
-    with pytest.raises(BadRecording, match=r"^header: wfdb cannot read it"):
-        read(tmp_path / "r.hea")

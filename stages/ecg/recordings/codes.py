@@ -8,14 +8,8 @@ from collections.abc import Iterable
 from ecg.leads import BadRecording
 from ecg.params import SCP
 
-
-def words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 # The SNOMED CT codes of the PhysioNet/CinC Challenge 2021 (dx_mapping_scored.csv and dx_mapping_unscored.csv).
-SNOMED = words(
-    """
+OF_CHALLENGE = """
     368009 5609005 6374002 10370003 11157007 13640000 17338001 17366009 27885002 29320008 39732003 47665007 49260003
     49578007 50799005 53741008 54016002 54329005 55827005 55930002 57054005 59118001 59931005 60423000 61277005
     61721007 63593006 65778007 67198005 74390002 74615001 75532003 77867006 81898007 82226007 84114007 89792004
@@ -28,9 +22,9 @@ SNOMED = words(
     425856008 426177001 426183003 426434006 426627000 426648003 426664006 426749004 426761007 426783006 426995002
     427084000 427172004 427393009 428417006 428750005 429622005 445118002 445211001 446358003 446813000 698247007
     698252002 704997005 713422000 713426002 713427006 733534002 67741000119109 67751000119106
-    """
-)
-CLASSES = words("ISCHEMIA NORMAL OTHER")  # may stand for codes
+"""
+SNOMED = frozenset(OF_CHALLENGE.split())
+CLASSES = frozenset(("ISCHEMIA", "NORMAL", "OTHER"))  # may stand for codes
 
 # Words of headers and tables for an unknown value; of the sex, also for neither male nor female.
 UNKNOWN = ("", "unknown", "nan", "na", "n/a", "#n/a", "<na>", "none", "null", "-1")
@@ -45,9 +39,7 @@ DOUBT = re.compile(
 def class_of(codes: Iterable[str], ischemia: Iterable[str], normal: Iterable[str]) -> str:
     """Return the class that SNOMED CT or SCP codes of one recording stand for.
 
-    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other. With
-    the defaults, a recording has the same class by its SNOMED CT codes in the Challenge and by its row of PTB-XL's
-    table, where a statement of likelihood 0 counts (0 means unknown) and the heart's axis is one of the codes.
+    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other.
     """
     codes = set(codes)
     if codes & {"ISCHEMIA", *ischemia}:
@@ -65,7 +57,8 @@ def parse_codes(text: str) -> list[str]:
     if plain[:1] + plain[-1:] in ("[]", "{}", "()"):
         # Of a dict only the keys: the values are likelihoods.
         plain = re.sub(r":[^,]*", "", plain[1:-1]) if plain[0] == "{" else plain[1:-1]
-    names = NAME.findall(plain)
+    if any(DOUBT.search(name) for name in NAME.findall(plain)):
+        raise BadRecording(f"Dx not understood: {text}")
     codes = []
     for word in re.split(r"[\s,;|、]+", NAME.sub(" ", plain)):
         word = word.strip("'\"").upper()
@@ -74,8 +67,6 @@ def parse_codes(text: str) -> list[str]:
             codes.append(number[1] if number else word)
         elif word.lower() not in UNKNOWN:
             raise BadRecording(f"Dx not understood: {text}")
-    if any(DOUBT.search(name) for name in names):
-        raise BadRecording(f"Dx not understood: {text}")
     return list(dict.fromkeys(codes))
 
 
@@ -91,8 +82,7 @@ def parse_age(value: str | float) -> tuple[int | None, list[str]]:
     try:
         age = float(value)
     except ValueError:
-        text = str(value)
-        return None, [] if text.lower() in UNKNOWN else [f"age: {shown(text)} is not believed"]
+        return None, [] if str(value).lower() in UNKNOWN else [f"age: {value:.40} is not believed"]
     if math.isnan(age) or age == -1:
         return None, []
     if age == 300:
@@ -100,12 +90,8 @@ def parse_age(value: str | float) -> tuple[int | None, list[str]]:
     return (round(age), []) if 0 <= age <= 120 else (None, [f"age: {age:g} is not believed"])
 
 
-def parse_sex(text: str) -> str:
-    """Return male, female or, where it is unknown, ''; a text that is none of these as it is."""
-    sexes = {"m": "male", "male": "male", "f": "female", "female": "female"} | dict.fromkeys(UNKNOWN + OTHER_SEX, "")
-    return sexes.get(text.strip().lower(), text)
-
-
-def shown(text: str) -> str:
-    """Return the beginning of a text from a file, as a flag may hold it."""
-    return (text if len(text) <= 40 else f"{text[:40]}…").replace(";", ",")
+def parse_sex(text: str) -> tuple[str, list[str]]:
+    """Return male, female or '' (unknown) and flags."""
+    word = text.strip().lower()
+    sex = {"m": "male", "male": "male", "f": "female", "female": "female"}.get(word, "")
+    return sex, [] if sex or word in UNKNOWN + OTHER_SEX else [f"sex: {text:.40} is not understood"]

@@ -2,18 +2,16 @@
 
 import hashlib
 import math
-import os
 import re
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ecg.leads import MISSING, BadRecording
-from ecg.recordings.codes import UNKNOWN, parse_sex
+from ecg.recordings.codes import UNKNOWN
 
 UNITS = {  # uV
     **dict.fromkeys(("uv", "µv", "μv", "microvolt", "microvolts", "uvperlsb"), 1),
@@ -30,9 +28,8 @@ DAYS = {"y": 365.25, "m": 365.25 / 12, "w": 7, "d": 1}  # in a unit of age
 class Person(NamedTuple):
     """The data of a person and of the recorder in a file or a table beside it; empty where unknown.
 
-    age is in years, a number or a text that is not yet checked; patient is an id, or the digest of one (`digest_of`).
-    dx are texts with codes. `registry` is the source whose ids patient is one of, where it is not that of the
-    recording.
+    age (years) and sex are not yet checked. patient is an id, or the digest of one (`digest_of`). dx are texts with
+    codes. `registry` is the source whose ids patient is one of, where it is not that of the recording.
     """
 
     age: str | int = ""
@@ -46,17 +43,13 @@ class Person(NamedTuple):
     fold: int | str = ""
     flags: tuple[str, ...] = ()
 
-    def updated(self, other: "Person") -> "Person":
-        """Return the person with the fields of another in place of the own, where the other has them."""
-        return self._replace(**{key: value for key, value in other._asdict().items() if value not in ("", ())})
-
 
 class Ecg(NamedTuple):
     """A recording as its file has it.
 
-    signal is samples x leads: of WFDB's reader int16, uV, in the 12 standard leads; of all others float, mV, NaN where
-    missing. leads are their names in the file. heart_rate is the cart's own (beats/min), None where the file has none.
-    flags are corrections and oddities. reason is why the signal cannot be used, of a file whose other data can.
+    signal is samples x leads: in the reader of WFDB int16, uV, of the 12 standard leads; in all others float, mV, NaN
+    where missing. leads are their names in the file. heart_rate is the cart's own (beats/min), None where the file has
+    none. flags are corrections and oddities. reason is why the signal cannot be used, of a file whose other data can.
     """
 
     signal: np.ndarray
@@ -67,39 +60,21 @@ class Ecg(NamedTuple):
     flags: Sequence[str] = ()
     reason: str = ""
 
-
-@contextmanager
-def with_a_reason() -> Iterator[None]:
-    """Turn an error of the operating system into BadRecording."""
-    try:
-        yield
-    except OSError as error:
-        reason = f"{error.strerror} ({Path(error.filename).name})" if error.filename else str(error)
-        raise BadRecording(f"unreadable: {reason}") from None
-    except UnicodeEncodeError as error:
-        raise BadRecording(f"unreadable: {error}") from None
+    def in_mv(self) -> np.ndarray:
+        """Return the signal in mV, samples x leads, float, NaN where missing; BadRecording where it cannot be used."""
+        if self.reason:
+            raise BadRecording(self.reason)
+        return masked(self.signal / 1000, self.signal) if self.signal.dtype == np.int16 else self.signal
 
 
-def file_size(path: Path, root: Path) -> int:
-    """Return a file's size in bytes; BadRecording where it is no regular file, or a link that leads out of `root`."""
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        # Not Path.resolve: it raises RuntimeError on a link to itself.
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-            raise BadRecording(f"link: {path.name} leads out of the source's folder")
-        status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
+def content_of(path: Path, most: int) -> bytes:
+    """Return a file's content; BadRecording where it is longer than `most` bytes, or no regular file."""
+    size = path.stat().st_size
+    if size > most:
+        raise BadRecording(f"too long: {size} bytes; allowed for this format: {most}")
+    if not path.is_file():
         raise BadRecording(f"no regular file: {path.name}")
-    return status.st_size
-
-
-def content_of(path: Path, root: Path | None, most: int) -> bytes:
-    """Return a file's content; BadRecording where it is longer than `most` bytes, or no file of the folder `root`."""
-    with with_a_reason():
-        size = file_size(path, root or path.parent)
-        if size > most:
-            raise BadRecording(f"too long: {size} bytes; allowed for this format: {most}")
-        return path.read_bytes()
+    return path.read_bytes()
 
 
 def number(text: str | None, name: str) -> float:
@@ -111,7 +86,7 @@ def number(text: str | None, name: str) -> float:
     raise BadRecording(f"file: {name} is {text!r}; allowed: a number")
 
 
-def rate_told(text: str | None) -> float | None:
+def heart_rate_of(text: str | None) -> float | None:
     """Parse a heart rate (beats/min) that a file may have."""
     with suppress(ValueError):
         value = float(text or "")
@@ -155,11 +130,11 @@ def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
 
 def person(*, age: object = "", unit: object = "y", sex: object = "", patient: object = "") -> Person:
     """Return a person of a file's fields: age in years, sex, and the digest of the patient's id."""
-    years: str | int = str(age if age is not None else "").strip()
+    years: str | int = str(age or "").strip()
     days = DAYS.get(str(unit or "y").strip().lower()[:1], 0)
     with suppress(ValueError, OverflowError):
         years = math.floor(float(years) * days / DAYS["y"] + 1e-9)
-    return Person(age=years, sex=parse_sex(str(sex or "")), patient=digest_of(str(patient or "")))
+    return Person(age=years, sex=str(sex or ""), patient=digest_of(str(patient or "")))
 
 
 def digest_of(patient: str) -> str:

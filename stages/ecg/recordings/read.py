@@ -3,29 +3,27 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording, find_leads, to_microvolts
-from ecg.recordings.arrays import read_array
-from ecg.recordings.codes import UNKNOWN, parse_sex
+from ecg.recordings.arrays import is_table_of_samples, read_array
+from ecg.recordings.codes import UNKNOWN
 from ecg.recordings.dicom import read_dicom
-from ecg.recordings.ecg_file import Ecg, Person, file_size, with_a_reason
+from ecg.recordings.ecg_file import Ecg, Person
 from ecg.recordings.edf import read_edf
-from ecg.recordings.sample_text import is_table_of_samples
-from ecg.recordings.wfdb_header import MAX_HEADER, challenge_source, read_header
+from ecg.recordings.tables import decode
+from ecg.recordings.wfdb_header import archive_of, read_header
 from ecg.recordings.wfdb_signals import read_samples
 from ecg.recordings.xml_files import XML_FORMATS, read_xml
 from ecg.run.script import warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
-# Files of archives at PhysioNet, which are not counted as other files.
-ARCHIVE_FILES = re.compile(
-    r"labels\.csv|RECORDS|ANNOTATORS|SHA256SUMS\.txt|LICENSE\.txt|index\.html|ptbxl_.*|scp_statements\.csv|example_physionet\.py"
-)
+# Not counted as other files.
+BESIDE = ("labels.csv", "RECORDS", "ANNOTATORS", "SHA256SUMS.txt", "LICENSE.txt", "index.html", "ptbxl_database.csv")
 HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
@@ -33,14 +31,13 @@ READERS = {"XML": read_xml, "DICOM": read_dicom, "EDF": read_edf}
 SCP = "SCP-ECG is not read; BioSig's save2gdf converts it: save2gdf -f=EDF IN.scp OUT.edf"
 
 
-def format_of(path: Path, root: Path | None = None) -> str | None:
+def format_of(path: Path) -> str | None:
     """Return the format that a file's first bytes are those of; None where it is none of them, or no plain file."""
-    try:
-        file_size(path, root or path.parent)
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-    except (BadRecording, OSError):
-        return None
+    head = b""
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                head = file.read(HEAD)
     if head[128:132] == b"DICM":
         return "DICOM"
     if head.startswith(b"\x93NUMPY"):
@@ -49,94 +46,71 @@ def format_of(path: Path, root: Path | None = None) -> str | None:
         return "SCP-ECG"
     if head.startswith(b"0       ") and head[252:256].strip().isdigit():
         return "EDF"
-    text = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace").lstrip()
+    text = decode(head).lstrip()
     if text.startswith("<"):
         return "XML" if XML_ROOT.search(text) else None
     return "array" if is_table_of_samples(head) else None
 
 
-def find_headers(folder: Path, root: Path | None = None) -> dict[Path, int]:
-    """Return the header path of every recording below `folder`, or its one file, and its files' size in bytes.
+def find_headers(folder: Path) -> dict[Path, int]:
+    """Return the header, or the one file, of every recording below `folder`, and the size of its files in bytes.
 
-    The content shows whether a file without a header is a recording. A signal file that no header names is one too,
-    to be refused. Hidden files and folders are left out: those of git-annex hold each file again. Links to files count,
-    links to folders are not followed. A warning counts other files.
+    Hidden files and folders are left out: those of git-annex hold each file again. Links to files count, links to
+    folders are not followed. A warning counts the files that neither belong to a header nor are recordings by content.
     """
     sizes, others = Counter[Path](), Counter[str]()
     for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = [Path(where, name) for name in files if not name.startswith(".")]
         headers = {path.stem: path for path in paths if path.suffix.lower() == ".hea"}
-        lone = [path for path in paths if path.suffix.lower() in SUFFIXES and path.stem not in headers]
-        named = files_named_in(headers.values(), root or folder) if lone else set()
         for path in paths:
-            if path.suffix.lower() in SUFFIXES and path.stem in headers:
-                recording = headers[path.stem]
-            elif path.name in named:
-                continue
-            elif format_of(path, root or folder):
-                recording = path
-            elif path.suffix.lower() in SUFFIXES:
-                recording = path.with_suffix(".hea")
-            else:
-                if not ARCHIVE_FILES.fullmatch(path.name):
-                    others[path.suffix.lower() or "without a suffix"] += 1
-                continue
-            sizes[recording] += 0
-            with suppress(OSError):
-                sizes[recording] += path.stat().st_size
+            header = headers.get(path.stem) if path.suffix.lower() in SUFFIXES else None
+            if header or format_of(path):
+                sizes[header or path] += path.stat().st_size if path.exists() else 0
+            elif path.name not in BESIDE:
+                others[path.suffix.lower() or "without a suffix"] += 1
     if others:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
         warn(f"{others.total()} files in {folder} are no recordings: {kinds}")
     return dict(sorted(sizes.items()))
 
 
-def files_named_in(headers: Iterable[Path], root: Path) -> set[str]:
-    """Return the names of the signal files in headers: the first words of lines."""
-    named: set[str] = set()
-    for header in headers:
-        with suppress(BadRecording, OSError):
-            if file_size(header, root) <= MAX_HEADER:
-                named |= {os.fsdecode(line.split()[0]) for line in header.read_bytes().splitlines() if line.strip()}
-    return named
-
-
-def read_ecg(
-    path: Path, root: Path | None = None, *, told: Mapping[str, str] | None = None, verify_checksums: bool = True
-) -> Ecg:
+def read_ecg(path: Path, *, told: Mapping[str, str] | None = None, verify_checksums: bool = True) -> Ecg:
     """Read a recording as its file has it.
 
-    The format is that of the file's content; a WFDB record is named by its header. A link may not lead out of `root`,
-    by default the file's folder. `told` is the row of labels.csv: sampling_rate, units and leads of a table.
-    BadRecording is why a file cannot be used; of a WFDB record with a good header, `reason` is.
+    The format is that of the file's content; a WFDB record is named by its header. `told` is the row of labels.csv:
+    sampling_rate, units and leads of a table. BadRecording is why a file cannot be used; of a WFDB record with a good
+    header, `reason` is.
     """
-    if path.suffix.lower() == ".hea":
-        ecg = read_wfdb(path, root, verify_checksums)
-    else:
-        with with_a_reason():
-            file_size(path, root or path.parent)
-        form = format_of(path, root)
-        if form == "SCP-ECG":
-            raise BadRecording(f"file: {SCP}")
+    try:
+        form = "WFDB" if path.suffix.lower() == ".hea" else format_of(path)
         if form is None:
             raise BadRecording("no ECG file: neither WFDB nor MUSE, CardioSoft, aECG, Philips, DICOM, EDF, CSV, NPY")
-        ecg = read_array(path, root, told or {}) if form == "array" else READERS[form](path, root)
+        if form == "SCP-ECG":
+            raise BadRecording(f"file: {SCP}")
+        if form == "WFDB":
+            ecg = read_wfdb(path, verify_checksums)
+        else:
+            ecg = read_array(path, told or {}) if form == "array" else READERS[form](path)
+    except OSError as error:
+        raise BadRecording(f"unreadable: {error.strerror or error} ({Path(error.filename or path).name})") from None
     if not 0 < ecg.sampling_rate <= MAX_RATE:
         raise BadRecording(f"sampling rate: {ecg.sampling_rate:g} Hz; allowed: above 0, to {MAX_RATE}")
     return ecg
 
 
-def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
+def read_wfdb(path: Path, verify_checksums: bool) -> Ecg:
     """Read a WFDB record, named by its header, and the comments there."""
-    header = read_header(path, root)
+    header = read_header(path)
+    archive = archive_of(header)
     comments = {key: values[0] for key, values in header.comments.items()}
     patient = comments.get("patient", "")
     person = Person(
         age=comments.get("age", ""),
-        sex=parse_sex(comments.get("sex", "")),
+        sex=comments.get("sex", ""),
         patient="" if patient.lower() in UNKNOWN else patient,
         dx=tuple(header.comments.get("dx", [])),
-        source=comments.get("source") or challenge_source(header) or "",
+        source=comments.get("source") or (archive.source if archive else ""),
     )
     try:
         samples, flags = read_samples(header, verify_checksums=verify_checksums)
@@ -148,18 +122,16 @@ def read_wfdb(path: Path, root: Path | None, verify_checksums: bool) -> Ecg:
 def standard_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
     """Return the 12 leads of a recording (samples x 12, int16, uV; -32768 is missing) and flags.
 
-    Flags are corrections and oddities. Leads are found by name, and derived where two limb leads give a third. A
-    calibration pulse is cut off.
+    Leads are found by name, and derived where two limb leads give a third. A calibration pulse is cut off.
     """
     if ecg.reason:
         raise BadRecording(ecg.reason)
-    if ecg.signal.dtype == np.int16:
-        samples, flags = ecg.signal, list[str]()
-    else:
+    samples, flags = ecg.signal, list[str]()
+    if samples.dtype != np.int16:
         columns = find_leads(list(ecg.leads))
-        if not len(ecg.signal):
+        if not len(samples):
             raise BadRecording("no samples")
-        samples, flags = to_microvolts({lead: 1000 * ecg.signal[:, column] for lead, column in columns.items()})
+        samples, flags = to_microvolts({lead: 1000 * samples[:, column] for lead, column in columns.items()})
     if not (samples != samples[0]).any():
         raise BadRecording("flat")
     samples, pulses = drop_calibration(samples)
@@ -177,11 +149,11 @@ def drop_calibration(samples: np.ndarray) -> tuple[np.ndarray, list[str]]:
         # Most recordings are done with here.
         if np.ptp(samples[0, INDEPENDENT].astype(int)) > SAME:
             continue
-        spread = np.ptp(samples[:, INDEPENDENT].astype(int), axis=1)
-        held = samples[: int(np.argmax(spread > SAME)), 0].astype(int)
-        height = np.ptp(held) if len(held) else 0
-        steady = np.minimum(held - min(held, default=0), max(held, default=0) - held) <= SAME
-        if 900 <= height <= 1100 and steady.mean() > 0.9:
-            samples = samples[len(held) :]
-            flags.append(f"calibration pulse dropped at the {end}: {len(held)} samples")
+        differ = np.ptp(samples[:, INDEPENDENT].astype(int), axis=1) > SAME
+        held = samples[: np.argmax(differ), 0].astype(int)
+        if len(held) and 900 <= np.ptp(held) <= 1100:
+            steady = np.minimum(held - held.min(), held.max() - held) <= SAME
+            if steady.mean() > 0.9:
+                samples = samples[len(held) :]
+                flags.append(f"calibration pulse dropped at the {end}: {len(held)} samples")
     return samples, flags

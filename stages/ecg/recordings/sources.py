@@ -27,7 +27,7 @@ class RecordingFile(NamedTuple):
     """A recording on disk, named by its header or its one file.
 
     `person` is from a table beside it and comes before the file's own; `told` is its row of labels.csv. `source` is of
-    a file that names none. Links may not lead out of `root`. `size` is in bytes.
+    a file that names none. `size` is in bytes.
     """
 
     record: str
@@ -51,15 +51,13 @@ def with_short_names(recordings: list[RecordingFile]) -> list[RecordingFile]:
 
 
 def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
-    """Find all recordings below a folder, called by their paths in it, and the row of labels.csv of each.
-
-    The source is the folder as a whole: a patient may well be in two of the folders below.
-    """
+    """Find all recordings below a folder, called by their paths in it, and the row of labels.csv of each."""
     sizes = find_headers(root)
     rows = read_labels(sizes, root, lenient=lenient)
     recordings = []
     for header, size in sizes.items():
         row, name = rows.get(header, {}), path_of(header.relative_to(root))
+        # The folder as a whole is the source: a patient may well be in two of the folders below.
         recordings.append(RecordingFile(name, header, root.name, labelled_person(row), row, root, size))
     return recordings
 
@@ -98,7 +96,7 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
     columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *PTBXL_FOLDERS.values()]
     table = read_ptbxl_table(str(where), columns)
     records = "records500" if (root / "records500").is_dir() else "records100"
-    sizes = find_headers(root / records, root)
+    sizes = find_headers(root / records)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
     rows = match_rows(table, PTBXL_FOLDERS[records], list(files.values()), str(where))
     return [
@@ -142,8 +140,7 @@ def download_data_set(handle: str) -> Path:
 def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
     """Find records, named with or without a suffix, and all records of folders; UsageError where there is none.
 
-    `told` holds for all, where labels.csv has nothing else. Of several with one name, each is called by its path. A
-    file that is no record is one that will be refused.
+    `told` holds for all, where labels.csv has nothing else. A file that is no record will be refused.
     """
     found = list[RecordingFile]()
     for name in names:
