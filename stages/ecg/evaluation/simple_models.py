@@ -29,6 +29,7 @@ CHOOSERS = 3000  # records for the choice of the strength, at most
 COLUMNS = ["model", "comparison", "roc_auc", "low", "high", "n_ischemia", "n_others"]
 CONVOLUTIONS, STRENGTH = 9996, 0.001  # features as in the paper; they are as many as the records, or more
 FEW = 2000  # records: for fewer, the regression on the convolutions is faster on their principal components
+MOST = 30_000  # records to which simple models are fitted, at most: 1.2 GB of convolutions
 
 # Sums must not depend on the number of threads.
 one_thread = threadpool_limits.wrap(limits=1)
@@ -74,7 +75,9 @@ def score_simple_models(
     audit: Audit,
 ) -> dict[str, pd.DataFrame]:
     """Return by simple model the rows of test with its probabilities, fitted to train (n x 12 x samples, mV)."""
-    both, times = (train_beats, test_beats), beat_times(extract)
+    chosen = np.linspace(0, len(train) - 1, min(len(train), MOST)).astype(int)
+    train_beats, train, times = train_beats[chosen], train.iloc[chosen], beat_times(extract)
+    both = train_beats, test_beats
     flat = [beats.reshape(len(beats), -1) for beats in both]
     convolved = convolution_features(CONVOLUTIONS, train_beats, audit.seed, *both)
     measured = [np.column_stack(measure_beats(beats, times)) for beats in both]
