@@ -223,6 +223,6 @@ def test_a_store_is_replaced_and_nothing_else(project):
     assert from_directory(project).equals(first)
     (RECORDINGS / "mine.npy").write_text("kept")
     held = {path: path.read_bytes() for path in RECORDINGS.iterdir()}
-    with pytest.raises(UsageError, match="mine.npy is no part of a store"):
+    with pytest.raises(UsageError, match=r"mine\.npy is no part of a store"):
         from_directory(project)
     assert {path: path.read_bytes() for path in RECORDINGS.iterdir()} == held

@@ -54,7 +54,7 @@ def logistic_of_best_strength(train: pd.DataFrame, audit: Audit) -> GridSearchCV
 def convolution_regression(n: int) -> Pipeline:
     """Return a logistic regression on random convolutions of n records, of few on all of their principal components."""
     classifier = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
-    return make_pipeline(StandardScaler(), KernelPCA(n_jobs=-1) if n < FEW else "passthrough", classifier)
+    return make_pipeline(StandardScaler(), KernelPCA() if n < FEW else "passthrough", classifier)
 
 
 @one_thread
@@ -62,6 +62,8 @@ def classify(model: BaseEstimator, features: Sequence, labels: ArrayLike, record
     """Fit a model to features of train; return the records of test with a column p_CLASS for each class."""
     train, test = features
     model.fit(train, labels)
+    if isinstance(model, ExtraTreesClassifier):
+        model.n_jobs = 1  # threads would add the trees' probabilities in the order in which they finish
     return scored_table(records, model.classes_, model.predict_proba(test))
 
 
