@@ -22,8 +22,7 @@ from ecg.recordings.xml_files import XML_FORMATS, read_xml
 from ecg.run.script import warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
-# Not counted as other files.
-BESIDE = ("labels.csv", "RECORDS", "ANNOTATORS", "SHA256SUMS.txt", "LICENSE.txt", "index.html", "ptbxl_database.csv")
+NO_OTHERS = ("labels.csv", "RECORDS", "ANNOTATORS", "SHA256SUMS.txt", "LICENSE.txt", "index.html", "ptbxl_database.csv")
 HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
@@ -67,7 +66,7 @@ def find_headers(folder: Path) -> dict[Path, int]:
             header = headers.get(path.stem) if path.suffix.lower() in SUFFIXES else None
             if header or format_of(path):
                 sizes[header or path] += path.stat().st_size if path.exists() else 0
-            elif path.name not in BESIDE:
+            elif path.name not in NO_OTHERS:
                 others[path.suffix.lower() or "without a suffix"] += 1
     if others:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
