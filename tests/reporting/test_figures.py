@@ -45,12 +45,11 @@ def scored(labels):
 def test_recordings_of_fewer_classes_have_every_figure(labels):
     test, evaluate, what = scored(labels), Evaluate(bootstrap=100, seed=1), "40 recordings"
     scores = measures(test, 0.1, evaluate)
-    roc, precision_recall = curves(test)
+    roc, _ = curves(test)
     positive, p, decisions = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy(), confusion(test, 0.1)
     bins = reliability(positive, p)
     for figure in (
-        charts.plot_roc_and_reliability(roc, scores, 0.1, bins, what),
-        charts.plot_precision_recall(precision_recall, what),
+        charts.plot_roc(roc, scores, 0.1, what),
         charts.plot_confusion(decisions, what),
         charts.plot_reliability(bins, scores, what),
         charts.plot_net_benefit(net_benefit(positive, p), 0.1, what),
@@ -65,7 +64,7 @@ def test_the_operating_point_lies_on_the_curve_against_all_others():
     scores = measures(test, 0.1, Evaluate(bootstrap=100, seed=1))
     axes = charts.plot_roc(curves(test)[0], scores, 0.1, "60 recordings").axes[0]
     lines = {line.get_label().split(":")[0]: line for line in axes.lines}
-    point, curve = lines["threshold 0.1, set on val"], lines["against all others"]
+    point, curve = lines["threshold 0.1"], lines["against all others"]
     before = curve.get_xdata() <= point.get_xdata()
     assert curve.get_ydata()[before].max() == pytest.approx(point.get_ydata()[0])
     assert point.get_color() == curve.get_color()
