@@ -45,17 +45,13 @@ def ours(samples):
     return np.median(found.beats[found.used], axis=0).T, 1000 * found.r_peaks[found.used]
 
 
-def cleaned(samples):
-    return [neurokit2.ecg_clean(lead / 1000, sampling_rate=RATE) for lead in samples.T]
-
-
 def find_peaks(lead):
     return np.asarray(neurokit2.ecg_findpeaks(lead, sampling_rate=RATE)["ECG_R_Peaks"], dtype=int)
 
 
 def notebook(samples):
     """Peaks in lead II, segments as long as the RR interval, each resampled to 250 samples, the median."""
-    signal = cleaned(samples)
+    signal = [neurokit2.ecg_clean(lead / 1000, sampling_rate=RATE) for lead in samples.T]
     peaks = find_peaks(signal[LEADS.index("II")])
     columns = []
     for lead in signal:
@@ -64,9 +60,6 @@ def notebook(samples):
         beats = [resample(np.nan_to_num(segment.Signal.to_numpy(float)), 250) for segment in segments.values()]
         columns.append(np.interp(TIMES, np.linspace(times[0], times[-1], 250), np.median(beats, axis=0)))
     return np.column_stack(columns), 1000 * peaks / RATE
-
-
-METHODS = {"ours": ours, "notebook": notebook}
 
 
 def isoelectric(beat):
@@ -93,7 +86,7 @@ def bench(n):
     known = known_beats(n)
     rows = []
     for condition, knobs in CONDITIONS.items():
-        for method, function in METHODS.items():
+        for method, function in {"ours": ours, "notebook": notebook}.items():
             rmse, st, kept, rejected = [], [], [], []
             for seed, beat in enumerate(tqdm(known, desc=f"{condition}, {method}", disable=None, leave=False)):
                 made = recording(beat, seed=seed, **knobs)

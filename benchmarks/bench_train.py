@@ -2,13 +2,10 @@
 
     python benchmarks/bench_train.py [--repeats N] [--json]
 
-The network and its training are the stage's own: params.yaml's section train, batches of 12 leads x 82 samples, one
-epoch of `STEPS` steps on one thread. Epochs and multiplications of two square matrices take turns; the best time of
-each counts, since other programs only slow them down.
-
-FLOPs are those of convolutions and the linear layer, 2 for a multiplication and addition: once forward, once for the
-gradient of the weights and once for that of the input, which the first layer does not need. A network whose other work
-took no time would have a fraction of 1. DEVICE is that of the stage; on a GPU, 20,000 beats x 20 epochs are timed, too.
+An epoch of `STEPS` steps as in params.yaml, on one thread, takes turns with multiplications of two square matrices; the
+best time of each counts, since other programs only slow them down. FLOPs are those of convolutions and linear layer: 2
+for a multiplication and addition; once forward, once for the gradient of the weights and once for that of the input,
+which the first layer does not need. DEVICE is that of the stage; on a GPU, 20,000 beats x 20 epochs are timed, too.
 """
 
 import argparse
@@ -38,7 +35,6 @@ def made_beats(n, samples):
 
 
 def flops_of_step(train, samples):
-    """The FLOPs of one step of the FCN."""
     channels, total = LEADS, 0
     for i, (n, kernel) in enumerate(zip(train.filters, train.kernels, strict=True)):
         total += (2 if i == 0 else 3) * 2 * channels * n * kernel * samples
@@ -67,13 +63,8 @@ def bench(repeats):
     times = [[seconds_of(way, device) for way in ways] for _ in range(repeats + 1)]
     seconds, matmul_seconds = np.min(times[1:], axis=0)  # the first times include preparations
     gflops, matmul_gflops = STEPS * flops_of_step(train, samples) / seconds / 1e9, 2 * SIDE**3 / matmul_seconds / 1e9
-    result = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
-        "samples_per_s": len(data.beats) / seconds,
-        "gflops": gflops,
-        "matmul_gflops": matmul_gflops,
-        "fraction": gflops / matmul_gflops,
-    }
+    result = {"device": str(device), "samples_per_s": len(data.beats) / seconds, "gflops": gflops}
+    result |= {"matmul_gflops": matmul_gflops, "fraction": gflops / matmul_gflops}
     if device.type == "cuda":
         data, train = made_beats(20_000, samples), train.model_copy(update={"epochs": 20})
         result["seconds_20000_beats_20_epochs"] = seconds_of(lambda: fit_network(network, data, train), device)
@@ -89,16 +80,8 @@ def main():
     if arguments.json:
         print(json.dumps(result))
         return
-    labels = {
-        "device": "device",
-        "samples_per_s": "samples/s of training",
-        "gflops": "    GFLOP/s (a)",
-        "matmul_gflops": "float32 matrix multiplication, GFLOP/s (b)",
-        "fraction": "(a) / (b)",
-        "seconds_20000_beats_20_epochs": "20,000 beats x 20 epochs, s",
-    }
     for key, value in result.items():
-        print(f"{labels[key]:<46}{value:>12}")
+        print(f"{key:<32}{value:>12}")
 
 
 if __name__ == "__main__":

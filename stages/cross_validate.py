@@ -11,7 +11,6 @@ Writes  FILE.json  ROC AUCs with intervals, rates at each run's own threshold, t
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,19 +37,17 @@ def test_sets(over: str, split: Split, sources: list[str]) -> dict[str, Split]:
         return {source: split.model_copy(update={"holdout_source": source}) for source in sources}
     if over == "seeds":
         return {"as in params.yaml": split}
-    changes = {
-        f"fold-{fold}": {"holdout_source": "", "test_fold": fold, "val_fold": (fold - 2) % split.folds + 1}
-        for fold in range(1, split.folds + 1)
-    }
-    return {name: split.model_copy(update=change) for name, change in changes.items()}
+    folds = range(1, split.folds + 1)
+    changes = [{"holdout_source": "", "test_fold": fold, "val_fold": (fold - 2) % split.folds + 1} for fold in folds]
+    return {f"fold-{change['test_fold']}": split.model_copy(update=change) for change in changes}
 
 
 def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int) -> tuple[pd.DataFrame, float]:
-    """Train a model on train and val; return the test rows with a column p_CLASS for each class, and its threshold."""
-    train, val, test = ((rows.split == name).to_numpy() for name in ("train", "val", "test"))
-    settings = params.train.model_copy(update={"seed": seed})
-    trained = train_model(beats[train], rows[train], beats[val], rows[val], params.extract, settings)
-    return score_records(trained.model, trained.classes, beats[test], rows[test]), trained.threshold
+    """Train a model on train and val; return the test rows with columns p_CLASS and `called`, and its threshold."""
+    settings, test = params.train.model_copy(update={"seed": seed}), (rows.split == "test").to_numpy()
+    trained = train_model(beats, rows, params.model_copy(update={"train": settings}))
+    scored = score_records(trained.model, trained.classes, beats[test], rows[test])
+    return scored.assign(called=scored.p_ischemia >= trained.threshold), trained.threshold
 
 
 def score_simple(beats: np.ndarray, rows: pd.DataFrame, train: np.ndarray, test: np.ndarray, params: Params):
@@ -75,7 +72,6 @@ def cross_validate(over: str, seeds: range, params: Params) -> tuple[pd.DataFram
             runs.append({"test": name, "seed": seed, "reason": str(error)})
             continue
         test, threshold = score_test(beats, dealt, params, seed)
-        test["called"] = test.p_ischemia >= threshold
         at_threshold = {"threshold": threshold} | rates(test.called.to_numpy(), test.label.to_numpy())
         runs.append({"test": name, "seed": seed} | counts_and_aucs(test) | at_threshold)
         predictions[seed].append(test)
@@ -92,8 +88,7 @@ def cross_validate(over: str, seeds: range, params: Params) -> tuple[pd.DataFram
     return table.astype({key: "Int64" for key in table if key == "seed" or key.startswith("n_")}), numbers, compared
 
 
-def parse_arguments() -> tuple[str, range, Path]:
-    """Return the kind of test sets, the seeds, and the file to write."""
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds")
     parser.add_argument("--seeds", type=int, metavar="N", help="default: 1; with --over seeds 5")
@@ -104,18 +99,14 @@ def parse_arguments() -> tuple[str, range, Path]:
     n = (5 if options.over == "seeds" else 1) if options.seeds is None else options.seeds
     if n < 1 or options.out.suffix != ".json":
         parser.error("--seeds takes a whole number from 1, --out a file that ends in .json")
-    refuse_input(parser, options.out.with_suffix(".csv"), INPUTS)
-    return options.over, range(1, n + 1), options.out
-
-
-def main() -> None:
-    over, seeds, out = parse_arguments()
+    out, csv = options.out, options.out.with_suffix(".csv")
+    refuse_input(parser, csv, INPUTS)
     if absent := [str(path) for path in INPUTS if not path.exists()]:
         raise UsageError(f"{absent[0]} is missing; run `dvc repro extract` first")
     with locked():
-        table, numbers, compared = cross_validate(over, seeds, read_params())
+        table, numbers, compared = cross_validate(options.over, range(1, n + 1), read_params())
         write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})
-        with replacing(out.with_suffix(".csv")) as temporary:
+        with replacing(csv) as temporary:
             table.to_csv(temporary, index=False)
     print(table.to_string(index=False, na_rep=""))
     for comparison, others in COMPARISONS.items():

@@ -16,10 +16,9 @@ Writes  data/predictions.csv      one probability a class for every median beat,
 Numbers in metrics/ have four decimals: what is beyond them differs between processors.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
@@ -40,33 +39,19 @@ from ecg.run.script import run_stage
 ABOUT = ["record", "patient", "source", "split", "label", "age", "sex", "heart_rate", "noise_uv"]
 
 
-def plot_example(model: Model, description: Description, test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray):
+def plot_example(
+    model: Model, description: Description, test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray
+) -> Figure:
     """Draw the ischemic test recording with the highest probability, and the evidence for it."""
-    ischemic = np.flatnonzero(test.label == "ischemia")
-    chosen = ischemic[test.p_ischemia.iloc[ischemic].argmax()]
+    chosen = int(test.p_ischemia.where(test.label == "ischemia").argmax())
     p, threshold = test.p_ischemia.iloc[chosen], description.threshold
     notes = [
         f"labelled ischemia; p(ischemia) {p:.0%}, called from {threshold:.0%} on",
         f"one of the {len(test)} test {data_kind(test.source)}; model trained on {data_kind(description.sources)}",
     ]
     contributions = lead_contributions(model, beats[chosen : chosen + 1])[0]
-    times, record = beat_times(description.extract), test.record.iloc[chosen]
-    return plot_ecg(
-        beats[chosen], times, record, notes, Explanation(activation[chosen] - logit(threshold), contributions)
-    )
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False)
-
-
-def write_curves(folder: Path, lines: dict[str, pd.DataFrame]) -> None:
-    """Write the points of each comparison's curve into a file of its own."""
-    with replacing(folder) as temporary:
-        temporary.mkdir()
-        for comparison, points in lines.items():
-            points.to_csv(temporary / CURVE_FILES[comparison], index=False)
+    explanation = Explanation(activation[chosen] - logit(threshold), contributions)
+    return plot_ecg(beats[chosen], beat_times(description.extract), test.record.iloc[chosen], notes, explanation)
 
 
 def print_summary(scores: pd.DataFrame, numbers: dict, what: str) -> None:
@@ -74,8 +59,6 @@ def print_summary(scores: pd.DataFrame, numbers: dict, what: str) -> None:
     print(what)
     for row in scores.to_dict("records")[: len(COMPARISON_TITLES)]:
         print(say_auc(row))
-    if any(str(reason).startswith("too few") for reason in scores.reason):
-        print("for so few, `python stages/cross_validate.py` tests on all recordings")
     called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
     if numbers["specificity_other"] is not None:
         called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]
@@ -101,18 +84,26 @@ def main() -> None:
     counts, spread = confusion(test, threshold), distribution(test).round(6)
     groups, activation = subgroups(test, terciles, evaluate).round(4), activation_maps(model, test_beats)
 
-    write_table(paths.PREDICTIONS, table)
+    write_json(paths.EVALUATE_METRICS, numbers)
     with replacing(paths.ACTIVATION) as temporary:
         np.save(temporary, activation.astype(np.float32))
-    write_json(paths.EVALUATE_METRICS, numbers)
-    write_curves(paths.ROC, roc)
-    write_curves(paths.PRECISION_RECALL, precision_recall)
-    write_table(paths.CONFUSION, counts)
-    write_table(paths.RELIABILITY, bins)
-    write_table(paths.NET_BENEFIT, benefit)
-    write_table(paths.DISTRIBUTION, spread)
-    write_table(paths.EVALUATE_TABLE, scores)
-    write_table(paths.SUBGROUPS, groups)
+    tables = {
+        paths.PREDICTIONS: table,
+        paths.EVALUATE_TABLE: scores,
+        paths.SUBGROUPS: groups,
+        paths.CONFUSION: counts,
+        paths.RELIABILITY: bins,
+        paths.NET_BENEFIT: benefit,
+        paths.DISTRIBUTION: spread,
+    }
+    for path, rows in tables.items():
+        with replacing(path) as temporary:
+            rows.to_csv(temporary, index=False)
+    for folder, lines in ((paths.ROC, roc), (paths.PRECISION_RECALL, precision_recall)):
+        with replacing(folder) as temporary:
+            temporary.mkdir()
+            for comparison, points in lines.items():
+                points.to_csv(temporary / CURVE_FILES[comparison], index=False)
 
     what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)
     times, beats = beat_times(description.extract), np.concatenate([beats for beats, _ in splits])

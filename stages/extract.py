@@ -5,7 +5,6 @@ Writes  data/beats.npy  the median beats, records x 12 x samples, float32, mV
         data/beats.csv  a row for every kept recording: its row in beats.npy and its quality, or the reason why not
 """
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +45,8 @@ def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame
     """Return a row for every kept record: its row in beats.npy and its quality, or the reason against it."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
     found = table.beat.notna()
-    table["flags"] = [
-        "; ".join((*result.flags, *compare_heart_rates(result.heart_rate, rate)))
-        for result, rate in zip(results, kept.heart_rate, strict=True)
-    ]
+    of_rate = map(compare_heart_rates, table.heart_rate, kept.heart_rate)
+    table["flags"] = ["; ".join((*flags, *more)) for flags, more in zip(table["flags"], of_rate, strict=True)]
     table.insert(0, "record", kept.record.to_numpy())
     table.insert(1, "row", (found.cumsum() - 1).astype("Int64").where(found))
     return table.drop(columns="beat").round({"heart_rate": 2, "noise_uv": 2, "correlation": 4})
@@ -59,19 +56,17 @@ def main() -> None:
     extract = read_params().extract
     index = read_table(RECORDINGS_TABLE)
     kept = index[index.reason == ""]
-    results: list[MedianBeat] = []
-    with tqdm(total=len(kept), desc="median beats", disable=None) as progress:
-        for batch in in_parallel(extract_batch, batches(kept, extract)):
-            results += batch
-            progress.update(len(batch))
+    calls = batches(kept, extract)
+    done = tqdm(in_parallel(extract_batch, calls), total=len(calls), desc=f"batches of {BATCH}", disable=None)
+    results = [result for batch in done for result in batch]
     beats = [result.beat for result in results if result.beat is not None]
     with replacing(BEATS) as temporary:
         np.save(temporary, np.array(beats, "<f4").reshape(-1, 12, len(beat_offsets(extract))))
     table = quality_table(kept, results)
     with replacing(BEATS_TABLE) as temporary:
         table.to_csv(temporary, index=False)
-    reasons = Counter(table.reason[table.row.isna()].str.split(":").str[0])
-    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    reasons = table.reason[table.row.isna()].str.split(":").str[0].value_counts().sort_index()
+    refused = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     print(f"{len(table)} recordings, {len(beats)} median beats" + (f"; refused: {refused}" if refused else ""))
     if not beats:
         raise UsageError(f"none of the recordings gives a median beat; {BEATS_TABLE} has the reason of each")

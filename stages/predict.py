@@ -12,24 +12,23 @@ Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable 
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.answers import Reading, answer, in_words, reduce_ecg
-from ecg.evaluation.names import SYNTHETIC, data_kind, names_of
-from ecg.leads import BadRecording
+from ecg.evaluation.names import SYNTHETIC, data_kind
 from ecg.model.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.arrays import recording_of
@@ -47,52 +46,36 @@ BATCH = 100  # recordings
 OF_TABLES = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
 
 
-def read_batch(batch: list[RecordingFile], extract: Extract, keep: bool) -> list[Reading]:
+def read_batch(batch: list[RecordingFile], extract: Extract) -> list[Reading]:
     """Read recordings; keep the samples only of refused ones, for their pictures."""
     readings = []
     # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
         for recording in batch:
-            try:
-                reading = reduce_ecg(read_ecg(recording.header, told=recording.told), extract)
-            except BadRecording as error:
-                reading = Reading(MedianBeat(None, reason=str(error)))
-            readings.append(reading if keep and reading.beat.reason else reading._replace(samples=None))
+            reading = reduce_ecg(partial(read_ecg, recording.header, told=recording.told), extract)
+            readings.append(reading if reading.beat.reason else reading._replace(samples=None))
     return readings
 
 
+@threadpool_limits.wrap(limits=1)
 def score_beats(beats: list[MedianBeat], names: list[str], model: "Model", description: Description) -> list[dict]:
     """Return the answer about each recording, as in --json."""
     from ecg.model.model import distances, probabilities
 
     found = np.array([beat.beat for beat in beats if beat.beat is not None])
-    scored = iter(zip(probabilities(model, found), distances(model, found), strict=True) if len(found) else [])
-    return [
-        answer(name, beat, None if beat.beat is None else next(scored), description)
-        for name, beat in zip(names, beats, strict=True)
-    ]
+    scored = zip(probabilities(model, found), distances(model, found), strict=True) if len(found) else iter([])
+    pairs = zip(names, beats, strict=True)
+    return [answer(name, beat, None if beat.beat is None else next(scored), description) for name, beat in pairs]
 
 
 @cache
-def cached_model(path: Path, written: int) -> "tuple[Model, Description]":
-    """Load a model and its description once for each time that its file was written (ns)."""
+def load(path: Path, written: float) -> "tuple[Model, Description]":
+    """Load a model and its description once for each time that its file was written."""
     from ecg.model.fcn import choose_device
     from ecg.model.model import load_model
 
     model, description = load_model(path)
     return model.to(choose_device()), description
-
-
-def current_model(path: Path) -> "tuple[Model, Description]":
-    return cached_model(path, path.stat().st_mtime_ns if path.exists() else 0)
-
-
-def load_for_one_thread(path: Path) -> "tuple[Model, Description]":
-    """Load the model for the command; the cores are for the median beats."""
-    import torch
-
-    torch.set_num_threads(1)
-    return current_model(path)
 
 
 def predict(
@@ -105,21 +88,12 @@ def predict(
     scored), trained_on. NumPy, pandas, h5py and torch may give the arguments; ValueError where they are of no use, or
     signal and leads do not fit.
     """
-    loaded, description = current_model(Path(model))
+    loaded, description = load(Path(model), Path(model).stat().st_mtime)
     ecg = recording_of(signal, sampling_rate, leads, units)
     with threadpool_limits(limits=1):
-        beat = reduce_ecg(ecg, description.extract).beat
+        beat = reduce_ecg(lambda: ecg, description.extract).beat
     (row,) = score_beats([beat], [""], loaded, description)
     return {key: value for key, value in row.items() if key != "record"}
-
-
-def append_rows(path: Path, rows: list[dict], *, first: bool) -> None:
-    """Write the first rows of a CSV table, or append more."""
-    with path.open("w" if first else "a", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]))
-        if first:
-            table.writeheader()
-        table.writerows(row | {"flags": "; ".join(row["flags"])} for row in rows)
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[RecordingFile]]:
@@ -146,17 +120,19 @@ def main() -> None:
     options, recordings = parse_arguments()
     description = read_description(options.model)
     if data_kind(description.sources) == SYNTHETIC:
-        print(f"predict: trained on {SYNTHETIC}: not for any use", file=sys.stderr)
+        warn(f"this model was trained on {SYNTHETIC}; do not use its scores")
     counts, lost = Counter[str](), list[str]()
-    starts = range(0, len(recordings), BATCH)
-    batches = [(recordings[i : i + BATCH], description.extract, bool(options.plot)) for i in starts]
+    batches = [recordings[i : i + BATCH] for i in range(0, len(recordings), BATCH)]
+    calls = [(batch, description.extract) for batch in batches]
     with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
-        for (batch, *_), readings in zip(batches, in_parallel(read_batch, batches), strict=True):
-            model, _ = load_for_one_thread(options.model)
+        for batch, readings in zip(batches, in_parallel(read_batch, calls), strict=True):
+            # Loaded while workers read.
+            model, _ = load(options.model, options.model.stat().st_mtime)
             beats, names = [reading.beat for reading in readings], [recording.record for recording in batch]
             rows = score_beats(beats, names, model, description)
             if options.csv:
-                append_rows(options.csv, rows, first=not counts)
+                table = pd.DataFrame(rows, dtype=object).assign(flags=["; ".join(row["flags"]) for row in rows])
+                table.to_csv(options.csv, mode="a" if counts else "w", header=not counts, index=False)
             for row in rows:
                 counts["refused" if row["reason"] else "ischemia" if row["ischemia"] else "no ischemia"] += 1
                 if not options.csv:
@@ -167,7 +143,6 @@ def main() -> None:
 
                 lost += draw(options.plot, readings, rows, model, description)
             progress.update(len(batch))
-    print(f"predict: ischemia means {names_of(description.labels.ischemia)}", file=sys.stderr)
     if len(recordings) > 1:
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
         print(f"predict: {len(recordings)} recordings: {outcomes}", file=sys.stderr)

@@ -33,7 +33,7 @@ from ecg.model.decision import Calibration, calibrated, fit_calibration, thresho
 from ecg.model.description import TREES_SHARE
 from ecg.model.model import save_model, uncalibrated_logits
 from ecg.model.recipe import classes_of, describe, fit_model
-from ecg.params import Params, labels_of, read_params
+from ecg.params import Params, read_params
 from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import output_folder, replacing
@@ -80,9 +80,8 @@ def cross_fit(logits: np.ndarray, rows: pd.DataFrame, classes: list[str], specif
 
 def evaluate_recipe(scored: list[pd.DataFrame], beats: np.ndarray, rows: pd.DataFrame, params: Params) -> dict:
     """Return the numbers of the tables of `cross_fit`, beside those of the simple models in the same folds."""
-    folds = [(rows.fold == fold).to_numpy() for fold in np.unique(rows.fold)]
-    progress = tqdm(folds, desc="simple models", disable=None)
-    simple = pd.concat([score_simple(beats, rows, ~left_out, left_out, params) for left_out in progress])
+    folds = tqdm(np.unique(rows.fold), desc="simple models", disable=None)
+    simple = pd.concat([score_simple(beats, rows, rows.fold != fold, rows.fold == fold, params) for fold in folds])
     numbers, _, _ = summarise_runs(scored, simple, params.evaluate)
     everything = pd.concat(scored)
     positive = (everything.label == "ischemia").to_numpy()
@@ -138,8 +137,7 @@ def release(name: str, archives: list[str], seeds: int) -> None:
     model.calibrate(calibration)
     # The performance of the recipe on unseen patients: the model itself has seen all of them.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    description = describe(model, rows.source, classes, labels_of(params.download), params, threshold, reference)
-    paths.MODELS.mkdir(exist_ok=True)
+    description = describe(model, rows.source, classes, params, threshold, reference)
     file = paths.MODELS / f"{name}.safetensors"
     with replacing(file) as temporary:
         save_model(temporary, model, description)
@@ -169,22 +167,15 @@ def release(name: str, archives: list[str], seeds: int) -> None:
     print(f"{file}: {len(weights) / 1e6:.1f} MB, trained on {len(rows)} recordings")
 
 
-def model_name(text: str) -> str:
-    """Return the name of a model to write, as the `type` of an argument; UsageError where none can be written."""
-    if text in ("", "..") or Path(text).name != text:
-        raise UsageError(f"{text!r} is a path; allowed: the name of a model")
-    output_folder(paths.MODELS, f"{text}.safetensors", f"{text}.md")
-    return text
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", type=model_name, metavar="NAME")
+    parser.add_argument("name", metavar="NAME")
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     options = parser.parse_args()
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}; allowed: a whole number from 1")
+    if options.seeds < 1 or Path(options.name).name != options.name:
+        parser.error("NAME is the name of a model, without a folder; --seeds takes a whole number from 1")
+    output_folder(paths.MODELS, f"{options.name}.safetensors", f"{options.name}.md")
     with locked():
         release(options.name, options.archives, options.seeds)
 

@@ -26,7 +26,7 @@ from ecg.model.description import TREES_FROM, TREES_SHARE, Description, read_des
 from ecg.params import read_params
 from ecg.reporting import charts, tables
 from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
-from ecg.reporting.figures import data_uri, inline_svg
+from ecg.reporting.figures import data_uri
 from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import CLASSES, load_split, read_table, replacing, write_json
@@ -38,7 +38,7 @@ REQUIREMENTS = Path("requirements.txt")
 
 def explain_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
     """Return the evidence in activation maps (test records x samples), and pictures of beats coloured by them."""
-    times, step = beat_times(description.extract), 1000 / description.extract.sampling_rate
+    times = beat_times(description.extract)
 
     def draw(beat: np.ndarray, title: str, values: np.ndarray) -> str:
         return data_uri(plot_ecg(beat, times, title, explanation=Explanation(values - logit(description.threshold))))
@@ -49,6 +49,8 @@ def explain_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray,
         maps[name], mean = (values[rows].mean(axis=0, dtype=np.float64) for values in (activation, beats))
         means.append((name, rows.sum(), draw(mean, f"Mean beat, {name}", maps[name])))
     above = maps["ischemia"] - activation[test.label != "ischemia"].mean(axis=0, dtype=np.float64)
+    evidence = above.clip(min=0)
+    shares = {"evidence": evidence / (evidence.mean() or 1), "time": np.ones(len(times))}
     errors = [
         # The page gives the record's name as text beside the picture.
         (row, draw(beats[i], f"{row.kind}, p(ischemia) {row.p_ischemia:.0%}", activation[i]))
@@ -57,10 +59,9 @@ def explain_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray,
     return {
         "maps": maps,
         "times": times,
-        "shares": tables.evidence_shares(above, times),
+        "shares": tables.sums_by_part(shares, times).to_dict("list") if evidence.any() else None,
         "peak": times[above.argmax()],
-        "reach": step * description.architecture.reach,
-        "step": step,
+        "step": 1000 / description.extract.sampling_rate,
         "means": means,
         "errors": errors,
         "most": ERRORS,
@@ -101,18 +102,19 @@ def main() -> None:
 
     evidence, environment = explain_beats(test, beats, activation, description), describe_environment()
     what, trained_on = f"{len(test)} test {names.data_kind(test.source)}", names.data_kind(description.sources)
-    sources, maps = sorted(set(counts.source[:-1])), (evidence["maps"], evidence["times"])
-    threshold, losses = description.threshold, ["epoch", "train_loss", "val_loss"]
+    sources, threshold, maps = sorted(set(counts.source[:-1])), description.threshold, evidence["maps"]
+    precisions = tables.curve_table(pr, "precision", "recall", "precision where recall is at least")
+    sums = tables.sums_by_part(maps, evidence["times"]).rename_axis("mean map, log odds").reset_index()
     figures = {
         "roc": (charts.plot_roc(roc, scores, threshold, what), tables.roc_table(roc)),
-        "precision_recall": (charts.plot_precision_recall(pr, what), tables.precision_recall_table(pr)),
-        "reliability": (charts.plot_reliability(bins, scores, what), tables.reliability_table(bins)),
-        "net_benefit": (charts.plot_net_benefit(benefit, threshold, what), tables.net_benefit_table(benefit)),
+        "precision_recall": (charts.plot_precision_recall(pr, what), precisions),
+        "reliability": (charts.plot_reliability(bins, scores, what), bins),
+        "net_benefit": (charts.plot_net_benefit(benefit, threshold, what), benefit[4::5]),
         "distribution": (charts.plot_distribution(spread, confusion, threshold, what), spread[spread.n > 0]),
         "audit": (charts.plot_audit(audit, what), tables.audit_table(audit)),
         "subgroups": (charts.plot_subgroups(groups, what), tables.subgroups_table(groups)),
-        "evidence": (plot_evidence(*maps, what), tables.activation_table(*maps)),
-        "learning": (charts.plot_learning_curve(history, trained_on), history[losses].tail(1)),
+        "evidence": (plot_evidence(maps, evidence["times"], what), sums),
+        "learning": (charts.plot_learning_curve(history, trained_on), history.tail(1)),
     }
     sections = (params.download, params.extract, params.split, params.train, params.evaluate, params.audit)
     # A section is called as its class.
@@ -120,11 +122,10 @@ def main() -> None:
     values = {
         "synthetic": trained_on == names.SYNTHETIC,
         "recordings": what,
-        "comparisons": names.COMPARISON_TITLES,
         "description": description,
         "bootstrap": params.evaluate.bootstrap,
         "scores": scores.set_index("measure").to_dict("index"),
-        "charts": {name: (inline_svg(figure, name), table) for name, (figure, table) in figures.items()},
+        "charts": figures,
         "rates": tables.measure_table(scores, tables.RATES),
         "calibration": tables.measure_table(scores, tables.CALIBRATION),
         "confusion": tables.confusion_table(confusion),
@@ -135,7 +136,6 @@ def main() -> None:
         "trees_from": TREES_FROM,
         "gains": [names.say_gain(row) for row in names.strongest_simple(audit).to_dict("records")],
         "counts": counts,
-        "totals": counts.iloc[-1].to_dict(),
         "refused": refused,
         "parameters": yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True),
         "environment": yaml.safe_dump(environment, sort_keys=False),

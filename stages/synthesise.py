@@ -18,9 +18,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=10, metavar="N", help="default: 10, 1.5 recordings each")
     parser.add_argument("--seed", type=int, default=2, metavar="N", help="default: 2; download's is 1")
     options = parser.parse_args()
-    if options.patients < 1 or options.seed < 0:
-        parser.error("--patients takes a whole number from 1, --seed one from 0")
-    if options.folder.exists() and any(options.folder.iterdir()):
+    if any(options.folder.iterdir()):
         parser.error(f"FOLDER {options.folder} is not empty")
     write_recordings(options.folder, patients=options.patients, seed=options.seed)
     print(f"{len(list(options.folder.rglob('*.hea')))} recordings in {options.folder}")

@@ -9,38 +9,32 @@ Writes  data/model.safetensors  weights, calibration, threshold, the hashes of t
 """
 
 import numpy as np
-import pandas as pd
 
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, reference_numbers, scored_table
 from ecg.model.model import probabilities, save_model
 from ecg.model.recipe import describe, train_model
-from ecg.params import labels_of, read_params
+from ecg.params import read_params
 from ecg.run.files import load_split, replacing, write_json
 from ecg.run.paths import HISTORY, MODEL, TRAIN_NUMBERS
 from ecg.run.script import run_stage
 
 
 def main() -> None:
-    params = read_params()
-    (beats, rows), (val_beats, val_rows) = load_split("train"), load_split("val")
-    model, classes, threshold, p_val, history = train_model(
-        beats, rows, val_beats, val_rows, params.extract, params.train
-    )
-    reference = reference_numbers(scored_table(val_rows, classes, p_val), threshold)
-    labels, sources = labels_of(params.download), pd.concat([rows, val_rows]).source
-    description = describe(model, sources, classes, labels, params, threshold, reference)
+    params, (beats, rows) = read_params(), load_split("train", "val")
+    model, classes, threshold, p_val, history = train_model(beats, rows, params)
+    train, val = ((rows.split == name).to_numpy() for name in ("train", "val"))
+    reference = reference_numbers(scored_table(rows[val], classes, p_val), threshold)
     with replacing(HISTORY) as temporary:
         history.groupby("epoch").mean().round(4).to_csv(temporary)
     with replacing(MODEL) as temporary:
-        save_model(temporary, model, description)
-    numbers = {f"{comparison}_val": reference.get(comparison) for comparison in COMPARISONS}
-    of_label = p_val[np.arange(len(p_val)), val_rows.label.map(classes.index)]
-    numbers |= {"brier_val": reference["brier"], "cross_entropy_val": float(-np.log(of_label).mean())}
-    on_train = counts_and_aucs(scored_table(rows, classes, probabilities(model, beats)))
-    write_json(TRAIN_NUMBERS, numbers | {"roc_auc_train": on_train["roc_auc"], "threshold": threshold})
-    aucs = {key: numbers[f"{key}_val"] for key in COMPARISONS}
+        save_model(temporary, model, describe(model, rows.source, classes, params, threshold, reference))
+    aucs = {f"{comparison}_val": reference.get(comparison) for comparison in COMPARISONS}
+    of_label = p_val[np.arange(len(p_val)), rows.label[val].map(classes.index)]
+    losses = {"brier_val": reference["brier"], "cross_entropy_val": float(-np.log(of_label).mean())}
+    on_train = counts_and_aucs(scored_table(rows[train], classes, probabilities(model, beats[train])))
+    write_json(TRAIN_NUMBERS, aucs | losses | {"roc_auc_train": on_train["roc_auc"], "threshold": threshold})
     shown = ", ".join(f"{key} {value:.3f}" for key, value in aucs.items() if value is not None)
-    print(f"on val {shown}; threshold {threshold:.3f}")
+    print(f"{shown}; threshold {threshold:.3f}")
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.special import logit
+from scipy.stats import binom
 
 from ecg.evaluation.labelled_archives import halves, read_archives, recalibrate
 from ecg.evaluation.measures import headline, measures, score_records
-from ecg.evaluation.names import COMPARISON_TITLES, data_kind, format_number, say_auc
+from ecg.evaluation.names import data_kind, format_number, say_auc
 from ecg.model.comparisons import COMPARISONS, reference_numbers
 from ecg.model.description import Description
 from ecg.model.fcn import choose_device
@@ -35,19 +36,11 @@ from ecg.run.script import UsageError, refuse_input, run, warn
 
 PARTS = [f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")]
 MORE = ("called", "calibration_slope", "calibration_intercept", "expected_calibration_error", "unlike_training")
-ENOUGH = 100  # recordings of either class, at least (Vergouwe et al. 2005; Collins et al. 2016)
 FAR = 1.5  # times the odds of being called that are expected
-
-
-def expected_share(reference: dict[str, float], prevalence: float) -> float:
-    """Return the share called ischemic where a model is as sensitive and as specific as at its reference."""
-    return reference["sensitivity"] * prevalence + (1 - reference["specificity"]) * (1 - prevalence)
 
 
 def is_far(called: int, n: int, expected: float) -> bool:
     """Return whether `called` of n is beyond the binomial 99% range, with odds over `FAR` times off the expected."""
-    from scipy.stats import binom
-
     low, high = binom.interval(0.99, n, expected)
     with np.errstate(divide="ignore"):
         return not low <= called <= high and bool(abs(logit(called / n) - logit(expected)) > np.log(FAR))
@@ -55,45 +48,42 @@ def is_far(called: int, n: int, expected: float) -> bool:
 
 def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, description: Description) -> dict:
     """Return what validate.json has beside the keys of metrics/evaluate.json."""
-    measured, ischemic = scores.set_index("measure"), scored.label == "ischemia"
-    found = {name: measured.value[name] for name in MORE}
-    found |= {f"{name}_{end}": measured[end][name] for name in COMPARISONS for end in ("low", "high")}
-    numbers = {name: None if pd.isna(value) else float(value) for name, value in found.items()}
-    numbers |= {f"n_{label}": int((scored.label == label).sum()) for label in ("ischemia", "normal", "other")}
-    expected = expected_share(description.reference, ischemic.mean())
+    measured, reference = scores.set_index("measure").astype(object), description.reference
+    measured = measured.where(measured.notna(), None)
+    ischemic, n = scored.label == "ischemia", len(scored)
+    # As sensitive and as specific as at the reference.
+    share = ischemic.mean()
+    expected = reference["sensitivity"] * share + (1 - reference["specificity"]) * (1 - share)
     called = int((scored.p_ischemia >= description.threshold).sum())
-    numbers |= {"called_expected": expected, "called_far": is_far(called, len(scored), expected)}
     with_ischemia = set(scored.patient[ischemic])
-    numbers |= {"patients_ischemia": len(with_ischemia), "patients_others": len(set(scored.patient) - with_ischemia)}
-    numbers |= {"found": len(table), "refused": len(table) - len(scored), "in_training": int(scored.in_training.sum())}
+    numbers = {name: measured.value[name] for name in MORE}
+    numbers |= {f"{name}_{end}": measured[end][name] for name in COMPARISONS for end in ("low", "high")}
+    numbers |= {f"n_{label}": int((scored.label == label).sum()) for label in ("ischemia", "normal", "other")}
+    numbers |= {
+        "called_expected": expected,
+        "called_far": is_far(called, n, expected),
+        "patients_ischemia": len(with_ischemia),
+        "patients_others": len(set(scored.patient) - with_ischemia),
+        "found": len(table),
+        "refused": len(table) - n,
+        "in_training": int(scored.in_training.sum()),
+    }
     numbers |= {f"{name}_reason": reason for name, reason in measured.reason.dropna().items()}
-    return numbers | {f"reference_{name}": value for name, value in description.reference.items()}
+    return numbers | {f"reference_{name}": value for name, value in reference.items()}
 
 
-def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict, description: Description) -> None:
+def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> None:
     """Print the headline here and at the reference, and what recalibration has changed."""
-
-    def number(name: str) -> str:
-        return format_number(numbers.get(name))
-
-    def beside(name: str) -> str:
-        return f"{number(name)} (reference {number(f'reference_{name}')})"
-
     print(f"{len(scored)} {data_kind(scored.source)} scored, {numbers['refused']} refused")
-    n, others = numbers["n_ischemia"], len(scored) - numbers["n_ischemia"]
-    patients = f"of {numbers['patients_ischemia']} and {numbers['patients_others']} patients"
-    print(f"{n} ischemic and {others} other recordings, {patients}; rule of thumb: at least {ENOUGH} of each")
-    for row in scores.to_dict("records")[: len(COMPARISON_TITLES)]:
-        print(f"{say_auc(row)} (reference {number('reference_' + row['measure'])})")
+    for row in scores.to_dict("records")[: len(COMPARISONS)]:
+        print(f"{say_auc(row)} (reference {format_number(numbers.get('reference_' + row['measure']))})")
     print(f"called ischemic: {numbers['called']:.1%}, expected {numbers['called_expected']:.1%}")
-    print(f"sensitivity {beside('sensitivity')}, specificity {beside('specificity')}, Brier score {beside('brier')}")
-    if numbers["specificity_other"] is not None:
-        reference = description.reference.get("specificity_other")
-        then = "" if reference is None else f" (reference {1 - reference:.1%})"
-        print(f"abnormal recordings called ischemic: {1 - numbers['specificity_other']:.1%}{then}")
+    for name in ("sensitivity", "specificity", "specificity_other", "brier"):
+        print(f"{name} {format_number(numbers[name])} (reference {format_number(numbers.get(f'reference_{name}'))})")
     print(f"unlike the beats that the model was trained on: {numbers['unlike_training']:.1%}")
     for name in ("roc_auc_vs_rest", "brier", "sensitivity", "specificity") if "after_brier" in numbers else ():
-        print(f"recalibrated, on the other half: {name} {number(f'before_{name}')}, then {number(f'after_{name}')}")
+        before, after = (format_number(numbers[f"{when}_{name}"]) for when in ("before", "after"))
+        print(f"recalibrated, on the other half: {name} {before}, then {after}")
 
 
 def main() -> None:
@@ -128,24 +118,22 @@ def main() -> None:
     half = halves(scored.label, scored.patient, evaluate.seed) if options.recalibrate else None
 
     scores = measures(scored, description.threshold, evaluate)
-    numbers = headline(scores, description.threshold)
-    numbers |= more_numbers(table, scored, scores, description)
+    numbers = headline(scores, description.threshold) | more_numbers(table, scored, scores, description)
     if half is not None:
         new, about = recalibrate(model, description, beats, scored, half)
         before = reference_numbers(scored[half == "checked"], description.threshold)
-        for when, found in (("before", before), ("after", about.reference)):
-            numbers |= {f"{when}_{name}": value for name, value in found.items()}
+        numbers |= {f"before_{name}": value for name, value in before.items()}
+        numbers |= {f"after_{name}": value for name, value in about.reference.items()}
         scored["half"] = half
         with replacing(options.recalibrate) as temporary:
             save_model(temporary, new, about)
 
-    options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "validate.json", numbers)
     columns = [column for column in scored if column not in table]
     with replacing(options.out / "validate.csv") as temporary:
         table.join(scored[columns]).drop(columns="sha256").round(9).to_csv(temporary, index=False)
     write_page(options.out, table, scored, scores, numbers, description, evaluate)
-    print_summary(scored, scores, numbers, description)
+    print_summary(scored, scores, numbers)
     if numbers["called_far"]:
         shares = f"{numbers['called']:.1%} are called ischemic, {numbers['called_expected']:.1%} are expected"
         warn(f"{shares}: the threshold does not fit these recordings; --recalibrate fits it to them")

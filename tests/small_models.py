@@ -54,7 +54,8 @@ def small_model(leads: int = 3, classes: int = 2, ischemia: int = 1, **changes) 
 
 def description_of(model: Model, **architecture) -> dict:
     """The description of a small model with these changes of the architecture."""
-    grown = {"trees": model.trees.grown()} if model.trees else {}
+    trees = model.trees
+    grown = {"trees": {"nodes": len(trees.feature), "depth": trees.depth}} if trees else {}
     return DESCRIPTION | grown | {"architecture": ARCHITECTURE | architecture}
 
 

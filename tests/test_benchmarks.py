@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from bench_beats import bench_ludb
-from bench_ucr import find_data_sets, read_split
 from conftest import ROOT
 from projects import STAGES
-
-from ecg.run.script import UsageError
 
 
 def bench(name, *arguments, folder=ROOT):
@@ -108,17 +105,3 @@ def test_data_sets_of_the_ucr_archive_can_be_learnt(tmp_path):
     assert [(row["dataset"], row["published"]) for row in rows] == [("ECG200", 0.9), ("Shapes", None)]
     # The names of the labels do not matter.
     assert rows[0]["accuracy"] == rows[1]["accuracy"] > 0.9
-
-
-def test_ucr_data_that_cannot_be_used_are_one_line(tmp_path):
-    with pytest.raises(UsageError, match=r"has no file NAME/NAME_TRAIN\.tsv"):
-        find_data_sets(tmp_path)
-    write_ucr(tmp_path / "A_TRAIN.tsv", 6, 0)
-    with pytest.raises(UsageError, match=r"A_TEST\.tsv is missing"):
-        find_data_sets(tmp_path)
-    contents = {"1\t2\t3\n1\t2\n": "row 2", "1\tNaN\t3\n": "row 1", "a\tb\n": "no table", "": "no table"}
-    for text, words in contents.items():
-        (tmp_path / "A_TEST.tsv").write_text(text)
-        with pytest.raises(UsageError, match=words) as error:
-            read_split(tmp_path / "A_TEST.tsv")
-        assert "\n" not in str(error.value)

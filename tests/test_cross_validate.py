@@ -65,14 +65,12 @@ def test_folds_are_pooled_and_summed_up(finished, cross_validate):
 
 
 def test_sources_and_seeds(finished, cross_validate):
-    _, table = cross_validate("--over", "sources")
-    sources = set(pd.read_csv(finished / "data/split.csv").source)
-    assert set(table.test[: len(sources)]) == sources
-    runs = table[: len(sources)].reindex(columns=["n_ischemia", "reason"])
+    numbers, table = cross_validate("--over", "sources", "--seeds", "2")
+    runs = table[: 2 * len(set(pd.read_csv(finished / "data/split.csv").source))]
+    assert set(runs.test) == set(pd.read_csv(finished / "data/split.csv").source)
+    runs = runs.reindex(columns=["seed", "n_ischemia", "reason", "threshold"])
     assert (runs.n_ischemia.notna() ^ runs.reason.notna()).all()
-
-    numbers, table = cross_validate("--over", "seeds", "--seeds", "2")
-    assert table.threshold[0] != table.threshold[1]
+    assert runs.threshold.dropna().nunique() == runs.threshold.notna().sum() > 1
     pooled = table.roc_auc[table.test == "pooled"]
     assert numbers["roc_auc"] == pytest.approx(pooled.mean(), abs=1e-6)
     assert numbers["roc_auc_std"] == pytest.approx(pooled.std(), abs=1e-6)

@@ -28,8 +28,6 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
         ("train.epochs=oops", ["train.epochs", "'oops'", "integer"]),
         ("+train.lrr=0.003 ~train.lr", ["train.lrr is not a parameter", "lr,", "train.lr is missing"]),
         ("download.source=web", ["download.source is 'web'", "'synthetic', 'kaggle' or 'directory'"]),
-        ("split.val_fold=9 split.test_fold=9", ["val_fold 9 and test_fold 9 must differ"]),
-        ("split.folds=10 split.test_fold=11", ["at most 10"]),
         ("extract.sampling_rate=125 extract.low_pass=63", ["below half the sampling_rate 125"]),
         ("train.filters=[32,32] train.kernels=[8,5,3]", ["2 filters, 3 kernels"]),
         ("train.lr=nan", ["train.lr"]),

@@ -28,7 +28,7 @@ def lines(folder):
     return found
 
 
-def test_every_line_is_one_curve_and_a_comparison_without_points_has_none(finished, tmp_path):
+def test_every_line_is_one_curve(finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "project", ignore=shutil.ignore_patterns("recordings"))
     shutil.copy(ROOT / "dvc.yaml", folder)
     assert run_dvc(folder, "init", "--no-scm").returncode == 0
@@ -40,8 +40,3 @@ def test_every_line_is_one_curve_and_a_comparison_without_points_has_none(finish
         for points in found[title].values():
             for column in columns:
                 assert all(float(a[column]) <= float(b[column]) for a, b in pairwise(points)), (title, column)
-    for name in ("roc", "precision_recall"):
-        curve = folder / f"metrics/{name}/against_other.csv"
-        curve.write_text(curve.read_text().splitlines()[0] + "\n")
-    found = lines(folder)
-    assert set(found["ROC curve"]) == set(found["Precision and recall"]) == comparisons - {"against_other.csv"}

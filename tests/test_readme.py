@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -130,12 +129,6 @@ def test_results_on_real_recordings_are_those_of_the_metrics():
         assert (", ".join(claimed) or "nowhere") in " ".join(README.split())
     paper = json.loads(committed("metrics/ptb-xl-500/fcn_of_the_paper.json"))
     assert row("(b) PTB-XL, 500", "FCN of the paper", paper, *COMPARISONS) in README + RESULTS
-    numbers = json.loads(committed("metrics/ptb-xl-1237/cross_validation.json"))
-    shown = [f"{numbers[key]:.3f}" for key in ("roc_auc", "roc_auc_vs_other")]
-    shown.append(f"{numbers['sensitivity']:.0%}")
-    shown += [f"{1 - numbers['specificity_normal']:.1%}", f"{1 - numbers['specificity_other']:.0%}"]
-    summary = README.split("\n## Results\n")[1].split("\n|")[0]
-    assert {number for number in shown if not re.search(rf"(?<![\d.]){number}", summary)} == set()
 
 
 def test_docs_list_the_licences_of_all_dependencies():
@@ -196,8 +189,3 @@ def test_every_page_is_linked_from_the_readme():
 
 def test_stages_are_those_of_dvc_yaml():
     assert re.findall(r"^\| (\w+) \| `stages/\1\.py` \|", METHOD, re.M) == list(STAGES)
-    arrows = [line.split(" --> ") for line in METHOD.splitlines() if " --> " in line]
-    drawn = {(a.strip(), b.strip()) for chain in arrows for a, b in pairwise(chain)}
-    needed = {(a, b) for a in STAGES for b in STAGES if outputs(a) & set(STAGES[b]["deps"])}
-    # The report reads what all others wrote.
-    assert {pair for pair in drawn if pair[1] != "report"} == {pair for pair in needed if pair[1] != "report"}

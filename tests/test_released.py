@@ -27,28 +27,15 @@ def test_the_lines_of_python_in_the_docs_run_as_they_stand(tmp_path):
     assert re.match(r"\{'probability': 0\.\d+, 'ischemia': (True|False), 'threshold': 0\.\d+, ", done.stdout)
 
 
-def test_predict_needs_nothing_of_the_folder_it_is_called_from(tmp_path):
-    write_challenge(tmp_path, "r", ecg_signal())
-    command = run(tmp_path, ROOT / "stages/predict.py", "r", "--json")
-    assert command.returncode == 0, command.stderr
-    code = "import wfdb; from predict import predict; r = wfdb.rdrecord('r'); "
-    code += "print(predict(r.p_signal, r.fs, r.sig_name)['probability'])"
-    function = run(tmp_path, "-c", code, PYTHONPATH=str(ROOT / "stages"))
-    assert f'"probability": {function.stdout.strip()}, ' in command.stdout, function.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.hea", "r.mat"]
-
-
-def test_a_new_parameter_leaves_the_released_model_as_it_was(tmp_path):
-    code = tmp_path / "stages/ecg/params.py"
-    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "models", tmp_path / "models")
-    write_challenge(tmp_path, "r", ecg_signal())
-    expected = run(ROOT, "stages/predict.py", tmp_path / "r", "--json")
-    code.write_text(
-        code.read_text(encoding="utf-8")
-        .replace("    max_noise: ", "    notch: Annotated[float, Field(ge=0)] = 0\n    max_noise: ")
-        .replace("    parts: ", "    heads: Positive = 1\n    parts: "),
-        encoding="utf-8",
-    )
-    done = run(tmp_path, "stages/predict.py", "r", "--json")
+def test_the_released_model_is_as_it_was_from_any_folder_and_after_a_new_parameter(tmp_path):
+    for name in ("stages", "models"):
+        shutil.copytree(ROOT / name, tmp_path / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    code = tmp_path / "code/stages/ecg/params.py"
+    text = code.read_text(encoding="utf-8")
+    text = text.replace("    max_noise: ", "    notch: Annotated[float, Field(ge=0)] = 0\n    max_noise: ")
+    code.write_text(text.replace("    parts: ", "    heads: Positive = 1\n    parts: "), encoding="utf-8")
+    write_challenge(tmp_path / "other", "r", ecg_signal())
+    expected = run(ROOT, "stages/predict.py", tmp_path / "other/r", "--json")
+    done = run(tmp_path / "other", "../code/stages/predict.py", "r", "--json")
     assert (done.returncode, done.stdout) == (0, expected.stdout), done.stderr
+    assert sorted(path.name for path in (tmp_path / "other").iterdir()) == ["r.hea", "r.mat"]

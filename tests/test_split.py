@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from split import assign_folds, assign_splits, check_classes
+from split import assign_folds, assign_splits, check_classes, split_patients
 
 from ecg.params import Split
 from ecg.run.script import UsageError
@@ -78,6 +78,13 @@ def test_assign():
     assert list(assign_splits(shared, holding_out("y"))) == ["test", "test", "train"]
     with pytest.raises(UsageError, match="'z'; allowed: '' or one of x, y"):
         assign_splits(table, holding_out("z"))
+
+
+@pytest.mark.parametrize("folds", [{"val_fold": 10}, {"test_fold": 11}])
+def test_folds_that_leave_no_test_split_stop(folds):
+    dealt = split_patients(records().assign(fold=np.nan), SPLIT.model_copy(update=folds))
+    with pytest.raises(UsageError, match=r"no ischemia recording in the test split; .*split\.val_fold"):
+        check_classes(dealt, without_test=False)
 
 
 def test_a_class_that_a_split_lacks_stops():

@@ -96,13 +96,6 @@ class Split(Section):
     holdout_source: str
     seed: Seed
 
-    @model_validator(mode="after")
-    def folds_exist_and_differ(self):
-        if self.val_fold == self.test_fold or max(self.val_fold, self.test_fold) > self.folds:
-            folds = f"val_fold {self.val_fold} and test_fold {self.test_fold}"
-            raise ValueError(f"{folds} must differ, and be at most {self.folds}")
-        return self
-
 
 class Architecture(Section):
     """The networks and trees of a model, with the networks' name and paper for report and cards."""
@@ -171,8 +164,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def beat_has_enough_samples(self):
-        before, after = -self.extract.window_start, self.extract.window_end
-        samples = sum(time * self.extract.sampling_rate // 1000 for time in (before, after)) + 1
+        window = (-self.extract.window_start, self.extract.window_end)
+        samples = sum(time * self.extract.sampling_rate // 1000 for time in window) + 1
         if self.train.parts > samples:
             raise ValueError(f"train.parts is {self.train.parts}; the beat has {samples} samples")
         return self

@@ -71,11 +71,6 @@ def test_beats_at_the_edges_are_dropped_not_padded():
     assert found.n_beats == 11
 
 
-def test_alignment_undoes_jitter():
-    jitter = np.random.default_rng(0).uniform(-25, 25, 20)
-    assert error_uv(median_beat(recording(every(811) + jitter[: len(every(811))]), 500, EXTRACT)) < 8
-
-
 @pytest.mark.parametrize("drift", [300, 1000])
 def test_drift_leaves_the_beat_alone(drift):
     # In uV per second, in the shortest recording that gives a beat.

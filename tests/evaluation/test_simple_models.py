@@ -7,8 +7,7 @@ from conftest import DEFAULTS
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation import simple_models
-from ecg.evaluation.bootstrap import compare_models
-from ecg.evaluation.names import SIMPLE_MODELS, gains, say_gain, strongest_simple
+from ecg.evaluation.names import SIMPLE_MODELS, say_gain, strongest_simple
 from ecg.evaluation.simple_models import (
     STRENGTHS,
     convolution_regression,
@@ -57,6 +56,7 @@ def test_the_strength_is_chosen_on_train_with_patients_kept_apart():
 
 
 def test_test_records_change_no_probability_and_of_many_train_records_some_do(monkeypatch):
+    monkeypatch.setattr(simple_models, "CONVOLUTIONS", 840)
     train, test, seen = records(120)
     # Noise in place of beats, with what depends on the label a little in every lead's ST segment.
     times = beat_times(EXTRACT)
@@ -85,30 +85,29 @@ def test_components_of_all_features_give_the_probabilities_of_the_features():
     np.testing.assert_allclose(few.predict_proba(features[n:]), many.predict_proba(features[n:]), atol=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("device", "site", "lack"), [("", "", "no recording has device or site"), ("AT-6", "", ""), ("", "3", "")]
-)
-def test_the_recorder_is_asked_where_the_data_have_it(device, site, lack):
-    train, test, _ = records()
-
+@pytest.mark.parametrize(("device", "site"), [("AT-6", ""), ("", "3")])
+def test_the_recorder_is_scored_by_device_or_site(device, site):
     def with_recorder(rows: pd.DataFrame) -> pd.DataFrame:
         first = rows.index // 2 % 2 == 0  # every second patient
         return rows.assign(device=np.where(first, device, ""), site=np.where(first, site, ""))
 
+    train, test, _ = records()
     scored, lacks = score_other_models(with_recorder(train), with_recorder(test), test)
-    assert lacks["recorder"] == lack
-    assert scored["recorder"].p_ischemia.nunique() == 2 if not lack else "recorder" not in scored
+    assert "recorder" not in lacks and scored["recorder"].p_ischemia.nunique() == 2
 
 
 def test_the_reason_is_what_the_data_lack():
     train, test, seen = records()
     scored, lacks = score_other_models(train, test, test)
-    assert lacks["age_sex"] == "no recording has age or sex"
-    assert lacks["source"] == "train or test holds one source only"
-    assert list(scored) == ["heart_rate", "quality"] and lacks["heart_rate"] == lacks["quality"] == ""
-    scored, lacks = score_other_models(train.assign(age=60.0), test.assign(age=60.0), test)
-    assert lacks["age_sex"] == "no recording has sex" and "age_sex" in scored
-    assert not len(probe_source([seen[: len(train)], seen[len(train) :]], train, test))
+    assert lacks == {
+        "age_sex": "no recording has age or sex",
+        "source": "train or test holds one source only",
+        "recorder": "no recording has device or site",
+    }
+    assert list(scored) == ["heart_rate", "quality"]
+    assert "age_sex" in score_other_models(train.assign(age=60.0), test.assign(age=60.0), test)[0]
+    none, row = probe_source([seen[: len(train)], seen[len(train) :]], train, test, EVALUATE)
+    assert not len(none) and row["reason"].startswith("fewer than two sources")
 
 
 def test_the_strongest_simple_model_of_each_comparison():
@@ -118,14 +117,9 @@ def test_the_strongest_simple_model_of_each_comparison():
         *(("trees", "roc_auc_vs_other", 0.7), ("age_sex", "roc_auc", 0.99), ("trees", "roc_auc_vs_rest", np.nan)),
     ]
     audit = pd.DataFrame(rows, columns=["model", "comparison", "roc_auc"])
-    audit["gain"] = np.where(audit.comparison == "roc_auc", 0.95, 0.8) - audit.roc_auc
-    audit = audit.assign(gain_low=audit.gain - 0.03, gain_high=1.0)
     found = strongest_simple(audit)
     assert found.comparison.tolist() == ["roc_auc", "roc_auc_vs_other"]
     assert found.model.tolist() == ["trees", "logistic"]
-    expected = {"gain": 0.02, "gain_low": -0.01, "gain_high": 1}
-    expected |= {"gain_vs_other": 0.05, "gain_vs_other_low": 0.02, "gain_vs_other_high": 1}
-    assert gains(audit) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -140,14 +134,3 @@ def test_the_strongest_simple_model_of_each_comparison():
 def test_a_gain_is_one_where_the_whole_interval_is_above_0(gain, low, high, words):
     row = {"comparison": "roc_auc_vs_other", "model": "trees", "gain": gain, "gain_low": low, "gain_high": high}
     assert say_gain(row) == f"against other {words}"
-
-
-def test_the_model_is_compared_on_the_same_records():
-    train, _, seen = records()
-    sick = (train.label == "ischemia").to_numpy()
-    score = 1 / (1 + np.exp(-seen[: len(train)].mean(axis=1)))
-    model = train.assign(p_ischemia=np.where(sick, 0.9, 0.1), p_normal=np.where(sick, 0.1, 0.9))
-    rows = compare_models([model], {"trees": train.assign(p_ischemia=score, p_normal=1 - score)}, EVALUATE)
-    (row,) = [row for row in rows if row["comparison"] == "roc_auc"]
-    assert row["gain"] == pytest.approx(1 - row["roc_auc"])
-    assert (row["gain_low"], row["gain_high"]) == pytest.approx((1 - row["high"], 1 - row["low"]))

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit, logit, softmax
-from sklearn.linear_model import LogisticRegression
+from scipy.special import logit, softmax
 
 from ecg.evaluation.measures import calibration_line
 from ecg.model.decision import calibrated, fit_calibration, fit_line, fit_temperature, ischemia_log_odds, threshold_for
@@ -17,14 +16,10 @@ def draw(logits, rng):
 
 @pytest.mark.parametrize("specificity", [0.5, 0.9, 0.99])
 def test_threshold_holds_its_specificity_and_is_the_lowest(specificity):
-    scores = np.random.default_rng(3).random(257)
+    scores = np.random.default_rng(3).random(257).round(2)  # many are equal
     threshold = threshold_for(specificity, scores)
     assert (scores < threshold).mean() >= specificity
     assert (scores < np.sort(scores[scores < threshold])[-1]).mean() < specificity
-
-
-def test_threshold_with_ties():
-    assert (np.full(10, 0.25) < threshold_for(0.9, np.full(10, 0.25))).all()
 
 
 def test_temperature_is_the_factor_by_which_logits_were_stretched():
@@ -35,17 +30,8 @@ def test_temperature_is_the_factor_by_which_logits_were_stretched():
 
 
 def test_temperature_is_bounded_where_classes_are_apart():
-    assert fit_temperature(np.eye(2)[[0, 1, 0, 1]], np.zeros(2), np.array([0, 1, 0, 1])) == pytest.approx(
-        0.25, rel=0.01
-    )
-
-
-def test_the_line_is_a_logistic_regression_where_positives_are_many():
-    rng = np.random.default_rng(1)
-    odds = rng.normal(-1, 2, 20_000)
-    positive = rng.random(20_000) < expit(0.4 * odds + 1)
-    right = LogisticRegression(C=np.inf, tol=1e-10).fit(odds[:, None], positive)
-    assert fit_line(odds, positive) == pytest.approx((right.coef_[0, 0], right.intercept_[0]), rel=0.02)
+    target = np.array([0, 1, 0, 1])
+    assert fit_temperature(np.eye(2)[target], np.zeros(2), target) == pytest.approx(0.25, rel=0.01)
 
 
 def test_the_line_is_finite_where_the_classes_do_not_overlap():

@@ -14,11 +14,6 @@ from ecg.model.model import load_model, probabilities, save_model
 from ecg.run.script import UsageError
 
 
-def write_with(path, description: dict) -> None:
-    """Write a model file with a wrong description."""
-    save_file(small_model(12).state_dict(), path, metadata={"description": json.dumps(description)})
-
-
 def refused(path) -> str:
     with pytest.raises(UsageError, match="is no model of this project: ") as error:
         load_model(path)
@@ -63,58 +58,38 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
     ("change", "reason"),
     [
         ({"leads": [*LEADS[1:], "I"]}, "leads"),
-        ({"classes": ["normal", "other"]}, "must differ and hold normal and ischemia"),
-        ({"classes": ["normal", "ischemia", "ischemia"]}, "must differ"),
+        ({"classes": ["normal", "ischemia", "ischemia"]}, "must differ and hold normal and ischemia"),
         ({"classes": ["normal", "\x1b[31mgout"]}, r"classes\.1"),
         ({"classes": ["normal", "ischemia", "other"]}, "size mismatch"),
         ({"threshold": float("nan")}, "threshold is nan"),
-        ({"threshold": "0.5"}, "threshold is '0.5'"),
         ({"format": FORMAT - 1}, "format is 3"),
         ({"members": 10**9}, "members is 1000000000"),
         ({"members": 1}, "Unexpected key"),
         ({"trees": {"nodes": 7, "depth": 1}, "architecture": ARCHITECTURE | {"trees": 2}}, "Missing key"),
         ({"trees": {"nodes": 7, "depth": 10**9}}, "trees.depth is 1000000000"),
         ({"n_samples": 93}, "n_samples 93 must be 94"),
-        ({"unit": "uV"}, "unit"),
-        ({"sources": "ptb"}, "sources"),
         ({"recordings": 4}, "size mismatch for hashes"),
         ({"reference": {"roc_auc_vs_rest": 0.9}}, "reference lacks brier, sensitivity, specificity"),
-        ({"recalibrated": {"elsewhere": {}}}, "recalibrated"),
-        ({"extract": DESCRIPTION["extract"] | {"sampling_rate": 500}}, "samples 94 must be 376"),
         ({"extract": None}, "extract"),
-        ({"architecture": ARCHITECTURE | {"filters": [16, 24]}}, "one a layer"),
         ({"architecture": ARCHITECTURE | {"filters": [16, 10**9, 8]}}, "size mismatch|overflow"),
-        ({"architecture": ARCHITECTURE | {"parts": 10**9}}, "size mismatch"),
         ({"architecture": ARCHITECTURE | {"no_such_key": 2}}, "no_such_key is not a parameter"),
-        (
-            {"architecture": {key: ARCHITECTURE[key] for key in list(ARCHITECTURE)[:-1]}},
-            "architecture.trees is missing",
-        ),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused_in_one_line(tmp_path, change, reason):
-    write_with(tmp_path / "m.safetensors", DESCRIPTION | change)
+    metadata = {"description": json.dumps(DESCRIPTION | change)}
+    save_file(small_model(12).state_dict(), tmp_path / "m.safetensors", metadata=metadata)
     assert re.search(reason, refused(tmp_path / "m.safetensors"))
-
-
-def test_a_description_that_lacks_a_key_is_refused(tmp_path):
-    for name in DESCRIPTION:
-        write_with(tmp_path / "m.safetensors", {key: value for key, value in DESCRIPTION.items() if key != name})
-        assert f"{name} is missing" in refused(tmp_path / "m.safetensors")
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "m.safetensors"
-    weight = next(name for name, values in small_model(12).state_dict().items() if values.ndim > 2)
     changes = {
         "members.0.classifier.weight": [lambda t: t[:, :-1], lambda t: t.double(), lambda t: t * torch.nan, None],
-        weight: [lambda t: t * torch.inf, lambda t: t[:, :, 0]],
         "members.1.std": [lambda t: t * 0],
         "temperature": [lambda t: t * 0],
-        "slope": [lambda t: t * torch.nan, None],
         "members.2.std": [lambda _: torch.ones(12, 1)],
-        "ood.components": [lambda t: t[1:], lambda t: t * torch.nan, None],
-        "hashes": [lambda t: t[1:], None],
+        "ood.components": [lambda t: t[1:], None],
+        "hashes": [lambda t: t[1:]],
     }
     for name, ways in changes.items():
         for change in ways:

@@ -53,32 +53,12 @@ def with_noise(beats):
     return beats
 
 
-def swapped(beats, one, other):
-    order = list(range(12))
-    order[LEADS.index(one)], order[LEADS.index(other)] = LEADS.index(other), LEADS.index(one)
-    return beats[:, order]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda beats: 10 * beats, lambda beats: -beats, lambda beats: swapped(beats, "V1", "V6"), with_noise],
-)
+@pytest.mark.parametrize("change", [lambda beats: 10 * beats, lambda beats: -beats, with_noise])
 def test_what_no_heart_does_is_beyond(model, change):
     assert share_beyond(model, change(beats_of(3, 100))) >= 0.9
 
 
-def test_the_size_of_a_beat_changes_the_first_part_alone(model):
-    beats = beats_of(3, 100)
-    size, *others = (model.parts(torch.from_numpy(beats * 10)) / model.parts(torch.from_numpy(beats))).T
-    assert size.min() > 1
-    torch.testing.assert_close(torch.stack(others), torch.ones(2, 100), rtol=1e-3, atol=0)
-    # A small beat is no reason.
-    assert model.parts(torch.from_numpy(beats / 2))[:, 0].max() <= model.parts(torch.from_numpy(beats))[:, 0].max()
-
-
-def test_the_same_bytes_each_time_and_a_beat_does_not_depend_on_its_batch(model):
-    again = fit_ood(beats_of(0, 1000), np.arange(1000) // 2).state_dict()
-    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+def test_a_beat_does_not_depend_on_its_batch(model):
     beats = torch.from_numpy(beats_of(3, 10))
     torch.testing.assert_close(torch.cat([model(beat[None]) for beat in beats]), model(beats))
 

@@ -3,10 +3,9 @@ import torch
 from conftest import DEFAULTS
 from sklearn.ensemble import ExtraTreesClassifier
 
-from ecg.model import trees as module
 from ecg.model.description import TREES_FROM
 from ecg.model.fcn import Beats
-from ecg.model.trees import CHANGE, LEAST, MAX_FEATURES, first_sample, fit_trees
+from ecg.model.trees import LEAST, MAX_FEATURES, first_sample, fit_trees
 from ecg.params import read_params
 
 RNG = np.random.default_rng(3)
@@ -50,24 +49,6 @@ def test_the_seed_decides_which_trees_grow():
     assert all(torch.equal(one[name], two[name]) for name in one)
     other = fit_trees(10, DATA, 3, FIRST, seed=2).state_dict()
     assert any(one[name].shape != other[name].shape or not torch.equal(one[name], other[name]) for name in one)
-
-
-def test_of_many_beats_some_are_left_out_evenly(monkeypatch):
-    monkeypatch.setattr(module, "MOST", 50)
-    chosen = np.linspace(0, 199, 50).astype(int)
-    some, few = fit_trees(10, DATA, 3, FIRST, seed=1), fit_trees(10, Beats(*(v[chosen] for v in DATA)), 3, FIRST, 1)
-    assert all(torch.equal(values, few.state_dict()[name]) for name, values in some.state_dict().items())
-
-
-def test_features_are_numbered_right_at_the_highest_sampling_rates():
-    # The last feature of 12 leads of 1 s at 2000 Hz has a number above 2^15.
-    target = np.arange(40) % 2
-    beats = np.zeros((40, 12, 2001), np.float32)
-    beats[:, 11, -1] = target
-    model = fit_trees(200, Beats(beats, target), 2, 0, seed=1)
-    asked = model.feature[model.above != torch.arange(len(model.above))]
-    assert asked.numel() and set((asked.long() // (2 * 2001 - CHANGE)).tolist()) == {11}
-    assert (model(torch.from_numpy(beats)).argmax(dim=1).numpy() == target).all()
 
 
 @torch.no_grad()

@@ -71,8 +71,8 @@ def test_rows_and_recordings_without_each_other_are_counted(project, capsys):
     recordings = of_directory(project / "ptb-xl")
     assert recordings["00002_hr"].person == Person(flags=(NOT_IN_TABLE,))
     assert capsys.readouterr().err.endswith(
-        "ptbxl_database.csv: 1 of 4 rows name no recording, as 'records500/00000/00007_hr'; "
-        "1 of 4 recordings have no row, as 'records500/00000/00002_hr.hea'\n",
+        "ptbxl_database.csv: 1 of 4 rows name no recording ['records500/00000/00007_hr'], "
+        "1 of 4 recordings have no row ['records500/00000/00002_hr.hea']\n"
     )
 
 

@@ -109,8 +109,8 @@ def test_a_row_counts_where_there_is_no_doubt_and_all_else_is_counted(rows, file
     assert matched(rows, files) == expected
     rest, others = len(rows) - len(expected), len(files) - len(expected)
     warning = capsys.readouterr().err
-    assert (f"{rest} of {len(rows)} rows name no recording" in warning) == (rest > 0)
-    assert (f"{others} of {len(files)} recordings have no row" in warning) == (others > 0)
+    assert (f"{rest} of {len(rows)} rows name no recording" in warning) == (rest + others > 0)
+    assert (f"{others} of {len(files)} recordings have no row" in warning) == (rest + others > 0)
 
 
 def test_of_some_files_the_folders_count_too_and_nothing_is_warned_of(capsys):
@@ -122,7 +122,7 @@ def test_of_some_files_the_folders_count_too_and_nothing_is_warned_of(capsys):
     ("rows", "reason"),
     [
         (["A", "A.HEA", "a.MAT"], "t.csv names 'a.hea' in 3 rows: 'A', 'A.HEA', 'a.MAT'"),
-        (["", "b"], "no row of t.csv names a recording: '' there, 'a.hea' here"),
+        (["", "b"], "t.csv: 2 of 2 rows name no recording [''], 1 of 1 recordings have no row ['a.hea']"),
     ],
 )
 def test_rows_that_cannot_be_used(rows, reason):

@@ -6,7 +6,7 @@ from projects import ROOT
 from ecg.recordings.wfdb_header import ARCHIVES
 from ecg.reporting.page import cite_sources
 
-NAMES = ("Wagner", "Perez Alday EA, Gu", "Reyna", "Synthetic", "ask the owner")
+NAMES = ("Wagner", "Perez Alday EA, Gu", "Reyna", "Synthetic", "ask its owner")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.evaluation.curves import net_benefit
-from ecg.evaluation.names import MODEL_TITLES, format_interval, format_number
+from ecg.evaluation.names import format_interval, format_number
 from ecg.reporting import tables
 
 TIMES = np.array([-200.0, -100, 0, 100, 200])
@@ -29,7 +28,6 @@ def test_sensitivity_at_given_specificities():
         "roc_auc_vs_other": pd.DataFrame({"fpr": [], "tpr": []}),
     }
     table = tables.roc_table(curves).set_index("sensitivity where specificity is at least")
-    assert list(table.index) == ["against normal", "against all others"]
     expected = {"0.50": 0.7, "0.70": 0.2, "0.80": 0.2, "0.90": 0.2, "0.95": 0, "0.99": 0}
     assert table.loc["against normal"].to_dict() == expected
     assert table.loc["against all others", ["0.90", "0.80"]].tolist() == [0, 1]
@@ -37,38 +35,15 @@ def test_sensitivity_at_given_specificities():
 
 def test_precision_at_given_recalls():
     curves = {"roc_auc": pd.DataFrame({"recall": [0, 0.5, 0.9, 1], "precision": [1, 0.5, 0.6, 0.3]})}
-    row = tables.precision_recall_table(curves).iloc[0]
+    row = tables.curve_table(curves, "precision", "recall", "recall").iloc[0]
     assert row[["0.50", "0.70", "0.90", "0.95", "0.99"]].tolist() == [0.6, 0.6, 0.6, 0.3, 0.3]
 
 
-def test_net_benefit_at_some_thresholds():
-    steps = np.arange(1, 51) / 100
-    table = tables.net_benefit_table(
-        pd.DataFrame({"threshold": steps, "model": steps / 10, "all": -steps, "none": 0.0})
-    )
-    assert list(table) == ["net benefit at a threshold of", "2%", "5%", "10%", "20%", "30%", "50%"]
-    assert table["net benefit at a threshold of"].tolist() == ["model", "all", "none"]
-    np.testing.assert_allclose(table[["2%", "30%", "50%"]], [[0.002, 0.03, 0.05], [-0.02, -0.3, -0.5], [0, 0, 0]])
-    # That of a model is in the table, whatever rounding the thresholds went through.
-    assert len(tables.net_benefit_table(net_benefit(np.array([True, False]), np.array([0.9, 0.1]))).columns) == 7
-
-
-def test_the_audit_comes_in_the_order_of_its_figure():
-    audit = pd.DataFrame({"model": list(reversed(MODEL_TITLES)), "comparison": "roc_auc", "reason": "none"})
-    n = len(audit) - 1
-    gain = {"gain": [0.1] * n + [np.nan], "gain_low": -0.05, "gain_high": 0.2}
-    audit = audit.assign(roc_auc=np.nan, low=np.nan, high=np.nan, **gain)
-    table = tables.audit_table(audit)
-    assert table.model.tolist() == list(MODEL_TITLES.values())
-    assert table["gain of the model"].tolist() == [""] + ["+0.100 (−0.050 – +0.200)"] * n
-
-
 def test_evidence_in_each_part_of_the_beat():
-    shares = tables.evidence_shares(np.array([1.0, -5, 0, 2, 1]), TIMES)
-    assert shares == {"before QRS": (0.25, 0.4), "QRS": (0, 0.2), "ST–T": (pytest.approx(0.75), 0.4)}
-    assert tables.evidence_shares(-np.ones(5), TIMES) is None
     maps = {"normal": np.zeros(5), "ischemia": np.array([1.0, -5, 0, 2, 1])}
-    assert tables.activation_table(maps, TIMES).iloc[1].tolist() == ["ischemia", -0.8, 0, pytest.approx(0.6)]
+    sums = tables.sums_by_part(maps, TIMES)
+    assert list(sums) == ["before QRS", "QRS", "ST–T"]
+    assert sums.loc["ischemia"].tolist() == [-0.8, 0, pytest.approx(0.6)]
 
 
 def test_the_most_confident_errors():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.names import SIMPLE_MODELS, gains, strongest_simple
+from ecg.evaluation.names import SIMPLE_MODELS, strongest_simple
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, roc_auc, select_comparison
 from ecg.params import Evaluate
 
@@ -14,21 +14,13 @@ FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is 
 
 
 def stratify_patients(strata: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the highest stratum (whole number or truth value) among each patient's records, and each record's patient.
-
-    Of truth values: a patient is ischemic when one record is. Patients are numbers, in the order of their sorted names.
-    """
-    names, code = np.unique(patient, return_inverse=True)
-    stratum = np.zeros(len(names), dtype=int)
-    np.maximum.at(stratum, code, strata.astype(int))
-    return stratum, code
+    """Return the highest stratum among each patient's records, and each record's patient as a number."""
+    patients = pd.Series(strata).astype(int).groupby(patient)
+    return patients.max().to_numpy(), patients.ngroup().to_numpy()
 
 
 def resample_patients(strata: np.ndarray, patient: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return n x records multiplicities: the patients of each stratum drawn with replacement.
-
-    A patient is of the highest stratum among the records (`stratify_patients`).
-    """
+    """Return n x records multiplicities: the patients of each stratum drawn with replacement."""
     stratum, code = stratify_patients(strata, patient)
     drawn = np.zeros((n, len(stratum)), dtype=np.float32)
     for number in np.unique(stratum):
@@ -75,19 +67,14 @@ def too_few(positive: np.ndarray, comparison: str) -> str:
 
 def compare_aucs(
     tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], comparison: str, evaluate: Evaluate
-) -> list[dict]:
-    """Return of each simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
+) -> pd.DataFrame:
+    """Return by simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
 
-    `tables` holds one table of the model's predictions a seed; its ROC AUC is their mean. All tables are of the same
-    records in the same order. Every model has the same resamples.
+    `tables` holds the model's predictions, one table a seed. All tables are of the same records in the same order.
     """
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
     scores = [select_comparison(table, comparison)[1] for table in models.values()]
-    rows = [{"model": model, "comparison": comparison} for model in models]
-    rows = [row | {"n_ischemia": positive.sum(), "n_others": (~positive).sum()} for row in rows]
-    if positive.all():
-        return [row | {"reason": "no such recording in the test split"} for row in rows]
 
     def aucs_and_gains(weights):
         own = np.mean([roc_auc(positive, score, weights) for _, score, _ in selected], axis=0)[:, None]
@@ -95,26 +82,23 @@ def compare_aucs(
         return np.concatenate([aucs, own - aucs], axis=1)
 
     values, intervals = aucs_and_gains(np.ones((1, len(positive)))).T, np.full((2 * len(models), 2), np.nan)
-    if reason := too_few(positive, comparison):
-        rows = [row | {"reason": reason} for row in rows]
-    else:
+    reason = too_few(positive, comparison)
+    if not reason:
         intervals = bootstrap_intervals(aucs_and_gains, positive, patient, evaluate)
-    keys = ("roc_auc", "low", "high", "gain", "gain_low", "gain_high")
-    numbers = np.split(np.column_stack([values, intervals]), 2)
-    return [row | dict(zip(keys, [*auc, *gain], strict=True)) for row, auc, gain in zip(rows, *numbers, strict=True)]
+    numbers = np.hstack(np.split(np.column_stack([values, intervals]), 2))
+    table = pd.DataFrame(numbers, columns=["roc_auc", "low", "high", "gain", "gain_low", "gain_high"])
+    counts = {"n_ischemia": positive.sum(), "n_others": (~positive).sum(), "reason": reason}
+    return table.assign(model=list(models), comparison=comparison, **counts)
 
 
-def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], evaluate: Evaluate) -> list[dict]:
+def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], evaluate: Evaluate) -> pd.DataFrame:
     """Return the rows of `compare_aucs` of all comparisons, model by model, as in metrics/audit.csv."""
     compared = [compare_aucs(tables, models, comparison, evaluate) for comparison in COMPARISONS]
-    return [row for rows in zip(*compared, strict=True) for row in rows]
+    return pd.concat(compared).sort_index(kind="stable").reset_index(drop=True)
 
 
 def auc_row(tables: list[pd.DataFrame], comparison: str, evaluate: Evaluate) -> dict:
-    """Return the ROC AUC of a comparison, mean of the tables, with interval and counts; a reason where one is absent.
-
-    `tables` holds one table of predictions a seed, the same records in the same order.
-    """
+    """Return the ROC AUC of a comparison, mean over the tables of the same records, with interval, counts or reason."""
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
     row = {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
@@ -122,9 +106,8 @@ def auc_row(tables: list[pd.DataFrame], comparison: str, evaluate: Evaluate) -> 
         absent = [name for name in COMPARISONS[comparison] if not (tables[0].label == name).any()]
         return row | {"reason": f"no {' or '.join(absent) if positive.any() else 'ischemic'} recording"}
     value, low, high = auc_with_interval(positive, [score for _, score, _ in selected], patient, evaluate)
-    if reason := too_few(positive, comparison):
-        return row | {"value": value, "reason": reason}
-    return row | {"value": value, "low": low, "high": high}
+    reason = too_few(positive, comparison)
+    return row | {"value": value} | ({"reason": reason} if reason else {"low": low, "high": high})
 
 
 def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -139,21 +122,22 @@ def summarise_runs(
     as in metrics/audit.csv, and rows for a table: each seed, mean and standard deviation, and the simple models.
     """
     totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
-    comparisons = totals[list(COMPARISONS)].astype(float)
-    spread = [{"test": f"pooled, {name}"} | comparisons.agg(name).to_dict() for name in ("mean", "std")]
+    spread = totals[list(COMPARISONS)].astype(float).agg(["mean", "std"])
+    models = {name: pool([simple[simple.model == name]]) for name in SIMPLE_MODELS}
+    compared = compare_models(pooled, models, evaluate).dropna(subset="roc_auc")
     everything = pd.concat(pooled)
     error = (everything.p_ischemia - (everything.label == "ischemia")) ** 2
     numbers: dict[str, float | None] = {}
-    ends = {"": "value", "_low": "low", "_high": "high"}
-    for comparison in COMPARISONS:
-        row = auc_row(pooled, comparison, evaluate)
-        numbers |= {f"{comparison}{end}": row.get(key) for end, key in ends.items()}
+    for name in COMPARISONS:
+        row = auc_row(pooled, name, evaluate)
+        numbers |= {name: row.get("value"), f"{name}_low": row.get("low"), f"{name}_high": row.get("high")}
+        numbers[f"{name}_std"] = spread[name]["std"]
     numbers |= rates(everything.called.to_numpy(), everything.label.to_numpy()) | {"brier": float(error.mean())}
     numbers |= {key: int(totals[key][0]) for key in ("n_ischemia", "n_normal", "n_other")}
-    models = {name: pool([simple[simple.model == name]]) for name in SIMPLE_MODELS}
-    compared = pd.DataFrame(compare_models(pooled, models, evaluate)).dropna(subset="roc_auc")
     for row in strongest_simple(compared).to_dict("records"):
-        numbers |= {f"simple_{row['comparison']}{end}": row[key] for end, key in (ends | {"": "roc_auc"}).items()}
-    numbers |= gains(compared) | {f"{comparison}_std": value for comparison, value in comparisons.std().items()}
-    rows = compared.pivot(index="model", columns="comparison", values="roc_auc").rename("pooled, {}".format)
-    return numbers, compared, pd.concat([totals, pd.DataFrame(spread), rows.rename_axis("test").reset_index()])
+        name, gain = f"simple_{row['comparison']}", row["comparison"].replace("roc_auc", "gain")
+        numbers |= {name: row["roc_auc"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
+        numbers |= {gain: row["gain"], f"{gain}_low": row["gain_low"], f"{gain}_high": row["gain_high"]}
+    rows = compared.pivot(index="model", columns="comparison", values="roc_auc")
+    named = pd.concat([spread, rows]).rename("pooled, {}".format).rename_axis("test").reset_index()
+    return numbers, compared, pd.concat([totals, named])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.evaluation.names import COMPARISON_TITLES
 from ecg.model.comparisons import select_comparison
@@ -11,19 +12,12 @@ THRESHOLDS = np.arange(1, 51) / 100  # of net benefit: above 50% a false alarm w
 BINS = (np.arange(41) / 40) ** 2  # of p(ischemia), equally wide on a square root axis
 
 
-def thinned(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the points of a curve, of very many some, evenly, both ends among them."""
-    return table.iloc[np.linspace(0, len(table) - 1, min(len(table), POINTS)).astype(int)]
-
-
 def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """Return by comparison the points of the ROC and of the precision-recall curve, from where nobody is called on.
 
     No points where the test records do not answer it. Without those that lie on a straight line between others, and
-    those where only precision falls.
+    those where only precision falls; of very many points every so many, both ends among them.
     """
-    from sklearn.metrics import precision_recall_curve, roc_curve
-
     roc, precision_recall = {}, {}
     for comparison in COMPARISON_TITLES:
         positive, score, _ = select_comparison(test, comparison)
@@ -33,10 +27,12 @@ def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.Da
             precision, recall, threshold = precision_recall_curve(positive, score, drop_intermediate=True)
             threshold = np.append(threshold, 1)
         # The first threshold is infinite: nobody is called.
-        points = pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": above.clip(max=1)})
-        roc[comparison] = thinned(points)
+        roc[comparison] = pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": above.clip(max=1)})
         points = pd.DataFrame({"recall": recall, "precision": precision, "threshold": threshold})
-        precision_recall[comparison] = thinned(points[::-1])
+        precision_recall[comparison] = points[::-1]
+        for lines in (roc, precision_recall):
+            n = len(lines[comparison])
+            lines[comparison] = lines[comparison].iloc[np.linspace(0, n - 1, min(n, POINTS)).astype(int)]
     return roc, precision_recall
 
 

@@ -47,11 +47,8 @@ def read_archives(folders: list[str], extract: Extract, labels: Labels) -> tuple
     """Return a row for every recording found, and the beats of those that have no reason against them."""
     recordings = from_folders(folders, "ARCHIVE")
     calls = [(recordings[i : i + BATCH], extract, labels) for i in range(0, len(recordings), BATCH)]
-    found: list[tuple[dict, MedianBeat]] = []
-    with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
-        for batch in in_parallel(read_labelled, calls):
-            found += batch
-            progress.update(len(batch))
+    progress = tqdm(in_parallel(read_labelled, calls), desc="recordings", total=len(calls), disable=None)
+    found = [pair for batch in progress for pair in batch]
     index, beats = index_of([row for row, _ in found]), [beat for _, beat in found]
     table = index[ABOUT].assign(**{key: pd.to_numeric(index[key], errors="coerce") for key in ("age", "fold")})
     for name in ("n_used", "heart_rate", "noise_uv"):
@@ -74,22 +71,9 @@ def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
             raise UsageError(f"too few patients {name} ischemia to recalibrate: {n}, at least {2 * MIN_EACH}")
     shuffled = np.random.default_rng(seed).permutation(len(stratum))
     dealt = shuffled[np.argsort(stratum[shuffled], kind="stable")]
-    half = np.empty(len(stratum), dtype=object)
-    half[dealt[::2]], half[dealt[1::2]] = "fitted", "checked"
+    half = np.full(len(stratum), "checked", dtype=object)
+    half[dealt[::2]] = "fitted"
     return half[code]
-
-
-def fit_to(model: Model, specificity: float, beats: np.ndarray, positive: np.ndarray) -> tuple[Model, float]:
-    """Return a copy of the model with p(ischemia) recalibrated on beats (n x leads x samples, mV), and its threshold.
-
-    Logistic recalibration (Cox 1958; Steyerberg 2019): slope and intercept of the outcome, `positive`, on the log odds.
-    """
-    log_odds = ischemia_log_odds(outputs(model, beats).double().numpy(), model.ischemia)
-    slope, intercept = fit_line(log_odds, positive)
-    fitted = deepcopy(model)
-    fitted.slope.mul_(slope)
-    fitted.intercept.mul_(slope).add_(intercept)
-    return fitted, threshold_for(specificity, probabilities(fitted, beats)[~positive, model.ischemia])
 
 
 def recordings_of(rows: pd.DataFrame) -> Recordings:
@@ -100,16 +84,25 @@ def recordings_of(rows: pd.DataFrame) -> Recordings:
 def recalibrate(
     model: Model, description: Description, beats: np.ndarray, rows: pd.DataFrame, half: np.ndarray
 ) -> tuple[Model, Description]:
-    """Return the model recalibrated on one half of labelled records; the reference in its description is the other."""
-    fitted, checked = half == "fitted", half == "checked"
-    positive = (rows.label == "ischemia").to_numpy()
-    new, threshold = fit_to(model, description.specificity, beats[fitted], positive[fitted])
-    scored = scored_table(rows[checked], description.classes, probabilities(new, beats[checked]))
-    remember(new, rows.sha256[fitted])
+    """Return the model recalibrated on one half of labelled records; the reference in its description is the other.
+
+    Logistic recalibration (Cox 1958; Steyerberg 2019): slope and intercept of the outcome on the log odds. `beats` are
+    n x 12 x samples (mV).
+    """
+    parts = {name: rows[half == name] for name in ("fitted", "checked")}
+    fitted, positive = beats[half == "fitted"], (parts["fitted"].label == "ischemia").to_numpy()
+    log_odds = ischemia_log_odds(outputs(model, fitted).double().numpy(), model.ischemia)
+    slope, intercept = fit_line(log_odds, positive)
+    new = deepcopy(model)
+    new.slope.mul_(slope)
+    new.intercept.mul_(slope).add_(intercept)
+    threshold = threshold_for(description.specificity, probabilities(new, fitted)[~positive, new.ischemia])
+    scored = scored_table(parts["checked"], description.classes, probabilities(new, beats[half == "checked"]))
+    remember(new, parts["fitted"].sha256)
     changes = {
         "threshold": threshold,
         "reference": reference_numbers(scored, threshold),
         "recordings": len(new.hashes),
-        "recalibrated": {"fitted": recordings_of(rows[fitted]), "checked": recordings_of(rows[checked])},
+        "recalibrated": {name: recordings_of(part) for name, part in parts.items()},
     }
     return new, description.model_copy(update=changes)

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.special import expit, logit
+from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
 
 from ecg.evaluation.bootstrap import auc_row, auc_with_interval, bootstrap_intervals
 from ecg.model.comparisons import COMPARISONS, scored_table, select_comparison
@@ -15,6 +18,7 @@ PREVALENCES = (0.02, 0.10)
 RATES = ("sensitivity", "specificity", "specificity_normal", "specificity_other", "brier")
 # A subgroup with fewer ischemic or fewer normal patients has no AUC worth a number.
 MIN_EACH = 5
+NONE = "no such recording"
 
 
 def score_records(model: Model, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,9 +32,6 @@ def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[flo
     The slope is that of a logistic regression on the log odds, the intercept that of one with slope 1. The slope is NaN
     where positives and negatives do not overlap.
     """
-    from scipy.optimize import brentq
-    from sklearn.linear_model import LogisticRegression
-
     odds = logit(np.clip(probability, 1e-12, 1 - 1e-12))
     intercept = float(brentq(lambda shift: (expit(odds + shift) - positive).sum(), -100, 100))
     if odds[positive].min() >= odds[~positive].max() or odds[positive].max() <= odds[~positive].min():
@@ -44,11 +45,8 @@ def reliability(positive: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
 
     low and high are the 95% interval of the share (Wilson 1927).
     """
-    from scipy.stats import binomtest
-
-    groups = pd.DataFrame({"positive": positive, "probability": probability}).groupby(
-        np.digitize(probability, EDGES[1:-1])
-    )
+    table = pd.DataFrame({"positive": positive, "probability": probability})
+    groups = table.groupby(np.digitize(probability, EDGES[1:-1]))
     table = groups.agg(n=("positive", "size"), probability=("probability", "mean"), observed=("positive", "mean"))
     counts = zip(groups.positive.sum(), table.n, strict=True)
     table[["low", "high"]] = [binomtest(k, n).proportion_ci(method="wilson") for k, n in counts]
@@ -58,67 +56,56 @@ def reliability(positive: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
 
 
 def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
-    """Return calibration slope, intercept and expected calibration error of the probability of being positive.
-
-    The error is the mean distance of probability and share over the bins (Guo et al. 2017).
-    """
+    """Return calibration slope, intercept and expected calibration error (over bins: Guo et al. 2017)."""
     both = 0 < positive.sum() < len(positive)
     slope, intercept = calibration_line(positive, score) if both else (np.nan, np.nan)
     bins = reliability(positive, score)
     error = np.average((bins.probability - bins.observed).abs(), weights=bins.n)
     values = {"calibration_slope": slope, "calibration_intercept": intercept, "expected_calibration_error": error}
-    reason = "the scores of the two classes do not overlap" if both else "no such recording"
-    return [
-        {"measure": name, "value": value, "reason": reason if np.isnan(value) else None}
-        for name, value in values.items()
-    ]
-
-
-def predictive_values(
-    sensitivity: np.ndarray, specificity: np.ndarray, prevalence: float | np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positive and negative predictive values at a prevalence (Bayes); NaN where nobody is called so."""
-    with np.errstate(invalid="ignore"):
-        true, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-        clear, missed = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
-        return true / (true + false), clear / (clear + missed)
+    reason = "the scores of the two classes do not overlap" if both else NONE
+    return [{"measure": name, "value": x, "reason": reason if np.isnan(x) else None} for name, x in values.items()]
 
 
 def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> list[dict]:
-    """Return the rates at the threshold of p(ischemia), with 95% intervals over patients, and the Brier score.
+    """Return rates at the threshold of p(ischemia) and the Brier score, with 95% intervals over patients.
 
-    They are of ischemia against all other records; of the specificity also against normal and against other alone.
+    Predictive values are those here and at each of `PREVALENCES` (Bayes).
     """
-    positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
-    normal, other = ((test.label == name).to_numpy() for name in ("normal", "other"))
-    groups = np.array([positive, ~positive, normal, other])
+    labels, p = test.label.to_numpy(), test.p_ischemia.to_numpy()
+    positive = labels == "ischemia"
+    groups = np.array([positive, ~positive, labels == "normal", labels == "other"])
     columns = np.concatenate([groups, groups & (p >= threshold)]).T.astype(np.float64)
     error = (p - positive) ** 2
     names = ["sensitivity", "specificity", "specificity_normal", "specificity_other", "called", "ppv", "npv"]
     names += [f"{name}_at_{100 * prevalence:.0f}" for prevalence in PREVALENCES for name in ("ppv", "npv")]
 
+    @np.errstate(invalid="ignore")  # NaN without such records
     def rates(weights: np.ndarray) -> np.ndarray:
         n, hit = np.split((weights @ columns).T, 2)
-        with np.errstate(invalid="ignore"):
-            shares = hit / n
+        shares = hit / n
         values = [shares[0], *(1 - shares[1:]), (hit[0] + hit[1]) / weights.sum(axis=1)]
         for prevalence in (n[0] / (n[0] + n[1]), *PREVALENCES):
-            values += predictive_values(shares[0], 1 - shares[1], prevalence)
+            true, false = shares[0] * prevalence, shares[1] * (1 - prevalence)
+            clear, missed = (1 - shares[1]) * (1 - prevalence), (1 - shares[0]) * prevalence
+            values += [true / (true + false), clear / (clear + missed)]
         return np.stack([*values, weights @ error / weights.sum(axis=1)], axis=1)
 
     values = rates(np.ones((1, len(p))))[0]
     intervals = bootstrap_intervals(rates, positive, test.patient.to_numpy(), evaluate)
-    rows = []
-    for name, value, (low, high) in zip([*names, "brier"], values, intervals, strict=True):
-        others = {"specificity_normal": normal, "specificity_other": other}.get(name, ~positive)
-        row = {"measure": name, "value": value, "n_ischemia": positive.sum(), "n_others": others.sum()}
-        if np.isnan(value):
-            both = positive.any() and others.any()
-            reason = "all recordings lie on one side of the threshold" if both else "no such recording"
-            rows.append(row | {"reason": reason})
-        else:
-            rows.append(row | {"low": low, "high": high})
-    return rows
+    table = pd.DataFrame(
+        {"measure": [*names, "brier"], "value": values, "low": intervals[:, 0], "high": intervals[:, 1]}
+    )
+    n_others = {"specificity_normal": groups[2].sum(), "specificity_other": groups[3].sum()}
+    table["n_others"] = table.measure.map(n_others).fillna(groups[1].sum()).astype(int)
+    table["reason"] = table.value.isna().map({True: NONE, False: None})
+    return table.to_dict("records")
+
+
+def bands(values: pd.Series, edges: np.ndarray | list[float], names: list[str]) -> pd.Series:
+    """Return the name of the band, lower edge included, in which each value lies; "unknown" where it is NaN."""
+    # Unlike pd.cut it takes equal terciles.
+    named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
+    return pd.Series(named, values.index).where(values.notna(), "unknown")
 
 
 def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> pd.DataFrame:
@@ -141,23 +128,14 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
         for group, members in test.groupby(membership, observed=True):
             positive, score, patient = select_comparison(members, "roc_auc")
             row = {"grouping": grouping, "group": group, "n_ischemia": positive.sum(), "n_normal": (~positive).sum()}
-            patients = {"ischemia": patient[positive], "normal": patient[~positive]}
-            few = [f"{name} (none)" for name, ids in patients.items() if not len(ids)]
-            few = few or [name for name, ids in patients.items() if len(set(ids)) < MIN_EACH]
-            if few:
+            patients = {"ischemia": set(patient[positive]), "normal": set(patient[~positive])}
+            if few := [name for name, ids in patients.items() if len(ids) < MIN_EACH]:
                 row["reason"] = f"fewer than {MIN_EACH} patients with {' and '.join(few)}"
             else:
                 row["roc_auc"], row["low"], row["high"] = auc_with_interval(positive, [score], patient, evaluate)
             rows.append(row)
     columns = ["grouping", "group", "n_ischemia", "n_normal", "roc_auc", "low", "high", "reason"]
     return pd.DataFrame(rows).reindex(columns=columns)
-
-
-def bands(values: pd.Series, edges: np.ndarray | list[float], names: list[str]) -> pd.Series:
-    """Return the name of the band, lower edge included, in which each value lies; "unknown" where it is NaN."""
-    # Unlike pd.cut it takes equal terciles.
-    named = pd.Categorical.from_codes(np.digitize(values, edges), names).add_categories("unknown")
-    return pd.Series(named, values.index).where(values.notna(), "unknown")
 
 
 def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:

@@ -1,10 +1,8 @@
 """Titles of comparisons, models, groups and data, and the format of numbers, the same wherever they are shown."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 SYNTHETIC = "synthetic recordings"
 COMPARISON_TITLES = {
@@ -63,12 +61,11 @@ def data_kind(sources: Iterable[str]) -> str:
 
 def names_of(codes: Iterable[str]) -> str:
     """Return SNOMED CT and SCP codes as text, with the names of the default ones."""
-    texts = {code: f"{code} ({CODE_TITLES[code]})" if code in CODE_TITLES else code for code in codes}
-    codings = {
-        "SNOMED CT": [text for code, text in texts.items() if code.isdigit()],
-        "SCP": [text for code, text in texts.items() if not code.isdigit()],
-    }
-    return "; ".join(f"{coding} {', '.join(texts)}" for coding, texts in codings.items() if texts)
+    texts: dict[str, list[str]] = {"SNOMED CT": [], "SCP": []}
+    for code in codes:
+        title = f" ({CODE_TITLES[code]})" if code in CODE_TITLES else ""
+        texts["SNOMED CT" if code.isdigit() else "SCP"].append(code + title)
+    return "; ".join(f"{coding} {', '.join(named)}" for coding, named in texts.items() if named)
 
 
 def group_name(grouping: str, group: str) -> str:
@@ -76,14 +73,9 @@ def group_name(grouping: str, group: str) -> str:
     return group if grouping == "source" else "all test recordings" if grouping == "all" else f"{grouping} {group}"
 
 
-def is_missing(value: float | None) -> bool:
-    """Return whether a number of a table is None or NaN."""
-    return value is None or value != value
-
-
 def format_number(value: float | None) -> str:
     """Return three decimals; of a smaller number, such as a very low threshold, one digit."""
-    if value is None or is_missing(value):
+    if value is None or pd.isna(value):
         return "–"
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
 
@@ -92,47 +84,36 @@ def format_difference(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def strongest_simple(audit: "pd.DataFrame") -> "pd.DataFrame":
+def strongest_simple(audit: pd.DataFrame) -> pd.DataFrame:
     """Return for each comparison the row of metrics/audit.csv with the highest ROC AUC of a simple model."""
     simple = audit[audit.model.isin(SIMPLE_MODELS) & audit.roc_auc.notna()]
     return simple.loc[simple.groupby("comparison", sort=False).roc_auc.idxmax()]
 
 
-def gains(audit: "pd.DataFrame") -> dict[str, float]:
-    """Return each comparison's gain over the strongest simple model, with its interval: gain, gain_low, gain_high …"""
-    return {
-        f"{row['comparison'].replace('roc_auc', 'gain')}{end}": row[f"gain{end}"]
-        for row in strongest_simple(audit).to_dict("records")
-        for end in ("", "_low", "_high")
-    }
-
-
 def format_gain(row: Mapping) -> str:
     """Return the gain in a row of metrics/audit.csv with its interval; empty text where there is none."""
-    if is_missing(row["gain"]):
+    if pd.isna(row["gain"]):
         return ""
     value, low, high = (format_difference(row[key]) for key in ("gain", "gain_low", "gain_high"))
-    return value if is_missing(row["gain_low"]) else f"{value} ({low} – {high})"
+    return value if pd.isna(row["gain_low"]) else f"{value} ({low} – {high})"
 
 
 def say_gain(row: Mapping) -> str:
     """Return a sentence on the gain over the strongest simple model, a row of `strongest_simple`."""
     sign = "a gain" if row["gain_low"] > 0 else "a loss" if row["gain_high"] < 0 else "no gain shown"
-    sign += f", {row['reason']}" if is_missing(row["gain_low"]) else ""
+    sign += f", {row['reason']}" if pd.isna(row["gain_low"]) else ""
     return f"{COMPARISON_TITLES[row['comparison']]} {format_gain(row)} over {MODEL_TITLES[row['model']]}: {sign}"
 
 
 def format_interval(row: Mapping, value: str = "value") -> str:
     """Return a number of a table's row with its 95% interval, or the reason why there is none."""
-    if is_missing(row[value]):
+    if pd.isna(row[value]):
         return f"none: {row['reason']}"
-    interval = "" if is_missing(row["low"]) else f" ({format_number(row['low'])} – {format_number(row['high'])})"
+    interval = "" if pd.isna(row["low"]) else f" ({format_number(row['low'])} – {format_number(row['high'])})"
     return format_number(row[value]) + interval
 
 
 def say_auc(row: Mapping) -> str:
     """Return a ROC AUC in words, a row of metrics/evaluate.csv, with interval and counts, or the reason for none."""
-    title = f"ROC AUC {COMPARISON_TITLES[row['measure']]}"
-    if is_missing(row["low"]):
-        return f"{title}: {row['reason']}"
-    return f"{title}: {format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} others"
+    counts = f"{format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} others"
+    return f"ROC AUC {COMPARISON_TITLES[row['measure']]}: {row['reason'] if pd.isna(row['low']) else counts}"

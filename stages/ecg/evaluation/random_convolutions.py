@@ -5,7 +5,6 @@ sums over a few leads drawn at random. A feature is the share of the time for wh
 """
 
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,20 +17,11 @@ MAX_DILATIONS = 32
 MAX_LEADS = 9  # of one kernel
 
 
-class Convolutions(NamedTuple):
-    """Of each dilation: the weights (84 x leads x 9) and the thresholds (thresholds x 84)."""
-
-    dilations: list[int]
-    weights: list[np.ndarray]
-    thresholds: list[np.ndarray]
-
-
 def dilations(steps: int, features: int) -> dict[int, int]:
     """Return the dilations for beats of `steps` samples, and the number of thresholds of a kernel at each of them."""
     each = features // len(KERNELS)
     n = min(each, MAX_DILATIONS)
-    widest = np.log2((steps - 1) / (LENGTH - 1))
-    values, shares = np.unique(np.logspace(0, widest, n, base=2).astype(int), return_counts=True)
+    values, shares = np.unique(np.geomspace(1, (steps - 1) / (LENGTH - 1), n).astype(int), return_counts=True)
     counts = (shares * each / n).astype(int)
     # The narrow dilations get what rounding leaves.
     counts += np.arange(len(counts)) < each - counts.sum()
@@ -47,16 +37,17 @@ def convolve(beats: np.ndarray, weights: np.ndarray, dilation: int) -> np.ndarra
     return weights.reshape(len(weights), -1) @ taps.reshape(steps, leads * LENGTH, n)
 
 
-def draw_convolutions(features: int, beats: np.ndarray, rng: np.random.Generator) -> Convolutions:
-    """Draw the leads of each kernel, and as thresholds quantiles of its convolution with one of the beats.
+def draw_convolutions(
+    features: int, beats: np.ndarray, rng: np.random.Generator
+) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return by dilation the weights (84 x leads x 9) and thresholds (thresholds x 84) of kernels on leads drawn here.
 
-    `beats` are n x leads x samples (mV). The quantiles are a low-discrepancy sequence, as in the paper.
+    Thresholds are quantiles of a kernel's convolution with one of the beats (n x leads x samples, mV), by a
+    low-discrepancy sequence, as in the paper.
     """
     n, leads, steps = beats.shape
-    numbers = np.arange(len(KERNELS))
-    counts = dilations(steps, features)
+    numbers, drawn, counts = np.arange(len(KERNELS)), [], dilations(steps, features)
     quantiles = np.arange(1, sum(counts.values()) * len(KERNELS) + 1) * (np.sqrt(5) + 1) / 2 % 1
-    drawn = Convolutions(list(counts), [], [])
     for dilation, count in counts.items():
         weights = np.zeros((len(KERNELS), leads, LENGTH), np.float32)
         for kernel, values in enumerate(KERNELS):
@@ -67,19 +58,18 @@ def draw_convolutions(features: int, beats: np.ndarray, rng: np.random.Generator
         own, quantiles = np.split(quantiles, [count * len(KERNELS)])
         pairs = zip(of_kernels, own.reshape(len(KERNELS), count), strict=True)
         thresholds = np.stack([np.quantile(values, shares) for values, shares in pairs], axis=1)
-        drawn.weights.append(weights)
-        drawn.thresholds.append(thresholds.astype(np.float32))
+        drawn.append((dilation, weights, thresholds.astype(np.float32)))
     return drawn
 
 
-def shares_above(convolutions: Convolutions, beats: np.ndarray) -> np.ndarray:
+def shares_above(convolutions: list[tuple[int, np.ndarray, np.ndarray]], beats: np.ndarray) -> np.ndarray:
     """Return the share of the steps at which each convolution exceeds each threshold: n x features, float32.
 
     Half of the kernels, those whose number and dilation's number differ in parity, leave out the steps at both ends
     where they would look beyond the beat.
     """
     shares = []
-    for i, (dilation, weights, thresholds) in enumerate(zip(*convolutions, strict=True)):
+    for i, (dilation, weights, thresholds) in enumerate(convolutions):
         convolved = convolve(beats, weights, dilation)
         for first, reach in ((i % 2, 0), ((i + 1) % 2, dilation * (LENGTH // 2))):
             values = convolved[reach : len(convolved) - reach, first::2].copy()
@@ -91,9 +81,5 @@ def shares_above(convolutions: Convolutions, beats: np.ndarray) -> np.ndarray:
 def convolution_features(features: int, train: np.ndarray, seed: int, *groups: np.ndarray) -> list[np.ndarray]:
     """Return n x features (float32) of each group of beats (n x leads x samples, mV), by convolutions of train."""
     convolutions = draw_convolutions(features, train, np.random.default_rng([seed, 0]))
-    return [
-        np.concatenate(
-            [shares_above(convolutions, beats[start : start + BATCH]) for start in range(0, len(beats), BATCH)]
-        )
-        for beats in groups
-    ]
+    batches = [[beats[i : i + BATCH] for i in range(0, len(beats), BATCH)] for beats in groups]
+    return [np.concatenate([shares_above(convolutions, batch) for batch in parts]) for parts in batches]

@@ -56,23 +56,18 @@ def counts_and_aucs(test: pd.DataFrame) -> dict:
 
 
 def rates(called: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Return sensitivity, specificity against everything else, against normal and against other; None without records.
-
-    `called` is true for records called ischemic.
-    """
-    groups = {
-        "sensitivity": labels == "ischemia",
-        "specificity": labels != "ischemia",
-        "specificity_normal": labels == "normal",
-        "specificity_other": labels == "other",
-    }
-    share = {name: float(called[group].mean()) if group.any() else None for name, group in groups.items()}
-    return {name: value if name == "sensitivity" or value is None else 1 - value for name, value in share.items()}
+    """Return sensitivity, specificity against all others, against normal and against other; None without records."""
+    positive = labels == "ischemia"
+    groups = {"": ~positive, "_normal": labels == "normal", "_other": labels == "other"}
+    found = {"sensitivity": float(called[positive].mean()) if positive.any() else None}
+    for name, group in groups.items():
+        found[f"specificity{name}"] = 1 - float(called[group].mean()) if group.any() else None
+    return found
 
 
 def reference_numbers(scored: pd.DataFrame, threshold: float) -> dict[str, float]:
     """Return counts, ROC AUCs, rates at the threshold and Brier score of p(ischemia) of scored records."""
-    p, positive = scored.p_ischemia.to_numpy(), (scored.label == "ischemia").to_numpy()
-    numbers = counts_and_aucs(scored) | rates(p >= threshold, scored.label.to_numpy())
-    numbers |= {"brier": float(((p - positive) ** 2).mean())}
+    p, labels = scored.p_ischemia.to_numpy(), scored.label.to_numpy()
+    numbers = counts_and_aucs(scored) | rates(p >= threshold, labels)
+    numbers |= {"brier": float(((p - (labels == "ischemia")) ** 2).mean())}
     return {name: value for name, value in numbers.items() if value is not None}

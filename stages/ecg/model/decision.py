@@ -27,7 +27,7 @@ class Calibration(NamedTuple):
 def fit_temperature(logits: np.ndarray, log_prior: np.ndarray, target: np.ndarray) -> float:
     """Return the temperature of the lowest cross-entropy of logits / temperature + log_prior (Guo et al. 2017).
 
-    Logits are n x classes. The temperature is between 0.25 and 20: without overlap of the classes it has no minimum.
+    Without overlap of the classes it has no minimum: it is at least 0.25 and at most 20.
     """
 
     def loss(exponent):
@@ -59,10 +59,7 @@ def ischemia_log_odds(logits: np.ndarray, ischemia: int) -> np.ndarray:
 
 
 def fit_calibration(logits: np.ndarray, target: np.ndarray, shares: np.ndarray, ischemia: int) -> Calibration:
-    """Return the calibration of logits (n x classes) of recordings that the weights were not fitted to.
-
-    `target` are class numbers; `shares` are those of the classes in the data that the weights are fitted to.
-    """
+    """Return the calibration of logits (n x classes) of unseen recordings; `shares` of the classes in training."""
     log_prior = np.log(shares)
     temperature = fit_temperature(logits, log_prior, target)
     line = fit_line(ischemia_log_odds(logits / temperature + log_prior, ischemia), target == ischemia)

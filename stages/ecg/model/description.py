@@ -1,6 +1,5 @@
 """The description in a model file, which is read without torch."""
 
-import json
 import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
@@ -38,11 +37,10 @@ class Grown(Section):
 
 
 class Description(Section, extra="ignore"):
-    """The description of a model of this project; ValidationError for any other.
+    """The description of a model of this project.
 
-    format: the meaning of the numbers, which may differ between commits. trees: their size. labels: the meaning of the
-    classes. recordings: number of hashes of the recordings of train and val. reference: its performance on val, or in
-    cross-validation. recalibrated: the recordings of another hospital that it was fitted to, or empty.
+    labels: the meaning of the classes. recordings: number of hashes of the recordings of train and val. reference: its
+    performance on val, or in cross-validation. recalibrated: the recordings of another hospital that it was fitted to.
     """
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
@@ -86,12 +84,10 @@ def read_description(path: Path) -> Description:
         raise UsageError(f"no model at {path}; `dvc repro` trains {MODEL}")
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-        if "description" not in metadata:
-            raise ValueError("it has no description")
-        return Description.model_validate(json.loads(metadata["description"]), strict=True)
+            text = (file.metadata() or {}).get("description", "")
+        return Description.model_validate_json(text, strict=True)
     except ValidationError as error:
         reason = "; ".join(explain(e) for e in error.errors())
-    except (SafetensorError, ValueError, RecursionError) as error:
+    except SafetensorError as error:
         reason = str(error)
     raise no_model(path, reason)

@@ -1,7 +1,6 @@
 """The fully convolutional network (FCN), its training, and the device that runs it."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,35 +27,30 @@ def choose_device() -> torch.device:
     """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides."""
     # CUDA needs this to add in the same order every time.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # A GPU's default precision of convolutions is TF32. (Torch's types lack this setting.)
-    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"environment variable DEVICE is {name!r}: {str(error).splitlines()[0]}") from None
+    if device.type == "cuda":
+        # A GPU's default precision of convolutions is TF32. (Torch's types lack this setting.)
+        torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     return device
 
 
-def in_batches(function: Callable[[torch.Tensor], torch.Tensor], beats: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Return a function's results for beats (n x leads x samples), batch by batch, as one tensor."""
-    return torch.cat([function(batch.float()) for batch in torch.as_tensor(beats).split(BATCH)])
-
-
 @torch.no_grad()
-def outputs(module: nn.Module, beats: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """Return a module's outputs for beats (n x leads x samples, mV), on the CPU, without dropout."""
+def outputs(module: nn.Module, beats: np.ndarray, method: str = "forward") -> torch.Tensor:
+    """Return the results of a module's method for beats (n x leads x samples, mV), on the CPU, without dropout."""
     module.eval()
-    device = next(module.buffers()).device
-    return in_batches(lambda batch: module(batch.to(device)).cpu(), beats)
+    device, function = next(module.buffers()).device, getattr(module, method)
+    return torch.cat([function(batch.float().to(device)).cpu() for batch in torch.as_tensor(beats).split(BATCH)])
 
 
 def blocks_of(architecture: Architecture, leads: int) -> tuple[nn.Sequential, int]:
-    """Return the blocks of a network, and their number of features.
+    """Return blocks that map n x leads x 1 x samples to n x features x 1 x samples, and the number of features.
 
-    The blocks map n x leads x 1 x samples to n x features x 1 x samples: convolution, batch norm, ReLU, dropout (Wang,
-    Yan & Oates 2017).
+    A block is convolution, batch norm, ReLU and dropout (Wang, Yan & Oates 2017).
     """
     blocks, channels = nn.Sequential(), leads
     for n, kernel, rate in zip(architecture.filters, architecture.kernels, architecture.dropout, strict=True):
@@ -113,35 +107,6 @@ def create(architecture: Architecture, beats: np.ndarray, *, classes: int, seed:
     return network
 
 
-def batches_of(beats: torch.Tensor, target: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield each record once, in random order, in batches."""
-    for chosen in torch.randperm(len(beats)).to(beats.device).split(size):
-        yield beats[chosen], target[chosen]
-
-
-def train_epoch(
-    network: FCN,
-    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
-    optimiser: torch.optim.Optimizer,
-    *,
-    weights: torch.Tensor | None = None,
-    after_step: Callable[[], None] = lambda: None,
-) -> float:
-    """Train a network on each batch; return the mean cross-entropy over the records."""
-    network.train()
-    n, total = 0, torch.zeros((), device=network.mean.device)
-    for beats, target in batches:
-        loss = functional.cross_entropy(network(beats), target, weights)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        after_step()
-        # The sum stays on the device: a copy of each loss to the CPU would wait for its step.
-        total += loss.detach() * len(beats)
-        n += len(beats)
-    return total.item() / n
-
-
 def fit_network(network: FCN, data: Beats, train: Train, val: Beats | None = None) -> list[dict]:
     """Train a network in place; return a row for each epoch with the mean loss on train, and on val if given.
 
@@ -150,28 +115,32 @@ def fit_network(network: FCN, data: Beats, train: Train, val: Beats | None = Non
     `ema_decay` is left after an epoch: val has too few ischemic patients to choose an epoch by. UsageError where
     training diverges.
     """
-    beats, target = (torch.from_numpy(values).to(network.mean.device) for values in data)
+    device = network.mean.device
+    beats, target = (torch.from_numpy(values).to(device) for values in data)
     classes, steps = network.classifier.out_features, -(-len(beats) // train.batch_size)
     weights = len(target) / (classes * torch.bincount(target, minlength=classes))
     optimiser = torch.optim.AdamW(network.parameters(), lr=train.lr, weight_decay=train.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, train.lr, total_steps=train.epochs * steps)
-    average = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(train.ema_decay ** (1 / steps)), use_buffers=True
-    )
-
-    def after_step() -> None:
-        schedule.step()
-        average.update_parameters(network)
-
+    decay = get_ema_multi_avg_fn(train.ema_decay ** (1 / steps))
+    average = AveragedModel(network, multi_avg_fn=decay, use_buffers=True)
     history = []
     for epoch in tqdm(range(1, train.epochs + 1), "epochs", disable=None, leave=False):
-        batches = batches_of(beats, target, train.batch_size)
-        train_loss = train_epoch(network, batches, optimiser, weights=weights, after_step=after_step)
-        row = {"epoch": epoch, "train_loss": train_loss}
+        network.train()
+        total = torch.zeros((), device=device)
+        for batch in torch.randperm(len(beats)).to(device).split(train.batch_size):
+            loss = functional.cross_entropy(network(beats[batch]), target[batch], weights)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            average.update_parameters(network)
+            # The sum stays on the device: a copy of each loss to the CPU would wait for its step.
+            total += loss.detach() * len(batch)
+        row = {"epoch": epoch, "train_loss": total.item() / len(beats)}
         if val is not None:
             logits = outputs(average.module, val.beats).double()
-            loss = functional.cross_entropy(logits, torch.from_numpy(val.target), weights.cpu().double())
-            row["val_loss"] = loss.item()
+            val_loss = functional.cross_entropy(logits, torch.from_numpy(val.target), weights.cpu().double())
+            row["val_loss"] = val_loss.item()
         if not np.isfinite(list(row.values())).all():
             raise UsageError(f"training diverged in epoch {epoch}; train.lr is {train.lr:g}, try a lower one")
         history.append(row)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional
 
 from ecg.leads import limb_leads
 from ecg.model.decision import Calibration, calibrated
 from ecg.model.description import TREES_SHARE, Description, no_model, read_description
-from ecg.model.fcn import FCN, in_batches, outputs
+from ecg.model.fcn import FCN, outputs
 from ecg.model.ood import OutOfDistribution
 from ecg.model.trees import Trees, first_sample
 
@@ -57,12 +57,9 @@ class Model(nn.Module):
         return calibrated(self.uncalibrated(beats), self.calibration(), self.ischemia)
 
 
-@torch.no_grad()
 def uncalibrated_logits(model: Model, beats: np.ndarray) -> np.ndarray:
     """Return logits before calibration (n x classes, float64) of beats (n x leads x samples, mV)."""
-    model.eval()
-    device = model.temperature.device
-    return in_batches(lambda batch: model.uncalibrated(batch.to(device)).cpu(), beats).double().numpy()
+    return outputs(model, beats, "uncalibrated").double().numpy()
 
 
 def probabilities(model: Model, beats: np.ndarray) -> np.ndarray:
@@ -87,7 +84,6 @@ def average_beat(model: Model) -> np.ndarray:
     return np.stack([*limb_leads(one, two).values(), *chest])[None]
 
 
-@torch.no_grad()
 def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
     """Return when beats (n x 12 x samples, mV) speak for ischemia: n x samples, whose mean is the log odds.
 
@@ -97,17 +93,11 @@ def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
     the weight of their change of the log odds from the average beat to this one (the rescale rule of Shrikumar et al.
     2017).
     """
-    model.eval()
-    device = model.temperature.device
     both = np.concatenate([average_beat(model), beats])
-
-    def maps_of(part: FCN | Trees) -> torch.Tensor:
-        return in_batches(lambda batch: part.evidence(batch.to(device)).cpu(), both).double()
-
     temperature, log_prior, slope, _ = (value.double().cpu() for value in model.calibration())
-    maps = torch.stack([share * maps_of(part) for part, share in model.shares()]).sum(dim=0)
+    maps = torch.stack([share * outputs(part, both, "evidence").double() for part, share in model.shares()]).sum(dim=0)
     maps = (maps[1:] - maps[0]) / temperature
-    first = torch.from_numpy(uncalibrated_logits(model, both)) / temperature + log_prior
+    first = outputs(model, both, "uncalibrated").double() / temperature + log_prior
     others = [number for number in range(first.shape[1]) if number != model.ischemia]
     against = maps[:, others[0]]
     if len(others) == 2:
@@ -126,11 +116,9 @@ def lead_contributions(model: Model, beats: np.ndarray) -> np.ndarray:
     Zeiler & Fergus 2014). It may be small for a limb lead, since the other limb leads hold nearly the same.
     """
     mean = np.stack([member.mean.cpu().numpy() for member in model.members]).mean(axis=0)
-    occluded = np.repeat(beats[:, None], beats.shape[1], axis=1)
-    for lead in range(beats.shape[1]):
-        occluded[:, lead, lead] = mean[lead]
-    without = log_odds(model, occluded.reshape(-1, *beats.shape[1:])).reshape(len(beats), -1)
-    return log_odds(model, beats)[:, None] - without
+    leads = np.arange(beats.shape[1])[:, None]
+    without = [log_odds(model, np.where(leads == lead, mean, beats)) for lead in leads]
+    return log_odds(model, beats)[:, None] - np.stack(without, axis=1)
 
 
 def first_bytes(hashes: Iterable[str]) -> np.ndarray:
@@ -145,32 +133,26 @@ def save_model(path: Path, model: nn.Module, description: Description) -> None:
     path.write_bytes(save(state, metadata={"description": json.dumps(description.model_dump(), sort_keys=True)}))
 
 
+@torch.no_grad()
 def load_model(path: Path) -> tuple[Model, Description]:
     """Read a model and its description from a file of `save_model`; UsageError where the file is none."""
     description = read_description(path)
+    leads, classes, samples = len(description.leads), len(description.classes), description.n_samples
     try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-        return build(description, state), description
+        # The device meta allocates no memory: a wrong description may state any size.
+        with torch.device("meta"):
+            members = [FCN(description.architecture, leads=leads, classes=classes) for _ in range(description.members)]
+            trees = None
+            if n := description.architecture.trees:
+                first = first_sample(description.extract)
+                trees = Trees(trees=n, classes=classes, samples=samples, first=first, **description.trees.model_dump())
+            hashes, ood = torch.zeros(description.recordings, dtype=torch.int64), OutOfDistribution(samples)
+            model = Model(members, trees, ood, hashes, description.classes.index("ischemia")).eval()
+        model.load_state_dict(load_file(path), assign=True)
+        beats = torch.zeros(1, leads, samples)
+        values = (*model.state_dict().values(), model(beats), model.ood(beats))
+        if not all(torch.isfinite(tensor).all() for tensor in values):
+            raise ValueError("its weights, or its outputs for a beat of zeros, are not finite")
     except (SafetensorError, ValueError, RuntimeError, IndexError) as error:
         raise no_model(path, str(error)) from None
-
-
-@torch.no_grad()
-def build(description: Description, state: dict[str, torch.Tensor]) -> Model:
-    """Return the model of a description and weights; ValueError or RuntimeError where they do not fit each other."""
-    leads, classes, samples = len(description.leads), len(description.classes), description.n_samples
-    # The device meta allocates no memory: a wrong description may state any size.
-    with torch.device("meta"):
-        members = [FCN(description.architecture, leads=leads, classes=classes) for _ in range(description.members)]
-        trees = None
-        if n := description.architecture.trees:
-            first = first_sample(description.extract)
-            trees = Trees(trees=n, classes=classes, samples=samples, first=first, **description.trees.model_dump())
-        hashes, ood = torch.zeros(description.recordings, dtype=torch.int64), OutOfDistribution(samples)
-        model = Model(members, trees, ood, hashes, description.classes.index("ischemia")).eval()
-    model.load_state_dict(state, assign=True)
-    beats = torch.zeros(1, leads, samples)
-    if not all(torch.isfinite(tensor).all() for tensor in (*state.values(), model(beats), model.ood(beats))):
-        raise ValueError("its weights, or its outputs for a beat of zeros, are not finite")
-    return model
+    return model, description

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ecg.leads import INDEPENDENT
-from ecg.model.fcn import in_batches
+from ecg.model.fcn import outputs
 
 COMPONENTS = 12  # of the beat's shape
 BEYOND = 0.005  # share of unseen beats beyond each of the three limits
@@ -73,6 +73,6 @@ def learn(beats: np.ndarray) -> OutOfDistribution:
 def fit_ood(beats: np.ndarray, patients: np.ndarray) -> OutOfDistribution:
     """Return the distance from beats (n x 12 x samples, mV); its limits are quantiles over beats of unseen patients."""
     model, part = learn(beats), np.unique(patients, return_inverse=True)[1] % PARTS
-    unseen = [in_batches(learn(beats[part != k]).parts, beats[part == k]) for k in np.unique(part)]
+    unseen = [outputs(learn(beats[part != k]), beats[part == k], "parts") for k in np.unique(part)]
     model.limits.copy_(torch.quantile(torch.cat(unseen), 1 - BEYOND, dim=0, interpolation="higher").clamp(min=1e-3))
     return model

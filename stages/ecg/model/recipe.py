@@ -10,12 +10,12 @@ from threadpoolctl import threadpool_limits
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
 from ecg.model.decision import fit_calibration, threshold_for
-from ecg.model.description import FORMAT, Description
+from ecg.model.description import FORMAT, Description, Grown
 from ecg.model.fcn import Beats, choose_device, create, fit_network
 from ecg.model.model import Model, first_bytes, probabilities, uncalibrated_logits
 from ecg.model.ood import fit_ood
 from ecg.model.trees import first_sample, fit_trees
-from ecg.params import Architecture, Extract, Labels, Params, Train
+from ecg.params import Architecture, Extract, Params, Train, labels_of
 from ecg.run.files import CLASSES
 
 
@@ -28,9 +28,9 @@ def classes_of(labels: pd.Series) -> list[str]:
 def fit_model(
     beats: np.ndarray, rows: pd.DataFrame, classes: list[str], extract: Extract, train: Train, val: Beats | None = None
 ) -> tuple[Model, pd.DataFrame]:
-    """Fit networks, trees and the distance from training; return the uncalibrated model, and the networks' epochs.
+    """Fit a model, not yet calibrated, to beats (n x 12 x samples, mV); return it and the networks' epochs.
 
-    `beats` are n x 12 x samples (mV); `rows` hold label, patient and sha256. `val` only adds its loss to the epochs.
+    `rows` hold label, patient and sha256. `val` only adds its loss to the epochs.
     """
     torch.use_deterministic_algorithms(True)
     device = choose_device()
@@ -57,32 +57,28 @@ class Trained(NamedTuple):
     history: pd.DataFrame
 
 
-def train_model(
-    beats: np.ndarray,
-    rows: pd.DataFrame,
-    val_beats: np.ndarray,
-    val_rows: pd.DataFrame,
-    extract: Extract,
-    train: Train,
-) -> Trained:
-    """Fit a model to the beats (n x 12 x samples, mV) of train; calibrate it and set its threshold on val.
+def train_model(beats: np.ndarray, rows: pd.DataFrame, params: Params) -> Trained:
+    """Fit a model to the beats (n x 12 x samples, mV) of split train; calibrate it and set its threshold on val.
 
     `train.refit` then fits the weights anew to both.
     """
-    classes = classes_of(rows.label)
-    ischemia, val_target = classes.index("ischemia"), val_rows.label.map(classes.index).to_numpy()
-    model, history = fit_model(beats, rows, classes, extract, train, Beats(val_beats, val_target))
-    shares = rows.label.value_counts(normalize=True)[classes].to_numpy()
-    calibration = fit_calibration(uncalibrated_logits(model, val_beats), val_target, shares, ischemia)
+    train, val = (np.flatnonzero(rows.split == name) for name in ("train", "val"))
+    settings, labels = (params.extract, params.train), rows.label.iloc[train]
+    classes = classes_of(labels)
+    ischemia = classes.index("ischemia")
+    val_data = Beats(beats[val], rows.label.iloc[val].map(classes.index).to_numpy())
+    model, history = fit_model(beats[train], rows.iloc[train], classes, *settings, val_data)
+    shares = labels.value_counts(normalize=True)[classes].to_numpy()
+    calibration = fit_calibration(uncalibrated_logits(model, val_data.beats), val_data.target, shares, ischemia)
     model.calibrate(calibration)
     # The model's own outputs: their last digits decide about the recording that sets the threshold.
-    p = probabilities(model, val_beats)
-    threshold = threshold_for(train.specificity, p[val_target != ischemia, ischemia])
-    if train.refit:
-        both = pd.concat([rows, val_rows], ignore_index=True)
-        model, _ = fit_model(np.concatenate([beats, val_beats]), both, classes, extract, train)
+    p = probabilities(model, val_data.beats)
+    threshold = threshold_for(params.train.specificity, p[val_data.target != ischemia, ischemia])
+    if params.train.refit:
+        both = np.concatenate([train, val])
+        model, _ = fit_model(beats[both], rows.iloc[both], classes, *settings)
         model.calibrate(calibration)
-    remember(model, val_rows.sha256)
+    remember(model, rows.sha256.iloc[val])
     return Trained(model, classes, threshold, p, history)
 
 
@@ -92,31 +88,26 @@ def remember(model: Model, sha256: pd.Series) -> None:
 
 
 def describe(
-    model: Model,
-    sources: pd.Series,
-    classes: list[str],
-    labels: Labels,
-    params: Params,
-    threshold: float,
-    reference: dict[str, float],
+    model: Model, sources: pd.Series, classes: list[str], params: Params, threshold: float, reference: dict[str, float]
 ) -> Description:
     """Return the description of a calibrated model that was fitted to recordings of these sources."""
-    train = params.train
+    trees = model.trees
+    size = Grown(nodes=len(trees.feature), depth=trees.depth) if trees else Grown(nodes=1, depth=0)
     return Description(
         format=FORMAT,
-        architecture=Architecture(**{key: getattr(train, key) for key in Architecture.model_fields}),
-        members=train.members,
-        trees=model.trees.grown() if model.trees else {"nodes": 1, "depth": 0},
+        architecture=Architecture(**params.train.model_dump(include=set(Architecture.model_fields))),
+        members=len(model.members),
+        trees=size,
         classes=classes,
         leads=list(LEADS),
         n_samples=len(beat_times(params.extract)),
         unit="mV",
         extract=params.extract,
-        labels=labels,
+        labels=labels_of(params.download),
         sources=sorted(set(sources)),
         recordings=len(model.hashes),
         reference=reference,
         recalibrated={},
-        specificity=train.specificity,
+        specificity=params.train.specificity,
         threshold=threshold,
     )

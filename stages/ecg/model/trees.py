@@ -33,9 +33,8 @@ class Trees(nn.Module):
     """The log of the mean of the trees' class probabilities: maps n x leads x samples (mV) to n x classes.
 
     The trees see the samples of each lead from `first` on, and their changes over `CHANGE` samples: the time after
-    the R peak travels best to other hospitals (docs/method.md). Stored for each node are the number of its feature, its
-    threshold, the number of the next node above the threshold (the one up to the threshold comes directly after the
-    node), and the classes' shares. The next node of a leaf is the leaf.
+    the R peak travels best to other hospitals (docs/method.md). A node has its feature, threshold, shares of the
+    classes, and the next node above the threshold; the next node up to it is the following one. A leaf follows itself.
     """
 
     def __init__(self, *, trees: int, nodes: int, depth: int, classes: int, samples: int, first: int):
@@ -46,10 +45,6 @@ class Trees(nn.Module):
         self.threshold = nn.Buffer(torch.full((nodes,), torch.finfo(torch.float32).min))
         self.above = nn.Buffer(torch.zeros(nodes, dtype=torch.int32))
         self.shares = nn.Buffer(torch.zeros(nodes, classes))
-
-    def grown(self) -> dict[str, int]:
-        """Return the size of the trees: arguments of `Trees`."""
-        return {"nodes": len(self.feature), "depth": self.depth}
 
     def follow(self, flat: torch.Tensor, node: torch.Tensor) -> torch.Tensor:
         """Return the next nodes (n x trees) of `node`."""
@@ -81,22 +76,20 @@ class Trees(nn.Module):
         flat = late_features(beats, self.first)
         node = self.roots.long().expand(beats.shape[0], -1)
         start = self.mean_shares(node)
-        changes = torch.zeros(self.shares.shape[1], *flat.shape, device=flat.device)
+        changes = torch.zeros(len(beats), self.shares.shape[1], flat.shape[1], device=flat.device)
         for _ in range(self.depth):
             then = self.follow(flat, node)
-            for change, shares in zip(changes, self.shares.T, strict=True):
-                change.scatter_add_(1, self.feature[node].long(), (shares[then] - shares[node]) / len(self.roots))
+            feature = self.feature[node].long()[:, None].expand(-1, changes.shape[1], -1)
+            changes.scatter_add_(2, feature, ((self.shares[then] - self.shares[node]) / len(self.roots)).mT)
             node = then
         end = self.mean_shares(node)
         difference, before, after = end - start, torch.log(start + LEAST), torch.log(end + LEAST)
         factors = torch.where(difference == 0, 0, (after - before) / difference)
-        by_feature = (changes.movedim(0, 1) * factors[:, :, None]).unflatten(2, (beats.shape[1], -1)).sum(dim=2)
+        by_feature = (changes * factors[:, :, None]).unflatten(2, (beats.shape[1], -1)).sum(dim=2)
         values, slopes = by_feature.tensor_split([self.samples - self.first], dim=2)
-        found = torch.zeros(*values.shape[:2], self.samples, device=flat.device)
-        found[:, :, self.first :] = values
         # A change counts in the middle of its `CHANGE` samples.
-        found[:, :, self.first + CHANGE // 2 : self.samples - CHANGE // 2] += slopes
-        return found * self.samples
+        slopes = functional.pad(slopes, (CHANGE // 2, CHANGE // 2))
+        return functional.pad(values + slopes, (self.first, 0)) * self.samples
 
 
 @torch.no_grad()

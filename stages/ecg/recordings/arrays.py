@@ -47,7 +47,7 @@ def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
     rate, unit = told.get("sampling_rate") or stated_rate, told.get("units") or stated_unit
     absent = ", ".join(f"no {name}" for name, value in (("sampling_rate", rate), ("units", unit)) if not value)
     if absent:
-        raise BadRecording(f"{absent}: columns of labels.csv above the file, or options of predict")
+        raise BadRecording(f"{absent}: columns of labels.csv above the file, or --sampling-rate and --units of predict")
     scale, rate = microvolts_in(unit) / 1000, number(str(rate), "sampling rate")
     if stated_unit and microvolts_in(stated_unit) / 1000 != scale:
         raise BadRecording(f"units: {unit} given, {stated_unit} in the table")

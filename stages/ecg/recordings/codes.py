@@ -39,9 +39,7 @@ DOUBT = re.compile(
 def class_of(codes: Iterable[str], ischemia: Iterable[str], normal: Iterable[str]) -> str:
     """Return the class that SNOMED CT or SCP codes of one recording stand for.
 
-    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other. With
-    the defaults, a recording has the same class by its SNOMED CT codes in the Challenge and by its row of PTB-XL's
-    table, where a statement of likelihood 0 counts (0 means unknown) and the heart's axis is one of the codes.
+    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other.
     """
     codes = set(codes)
     if codes & {"ISCHEMIA", *ischemia}:
@@ -59,7 +57,8 @@ def parse_codes(text: str) -> list[str]:
     if plain[:1] + plain[-1:] in ("[]", "{}", "()"):
         # Of a dict only the keys: the values are likelihoods.
         plain = re.sub(r":[^,]*", "", plain[1:-1]) if plain[0] == "{" else plain[1:-1]
-    names = NAME.findall(plain)
+    if any(DOUBT.search(name) for name in NAME.findall(plain)):
+        raise BadRecording(f"Dx not understood: {text}")
     codes = []
     for word in re.split(r"[\s,;|、]+", NAME.sub(" ", plain)):
         word = word.strip("'\"").upper()
@@ -68,8 +67,6 @@ def parse_codes(text: str) -> list[str]:
             codes.append(number[1] if number else word)
         elif word.lower() not in UNKNOWN:
             raise BadRecording(f"Dx not understood: {text}")
-    if any(DOUBT.search(name) for name in names):
-        raise BadRecording(f"Dx not understood: {text}")
     return list(dict.fromkeys(codes))
 
 

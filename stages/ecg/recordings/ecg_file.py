@@ -3,7 +3,6 @@
 import hashlib
 import math
 import re
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -44,10 +43,6 @@ class Person(NamedTuple):
     fold: int | str = ""
     flags: tuple[str, ...] = ()
 
-    def updated(self, other: "Person") -> "Person":
-        """Return the person with the fields of another in place of the own, where the other has them."""
-        return self._replace(**{key: value for key, value in other._asdict().items() if value not in ("", ())})
-
 
 class Ecg(NamedTuple):
     """A recording as its file has it.
@@ -72,19 +67,13 @@ class Ecg(NamedTuple):
         return masked(self.signal / 1000, self.signal) if self.signal.dtype == np.int16 else self.signal
 
 
-def file_size(path: Path) -> int:
-    """Return a file's size in bytes; BadRecording where it is no regular file."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise BadRecording(f"no regular file: {path.name}")
-    return status.st_size
-
-
 def content_of(path: Path, most: int) -> bytes:
-    """Return a file's content; BadRecording where it is longer than `most` bytes."""
-    size = file_size(path)
+    """Return a file's content; BadRecording where it is longer than `most` bytes, or no regular file."""
+    size = path.stat().st_size
     if size > most:
         raise BadRecording(f"too long: {size} bytes; allowed for this format: {most}")
+    if not path.is_file():
+        raise BadRecording(f"no regular file: {path.name}")
     return path.read_bytes()
 
 
@@ -141,7 +130,7 @@ def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
 
 def person(*, age: object = "", unit: object = "y", sex: object = "", patient: object = "") -> Person:
     """Return a person of a file's fields: age in years, sex, and the digest of the patient's id."""
-    years: str | int = str(age if age is not None else "").strip()
+    years: str | int = str(age or "").strip()
     days = DAYS.get(str(unit or "y").strip().lower()[:1], 0)
     with suppress(ValueError, OverflowError):
         years = math.floor(float(years) * days / DAYS["y"] + 1e-9)

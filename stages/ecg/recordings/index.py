@@ -1,6 +1,7 @@
 """The index of recordings: a row for each, with its data, or with the reason why it is refused."""
 
 import hashlib
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,12 @@ def read_recording(
         samples, sample_flags = standard_leads(ecg)
     except BadRecording as error:
         row["reason"] = str(error)
-    person = person.updated(recording.person)
-    row |= {"source": person.source or recording.source}
-    row |= {"device": person.device, "site": person.site, "fold": person.fold}
+    of_table = {key: value for key, value in recording.person._asdict().items() if value not in ("", ())}
+    person = person._replace(**of_table)
+    row |= {"source": person.source or recording.source, "device": person.device, "site": person.site}
     age, age_flags = parse_age(person.age)
     sex, sex_flags = parse_sex(person.sex)
-    row |= {"age": "" if age is None else age, "sex": sex}
+    row |= {"age": "" if age is None else age, "sex": sex, "fold": person.fold}
     try:
         if "label" in recording.told:
             row["label"] = parse_label(recording.told["label"])
@@ -75,30 +76,29 @@ def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
     return [names.setdefault(groups[patient], patient) for patient in patients]
 
 
-def number_patients(patients: list[str], sources: list[str]) -> list[str]:
-    """Put a running number, from 1 in each source, where a file has only the digest of a patient's id.
+def name_patients(patients: list[str]) -> list[str]:
+    """Put a running number, from 1 in each source, in place of the digest of a patient's id.
 
     Where another file of the source has that id as text, the text stands for both: they are one patient.
     """
-    texts = {
-        f"{source}:{digest_of(patient.removeprefix(f'{source}:'))}": patient
-        for patient, source in zip(patients, sources, strict=True)
-        if patient.startswith(f"{source}:") and f":{DIGEST}" not in patient
-    }
-    numbers: dict[str, dict[str, int]] = {}
-    numbered = []
-    for patient in [texts.get(patient, patient) for patient in patients]:
+    names, counts = dict[str, str](), Counter[str]()
+    for patient in patients:
+        source, _, identity = patient.partition(":")
+        if not identity.startswith(DIGEST):
+            names[f"{source}:{digest_of(identity)}"] = patient
+    for patient in patients:
         source, digest, _ = patient.partition(f":{DIGEST}")
-        known = numbers.setdefault(source, {})
-        numbered.append(f"{source}:#{known.setdefault(patient, len(known) + 1)}" if digest else patient)
-    return numbered
+        if digest and patient not in names:
+            counts[source] += 1
+            names[patient] = f"{source}:#{counts[source]}"
+    return [names.get(patient, patient) for patient in patients]
 
 
 def index_of(rows: list[dict]) -> pd.DataFrame:
     """Make the index of all rows; flag duplicated waveforms and let them share a patient."""
     index = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     index["sampling_rate"] = pd.to_numeric(index.sampling_rate)
-    index["patient"] = merge_patients(number_patients(list(index.patient), list(index.source)), list(index.sha256))
+    index["patient"] = merge_patients(name_patients(list(index.patient)), list(index.sha256))
     kept = index[index.reason == ""]
     first = kept.groupby("sha256").record.transform("first")
     for i in kept.index[kept.record != first]:

@@ -14,9 +14,9 @@ from ecg.recordings.tables import decode
 
 MAX_HEADER = 2**20  # bytes
 
-NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-# Name, signals, sampling rate, samples; the rest is a time and a date.
-RECORD = re.compile(rf"(\S+)\s+(\d{{1,9}})\s+{NUMBER}(?:[/(]\S*)?(?:\s+(\d{{1,9}})(?:\s.*)?)?", re.ASCII)
+NUMBER = r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
+# Number of signals, sampling rate, number of samples; a time and a date may follow.
+RECORD = re.compile(rf"\S+\s+(\d{{1,9}})\s+{NUMBER}(?:[/(]\S*)?(?:\s+(\d{{1,9}})(?:\s.*)?)?", re.ASCII)
 # Format, samples a frame, skew, byte offset.
 LAYOUT = re.compile(r"(\d{1,9})(?:x([1-9]\d{0,8}))?(?::(\d{1,9}))?(?:\+(\d{1,9}))?", re.ASCII)
 GAIN = re.compile(rf"{NUMBER}(?:\(([-+]?\d{{1,10}})\))?(?:/(.*))?", re.ASCII)  # gain, baseline, units
@@ -67,8 +67,6 @@ ARCHIVES = {
     "JS": Archive("chapman-ningbo", 500),
 }
 RECORD_NAME = re.compile(r"(?:([AQIS])\d{4}|(HR|E|JS)\d{5})")
-
-
 CHALLENGE_COMMENTS = {"age", "sex", "dx", "rx", "hx"}
 
 
@@ -78,15 +76,14 @@ def read_header(path: Path) -> Header:
     lines = [line.strip() for line in re.split(r"[\r\n]+", decode(content_of(path, MAX_HEADER)))]
     record, *described = [line for line in lines if line and not line.startswith("#")] or [""]
     comments: dict[str, list[str]] = {}
-    for key, value in re.findall(r"^#[# \t]*([^:\n]*):(.*)$", "\n".join(lines), re.MULTILINE):
-        comments.setdefault(key.strip().lower(), []).append(value.strip())
+    for line in lines:
+        key, colon, value = line.lstrip("# \t").partition(":")
+        if line.startswith("#") and colon:
+            comments.setdefault(key.strip().lower(), []).append(value.strip())
     fields = RECORD.fullmatch(record)
     if not fields:
         raise BadRecording(f"header: cannot read {record!r}; expected: name, number of signals, sampling rate, samples")
-    name, announced, frame_rate, frames = fields.groups()
-    # NAME/NUMBER; any other slash is that of a path.
-    if re.search(r"/\d+$", name):
-        raise BadRecording("header: a record of several segments")
+    announced, frame_rate, frames = fields.groups()
     if int(announced) != len(described):
         raise BadRecording(f"header: {announced} signals announced, {len(described)} described")
     signals = [parse_signal(line) for line in described]

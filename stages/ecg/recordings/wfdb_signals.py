@@ -8,7 +8,7 @@ import numpy as np
 import wfdb
 
 from ecg.leads import LEADS, BadRecording, find_leads, to_microvolts
-from ecg.recordings.ecg_file import MAX_VALUES, file_size, millivolts
+from ecg.recordings.ecg_file import MAX_VALUES, millivolts
 from ecg.recordings.wfdb_header import Header, Signal, correct_gains
 
 BITS = {"16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12}  # a sample, by format
@@ -19,8 +19,7 @@ MATLAB_TYPES = {"16": 30, "32": 20, "80": 50}
 def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.ndarray, list[str]]:
     """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: corrections and oddities.
 
-    They are `header.sampling_rate` a second. Leads are found by name, and derived where two limb leads give a third.
-    BadRecording is the reason why a recording cannot be used.
+    Leads are found by name, and derived where two limb leads give a third. BadRecording is why it cannot be used.
     """
     columns = find_leads([signal.lead for signal in header.signals])
     signals, flags = correct_gains(header, [header.signals[column] for column in columns.values()])
@@ -47,10 +46,12 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
     if len(columns) == len(LEADS) and kinds == {("16", 1, 0, 0, 1)}:
         # Each lead lies in contiguous memory, as `median_beat` needs it to be fast.
         return np.concatenate([values.T for values in stored]).T, flags
-    leads = {
-        lead: physical(signal, values, scale)
-        for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True)
-    }
+    leads = {}
+    for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True):
+        # The least number of a format is a missing sample. After a skew, samples are missing at the end.
+        present = np.where(values == -(2 ** (BITS[signal.format] - 1)), np.nan, values)[signal.skew :].ravel()
+        absent = (0, values.size - present.size)
+        leads[lead] = np.pad((present - signal.baseline) * scale, absent, constant_values=np.nan)
     samples, lead_flags = to_microvolts(leads)
     return samples, flags + lead_flags
 
@@ -105,7 +106,7 @@ def check_file(header: Header, signals: list[Signal], n_frames: int | None) -> i
     if len({(signal.format, signal.offset) for signal in signals}) > 1:
         raise BadRecording(f"header: signals in {first.file} differ in format or byte offset")
     path = header.path.with_name(first.file)
-    available = 8 * max(file_size(path) - first.offset, 0) // BITS[first.format] // n
+    available = 8 * max(path.stat().st_size - first.offset, 0) // BITS[first.format] // n
     length = available if n_frames is None else n_frames
     if available < length:
         raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header states {length}")
@@ -119,12 +120,3 @@ def check_file(header: Header, signals: list[Signal], n_frames: int | None) -> i
         if first.offset != len(expected) or head != expected:
             raise BadRecording(f"signal file: {path.name} is not a MATLAB v4 matrix val of {n} x {length} samples")
     return length
-
-
-def physical(signal: Signal, stored: np.ndarray, scale: float) -> np.ndarray:
-    """Return a signal in uV (float, NaN is missing), without its skew: frames beyond the end are missing."""
-    values = np.full(stored.size, np.nan)
-    # The least number of a format is a missing sample.
-    kept = np.where(stored == -(2 ** (BITS[signal.format] - 1)), np.nan, stored)[signal.skew :].ravel()
-    values[: kept.size] = (kept - signal.baseline) * scale
-    return values

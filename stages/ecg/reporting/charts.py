@@ -4,27 +4,24 @@ ROC AUC, reliability, net benefit and distribution are the essential charts of a
 Digital Health 7:100916). `recordings` names the recordings in each title: "58 test synthetic recordings".
 """
 
-from textwrap import wrap
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.scale import FuncScale
-from matplotlib.ticker import MaxNLocator
 
-from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, format_interval, format_number
+from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, format_interval, format_number, group_name
 from ecg.reporting.figures import CLASS_COLORS, COMPARISON_STYLES, GREY, WIDTH, create_figure
 
+Curves = dict[str, pd.DataFrame]
+Part = SubFigure | None
 UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
 TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of probabilities, most of which are low
 VAL = "#c76a00"
 SMALL = 9  # pt
-
-
-def threshold_label(threshold: float) -> str:
-    return f"threshold {threshold:.3g}, set on val"
 
 
 def use_root_scale(axes: Axes, which: str) -> None:
@@ -34,32 +31,24 @@ def use_root_scale(axes: Axes, which: str) -> None:
         axes.set(**{f"{axis}scale": scale, f"{axis}lim": (0, 1), f"{axis}ticks": TICKS, f"{axis}ticklabels": labels})
 
 
-def plot_roc(roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, recordings: str) -> Figure:
-    """Draw metrics/roc/ with the ROC AUCs and the rates at the threshold of metrics/evaluate.csv."""
-    figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH)
-    draw_roc(axes, roc, scores, threshold)
-    return figure
-
-
-def draw_roc(axes: Axes, roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float) -> None:
-    """Draw the curve of each comparison, and the threshold on the curve of ischemia against all others."""
+def plot_roc(roc: Curves, scores: pd.DataFrame, threshold: float, recordings: str, within: Part = None) -> Figure:
+    """Draw metrics/roc/ with the ROC AUCs of metrics/evaluate.csv; the threshold is on the curve against all others."""
+    figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH, within=within)
     measured = scores.set_index("measure")
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
     for comparison, (color, dash, _) in COMPARISON_STYLES.items():
-        points = roc[comparison]
-        if len(points):
-            label = f"{COMPARISON_TITLES[comparison]}: {format_interval(measured.loc[comparison])}"
-            axes.plot(points.fpr, points.tpr, dash, color=color, lw=2, label=label)
-    sensitivity, specificity = measured.value[["sensitivity", "specificity"]].astype(float)
-    if np.isfinite(sensitivity + specificity):
-        color, _, marker = COMPARISON_STYLES["roc_auc_vs_rest"]
-        style: dict = {"color": color, "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
-        axes.plot(1 - specificity, sensitivity, marker, **style, label=threshold_label(threshold))
+        label = f"{COMPARISON_TITLES[comparison]}: {format_interval(measured.loc[comparison])}"
+        axes.plot(roc[comparison].fpr, roc[comparison].tpr, dash, color=color, lw=2, label=label)
+    color, _, marker = COMPARISON_STYLES["roc_auc_vs_rest"]
+    style: dict = {"color": color, "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
+    point = 1 - measured.value["specificity"], measured.value["sensitivity"]
+    axes.plot(*point, marker, **style, label=f"threshold {threshold:.3g}")
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
     axes.legend(loc="lower right")
+    return figure
 
 
-def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> Figure:
+def plot_precision_recall(curves: Curves, recordings: str) -> Figure:
     """Draw metrics/precision_recall/."""
     figure, axes = create_figure(f"Precision and recall, {recordings}", WIDTH)
     for comparison, (color, dash, _) in COMPARISON_STYLES.items():
@@ -70,8 +59,7 @@ def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> F
             axes.step(points.recall, points.precision, dash, color=color, lw=2, where="pre", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)
-    if axes.lines:
-        axes.legend(loc="lower left")
+    axes.legend(loc="lower left")
     return figure
 
 
@@ -94,10 +82,9 @@ def plot_confusion(counts: pd.DataFrame, recordings: str) -> Figure:
 def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -> Figure:
     """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006)."""
     figure, axes = create_figure(f"Net benefit, {recordings}", WIDTH)
-    lines = {"all": ("calling all", "--", GREY), "none": ("calling none", "-", GREY)}
-    for column, (label, dash, color) in (lines | {"model": ("the model", "-", CLASS_COLORS["ischemia"])}).items():
-        axes.plot(benefit.threshold, benefit[column], dash, color=color, lw=2, label=label)
-    axes.axvline(threshold, ls=":", color="black", label=threshold_label(threshold))
+    for column, dash, color in (("all", "--", GREY), ("none", "-", GREY), ("model", "-", CLASS_COLORS["ischemia"])):
+        axes.plot(benefit.threshold, benefit[column], dash, color=color, lw=2, label=column)
+    axes.axvline(threshold, ls=":", color="black", label=f"threshold {threshold:.3g}")
     top = 1.1 * max(0.01, benefit[["model", "all"]].to_numpy().max())
     axes.set(xlabel="threshold of p(ischemia)", ylabel="net benefit", xlim=(0, 0.5), ylim=(-top / 5, top))
     axes.legend(loc="upper right")
@@ -106,7 +93,7 @@ def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -
 
 def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float, recordings: str) -> Figure:
     """Draw metrics/distribution.csv, a panel for each class, with its share called from metrics/confusion.csv."""
-    title = f"p(ischemia) by class, {recordings}; {threshold_label(threshold)}"
+    title = f"p(ischemia) by class, {recordings}; threshold {threshold:.3g}"
     figure, panels = create_figure(title, 1.2 + 1.4 * len(counts), len(counts), 1, sharex=True, squeeze=False)
     for axes, row in zip(panels.flat, counts.itertuples(), strict=True):
         members, n = bins[bins.label == row.label], row.called + row.not_called
@@ -120,36 +107,19 @@ def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float
     return figure
 
 
-def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str) -> Figure:
+def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str, within: Part = None) -> Figure:
     """Draw metrics/reliability.csv: the observed share of ischemia in each bin of p(ischemia), 95% Wilson intervals."""
     names = {"calibration_slope": "slope", "calibration_intercept": "intercept", "brier": "Brier score"}
-    names |= {"expected_calibration_error": "calibration error"}
     value = scores.set_index("measure").value.map(format_number)
     title = f"Reliability, {recordings}: " + ", ".join(f"{name} {value[key]}" for key, name in names.items())
-    figure, (axes, counts) = create_figure(title, 5.6, 2, 1, height_ratios=[4, 1], sharex=True)
-    draw_reliability(axes, bins)
-    counts.bar(bins.bin_low, bins.n, bins.bin_high - bins.bin_low, align="edge", color=GREY, edgecolor="white")
-    counts.set(xlabel="probability of ischemia", ylabel="recordings")
-    return figure
-
-
-def draw_reliability(axes: Axes, bins: pd.DataFrame) -> None:
+    figure, (axes, counts) = create_figure(title, 5.6, 2, 1, within=within, height_ratios=[4, 1], sharex=True)
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1)
     spread = np.array([bins.observed - bins.low, bins.high - bins.observed]).clip(min=0)
     axes.errorbar(bins.probability, bins.observed, spread, fmt="o", color=CLASS_COLORS["ischemia"], clip_on=False)
     use_root_scale(axes, "xy")
     axes.set_ylabel("share that is ischemic")
-
-
-def plot_roc_and_reliability(
-    roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, bins: pd.DataFrame, recordings: str
-) -> Figure:
-    """Draw ROC curves and a reliability diagram side by side."""
-    title = f"ROC AUC (95% interval) and reliability, {recordings}"
-    figure, (left, right) = create_figure(title, WIDTH + 0.4, 1, 2, width=2 * WIDTH)
-    draw_roc(left, roc, scores, threshold)
-    draw_reliability(right, bins)
-    right.set(xlabel="probability of ischemia", aspect="equal")
+    counts.bar(bins.bin_low, bins.n, bins.bin_high - bins.bin_low, align="edge", color=GREY, edgecolor="white")
+    counts.set(xlabel="probability of ischemia", ylabel="recordings")
     return figure
 
 
@@ -159,40 +129,29 @@ def plot_learning_curve(history: pd.DataFrame, recordings: str) -> Figure:
     for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": VAL})):
         axes.plot(history.epoch, history[f"{name}_loss"], label=name, **style)
     axes.set(xlabel="epoch", ylabel="cross-entropy")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.locator_params("x", integer=True)
     axes.legend()
     return figure
 
 
-def shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def draw_estimate(axes: Axes, y: float, row: dict) -> None:
-    """Draw the ROC AUC of a row with its interval and the numbers beside it, or the reason for its absence."""
-    color, _, marker = COMPARISON_STYLES.get(row["comparison"], (GREY, "-", "X"))
-    beside: dict = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
-    if pd.isna(row["roc_auc"]):
-        axes.text(0.02, y, shorten(row["reason"], 46), color="#666666", **beside)
-        return
-    axes.plot([row["low"], row["high"]], [y, y], color=color, clip_on=False)
-    axes.plot(row["roc_auc"], y, marker, color=color, ms=6, mec="white", mew=0.6, clip_on=False)
-    axes.text(1.06, y, format_interval(row, "roc_auc"), **beside)
-
-
 def plot_forest(lines: list[tuple[str, list[dict]]], spacing: int, title: str, height: float) -> Figure:
-    """Draw the estimates (rows) of each line beside its name, so many rows apart, from the lowest interval to 1."""
+    """Draw the ROC AUC of each row with its interval, or the reason for its absence; `spacing` rows for each line."""
     figure, axes = create_figure(title, height)
-    axes.set_yticks(range(0, spacing * len(lines), spacing), [name for name, _ in lines])
-    lows = [0.5]
-    for middle, label, (_, rows) in zip(axes.get_yticks(), axes.get_yticklabels(), lines, strict=True):
-        label.set_fontweight("normal" if rows else "bold")
-        lows += [row["low"] - 0.02 for row in rows]
+    beside: dict = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": SMALL}
+    middles = range(0, spacing * len(lines), spacing)
+    for middle, (_, rows) in zip(middles, lines, strict=True):
         for y, row in enumerate(rows, start=middle - (len(rows) - 1) // 2):
-            draw_estimate(axes, y, row)
+            color, _, marker = COMPARISON_STYLES.get(row["comparison"], (GREY, "-", "X"))
+            if pd.isna(row["roc_auc"]):
+                axes.text(0.02, y, fill(row["reason"], 30), color="#666666", **beside)
+                continue
+            axes.plot([row["low"], row["high"]], [y, y], color=color, clip_on=False)
+            axes.plot(row["roc_auc"], y, marker, color=color, ms=6, mec="white", mew=0.6, clip_on=False)
+            axes.text(1.06, y, format_interval(row, "roc_auc"), **beside)
     axes.axvline(0.5, color=GREY, lw=1, zorder=0)
-    edges = (spacing * (len(lines) - 0.5) - 0.1, 0.1 - spacing / 2)
-    axes.set(xlim=(np.nanmin(lows), 1), ylim=edges, xlabel="ROC AUC, 95% interval; 0.5 is chance")
+    axes.set_yticks(middles, [name for name, _ in lines])
+    axes.set_xlim(right=1)
+    axes.set(xlabel="ROC AUC, 95% interval; 0.5 is chance", ylim=(spacing * (len(lines) - 0.5), -spacing / 2))
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0, labelsize=SMALL)
     axes.spines["left"].set_visible(False)
@@ -200,22 +159,19 @@ def plot_forest(lines: list[tuple[str, list[dict]]], spacing: int, title: str, h
 
 
 def plot_subgroups(groups: pd.DataFrame, recordings: str) -> Figure:
-    """Draw metrics/subgroups.csv as a forest plot, each grouping below its name."""
-    lines: list[tuple[str, list[dict]]] = []
-    for grouping, members in groups.groupby("grouping", sort=False):
-        if grouping != "all":
-            lines.append((grouping, []))
-        for row in members.assign(comparison="roc_auc").to_dict("records"):
-            name = "all" if grouping == "all" else shorten(row["group"], 18)
-            lines.append((f"{name}  ({row['n_ischemia']}/{row['n_normal']})", [row]))
+    """Draw metrics/subgroups.csv as a forest plot."""
+    lines = [
+        (f"{group_name(row['grouping'], row['group'])[:24]}\n{row['n_ischemia']}/{row['n_normal']}", [row])
+        for row in groups.assign(comparison="roc_auc").to_dict("records")
+    ]
     title = f"ROC AUC against normal by subgroup (ischemic/normal), {recordings}"
-    return plot_forest(lines, 1, title, 1 + 0.23 * len(lines))
+    return plot_forest(lines, 1, title, 1 + 0.36 * len(lines))
 
 
 def plot_audit(audit: pd.DataFrame, recordings: str) -> Figure:
     """Draw metrics/audit.csv as a forest plot, the comparisons of a model below one another."""
     rows = {model: audit[audit.model == model].to_dict("records") for model in MODEL_TITLES}
-    lines = [("\n".join(wrap(title, 17)), rows[model]) for model, title in MODEL_TITLES.items()]
+    lines = [(fill(title, 17), rows[model]) for model, title in MODEL_TITLES.items()]
     figure = plot_forest(lines, 4, f"The model and simple models, {recordings}", 8)
     handles = [
         Line2D([], [], color=color, marker=marker, ms=6, label=COMPARISON_TITLES[comparison])

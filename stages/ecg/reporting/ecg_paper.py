@@ -33,6 +33,10 @@ FOR_ISCHEMIA = LinearSegmentedColormap.from_list("ischemia", ["#2b7bba", "#92c5d
 RED, BLUE = "#b2182b", "#2166ac"
 SATURATED = 20  # log odds: on PTB-XL about 95% of the values are smaller
 SMOOTHED = 32  # ms: trees choose among samples that carry the same evidence, which therefore jumps between neighbours
+LEGEND = (
+    "Colour: evidence for ischemia over time (log odds above the threshold; their mean ▼ decides).\n"
+    f"ST: at J + {ST_AFTER_J} ms in mV. Red or blue number: contribution of the lead to the log odds."
+)
 
 
 class Explanation(NamedTuple):
@@ -49,17 +53,11 @@ def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordi
     """Draw the mean median beat of each class (records x 12 x samples, mV; times in ms) with its interquartile band."""
     title = f"Mean median beat and interquartile band, {recordings}"
     figure, grid = create_figure(title, 6.4, 3, 4, width=10.4, sharex=True, sharey=True)
-    for name in CLASSES:
-        chosen = beats[labels == name]
-        if not len(chosen):
-            continue
-        mean = chosen.mean(axis=0, dtype=np.float64)
-        low, high = np.percentile(chosen, [25, 75], axis=0)
-        for lead, axes in zip(LAYOUT.flat, grid.flat, strict=True):
-            row = LEADS.index(lead)
-            axes.fill_between(times, low[row], high[row], color=CLASS_COLORS[name], alpha=0.18, lw=0)
-            axes.plot(times, mean[row], color=CLASS_COLORS[name], lw=1.3, label=f"{name} ({len(chosen)})")
     for lead, axes in zip(LAYOUT.flat, grid.flat, strict=True):
+        for name in [name for name in CLASSES if (labels == name).any()]:
+            traces, color = beats[labels == name, LEADS.index(lead)].astype(np.float64), CLASS_COLORS[name]
+            axes.fill_between(times, *np.percentile(traces, [25, 75], axis=0), color=color, alpha=0.18, lw=0)
+            axes.plot(times, traces.mean(axis=0), color=color, lw=1.3, label=f"{name} ({len(traces)})")
         axes.set_title(lead, fontweight="bold", loc="left", fontsize=10)
         axes.axhline(0, color=GREY, lw=0.5)
     setp(grid[-1], xlabel="ms from the R peak")
@@ -82,19 +80,6 @@ def plot_evidence(maps: dict[str, np.ndarray], times: np.ndarray, recordings: st
     return figure
 
 
-def signed(value: float, digits: int) -> str:
-    return f"{round(float(value), digits) + 0:+.{digits}f}".replace("-", "−")
-
-
-def draw_grid(axes: Axes, width: float, bottom: float) -> None:
-    """Draw the lines of ECG paper, every 1 and 5 mm, from (0, 0) to (width, bottom) in mm."""
-    axes.set(xlim=(0, width), ylim=(bottom, 0))
-    axes.axis("off")
-    for step, color, thick in ((1, "#f8e9e6", 0.3), (5, "#eccac3", 0.5)):
-        axes.vlines(np.arange(0, width + 1, step), bottom, 0, color=color, lw=thick)
-        axes.hlines(np.arange(bottom, 1, step), 0, width, color=color, lw=thick)
-
-
 def arrange_rows(traces: np.ndarray, layout: np.ndarray) -> tuple[list[tuple[float, float]], float]:
     """Return upper edge and zero line (mm, down is negative) of each row of leads, and the lower edge of all."""
     rows, edge = [], 0.0
@@ -106,12 +91,11 @@ def arrange_rows(traces: np.ndarray, layout: np.ndarray) -> tuple[list[tuple[flo
     return rows, edge
 
 
-def draw_color_bar(figure: Figure, mappable: ScalarMappable, place: tuple, mean: float) -> None:
-    """Draw the scale of the colours in axes at `place` (left, bottom, width, height), and mark the mean of a map."""
-    bar, ticks = figure.add_axes(place), np.linspace(-SATURATED, SATURATED, 5)
-    figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both", ticks=ticks, format="%+d")
+def draw_color_bar(bar: Axes, mappable: ScalarMappable, mean: float) -> None:
+    """Draw the scale of the colours, and mark the mean of a map."""
+    ticks = np.linspace(-SATURATED, SATURATED, 5)
+    bar.figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both", ticks=ticks, format="%+d")
     bar.tick_params(labelsize=FINE, length=2, width=0.4, pad=1)
-    mean = np.clip(mean, -SATURATED, SATURATED)
     bar.plot(mean, 1.5, "v", color=INK, ms=3, transform=bar.get_xaxis_transform(), clip_on=False)
     for x, side, text in ((-0.07, "right", "against ischemia"), (1.07, "left", "for ischemia")):
         bar.text(x, 0.5, text, transform=bar.transAxes, ha=side, va="center", fontsize=FINE)
@@ -134,38 +118,35 @@ def plot_ecg(
     layout = LAYOUT if x[-1] <= 26 else LONG_LAYOUT
     kept = np.clip(traces, -reach, reach)
     rows, bottom = arrange_rows(kept, layout)
-    mm = min(WIDE / (10 + layout.shape[1] * max(20, x[-1] + 1)), PAPER / -bottom)  # in px
-    width = WIDE / mm
+    # Axes over the whole picture are in mm of the paper; texts lie so many pixels above and below it.
+    px = max((10 + layout.shape[1] * max(20, x[-1] + 1)) / WIDE, -bottom / PAPER)  # in mm
+    width, edge = WIDE * px, EDGE * px
     column = (width - 10) / layout.shape[1]  # behind the calibration marks
 
-    # So many characters fit on a line, also if most are capitals.
-    title, note = fill(title, 60), "\n".join(fill(text, 80) for text in notes)
-    caption = "25 mm/s   10 mm/mV" + "   ▲ ▼ beyond the drawn range" * bool(np.any(np.abs(traces) > reach))
+    # Lines of capitals fit, too.
+    title, note = fill(title, 60), "\n".join(fill(text, 80, break_on_hyphens=False) for text in notes)
+    caption = f"25 mm/s   10 mm/mV   ▲ ▼ beyond ± {reach:g} mV"
     if explanation is not None:
-        about = (
-            "Colour: evidence for ischemia over time (log odds above the threshold; their mean ▼ decides). "
-            f"Beside the name of a lead: ST at J + {ST_AFTER_J} ms in mV"
-        )
-        about += "." if explanation.contributions is None else "; contribution of the lead to the log odds."
-        caption += f"\n\n{fill(about, 100)}"
-    below_title = 7 + 19 * (title.count("\n") + 1)
-    head = below_title + (17 * (note.count("\n") + 1) if note else 0)
-    foot = 12 + 16 * (caption.count("\n") + 1)
-    paper = -bottom * mm
-    height = head + paper + foot
-    figure = Figure(figsize=(WIDE / DPI, height / DPI))
-    figure.text(EDGE / WIDE, 1 - 7 / height, title, fontsize=HEADING, fontweight="bold", va="top")
-    figure.text(EDGE / WIDE, 1 - below_title / height, note, fontsize=TEXT, va="top")
-    figure.text(EDGE / WIDE, (foot - 8) / height, caption, fontsize=FINE, va="top", color=NOTE)
+        caption += f"\n\n{LEGEND}"
+    below_title = 17 * len(note.splitlines()) * px
+    head = below_title + (26 + 19 * title.count("\n")) * px
+    foot = (28 + 16 * caption.count("\n")) * px
+    figure = Figure(figsize=(WIDE / DPI, (head + foot - bottom) / px / DPI))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(bottom - foot, head))
+    axes.axis("off")
+    axes.text(edge, head - 7 * px, title, fontsize=HEADING, fontweight="bold", va="top")
+    axes.text(edge, below_title, note, fontsize=TEXT, va="top")
+    axes.text(edge, bottom - 8 * px, caption, fontsize=FINE, va="top", color=NOTE)
+    for step, color, thick in ((1, "#f8e9e6", 0.3), (5, "#eccac3", 0.5)):
+        axes.vlines(np.arange(0, width + 1, step), bottom, 0, color=color, lw=thick)
+        axes.hlines(np.arange(bottom, 1, step), 0, width, color=color, lw=thick)
 
-    axes = figure.add_axes((0, foot / height, 1, paper / height))
-    draw_grid(axes, width, bottom)
     if explanation is not None:
-        samples = 2 * round(SMOOTHED / (times[1] - times[0]) / 2)
         mappable = ScalarMappable(Normalize(-SATURATED, SATURATED), FOR_ISCHEMIA)
-        place = (300 / WIDE, (foot - 18) / height, 220 / WIDE, 9 / height)
-        draw_color_bar(figure, mappable, place, explanation.activation.mean())
+        bar = axes.inset_axes((330 * px, bottom - 18 * px, 200 * px, 9 * px), transform=axes.transData)
+        draw_color_bar(bar, mappable, explanation.activation.mean())
         # A colour for each step from one sample to the next.
+        samples = round(SMOOTHED / (times[1] - times[0]))
         colors = mappable.to_rgba(uniform_filter1d(explanation.activation, samples, mode="nearest")[1:])
         st = measure_beats(traces[None], times).st[0]
     for _, zero in rows:
@@ -173,19 +154,18 @@ def plot_ecg(
         axes.text(1, zero - 1, " 1 mV", fontsize=FINE, va="top", color=NOTE)
     for (row, place), lead in np.ndenumerate(layout):
         number, (top, zero), left = LEADS.index(lead), rows[row], 10 + place * column
-        trace, name = 10 * kept[number] + zero, top - 6 / mm
+        trace, name = 10 * kept[number] + zero, top - 6 * px
         if explanation is not None:
             points = np.column_stack([left + x, trace])
             steps = np.stack([points[:-1], points[1:]], axis=1)
             axes.add_collection(LineCollection(list(steps), colors=colors, lw=4.3, capstyle="round"))
-            axes.text(left + 42 / mm, name, f"ST {signed(st[number], 2)}", fontsize=FINE, va="top", color=NOTE)
+            axes.text(left + 42 * px, name, f"ST {st[number]:+z.2f}", fontsize=FINE, va="top", color=NOTE)
             if explanation.contributions is not None:
-                added, right = explanation.contributions[number], left + column - 8 / mm
-                style: dict = {"fontsize": FINE, "va": "top", "ha": "right", "color": RED if added > 0 else BLUE}
-                axes.text(right, name, signed(added, 1), **style)
+                added, right = explanation.contributions[number], left + column - 8 * px
+                color = RED if added > 0 else BLUE
+                axes.text(right, name, f"{added:+z.1f}", fontsize=FINE, va="top", ha="right", color=color)
         axes.plot(left + x, trace, color=INK, lw=0.6)
         for beyond, marker in ((traces[number] > reach, "^"), (traces[number] < -reach, "v")):
-            if beyond.any():
-                axes.plot(left + x[beyond], trace[beyond], marker, color=INK, ms=2)
-        axes.text(left + 4 / mm, name, lead, fontsize=HEADING, fontweight="bold", va="top")
+            axes.plot(left + x[beyond], trace[beyond], marker, color=INK, ms=2)
+        axes.text(left + 4 * px, name, lead, fontsize=HEADING, fontweight="bold", va="top")
     return figure

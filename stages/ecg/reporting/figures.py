@@ -10,7 +10,7 @@ from typing import Any
 
 import matplotlib
 from markupsafe import Markup
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from ecg.run.files import replacing
 
@@ -31,7 +31,7 @@ matplotlib.rcParams |= {
 WIDTH = 4.8  # inches: on a phone, 320 pixels wide, text of 10 pt can still be read
 GREY = "#7f7f7f"
 CLASS_COLORS = {"normal": "#1f77b4", "ischemia": "#d62728", "other": "#2ca02c"}
-# Colour, that of the class that ischemia is told from, dash and marker of a comparison.
+# Colour, dash and marker of a comparison; the colour is that of the class against which it is made.
 COMPARISON_STYLES = {
     "roc_auc": ("#1f77b4", "-", "o"),
     "roc_auc_vs_rest": ("#9467bd", "--", "D"),
@@ -39,24 +39,17 @@ COMPARISON_STYLES = {
 }
 
 
-def create_figure(title: str, height: float, *grid: int, width: float = WIDTH, **options: Any) -> tuple:
-    """Return a figure (size in inches) and its axes as `Figure.subplots` does, with a title in the lines it needs."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def create_figure(
+    title: str, height: float, *grid: int, width: float = WIDTH, within: SubFigure | None = None, **options: Any
+) -> tuple:
+    """Return a figure (size in inches), or the given part of one, and its axes as `Figure.subplots` does."""
+    figure = within or Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(fill(title, int(12.5 * width), break_on_hyphens=False), x=0.02, ha="left", fontsize=10)
     return figure, figure.subplots(*grid, **options)
 
 
-def place(figure: Figure, dpi: float) -> None:
-    """Put the axes where they are to be, once: savefig would draw all of it twice to do so."""
-    figure.set_dpi(dpi)
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-        figure.set_layout_engine(None)
-
-
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG that depends on the figure alone."""
-    place(figure, 150)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, metadata={"Software": None})
 
@@ -64,7 +57,6 @@ def save_figure(figure: Figure, path: Path) -> None:
 def inline_svg(figure: Figure, name: str) -> Markup:
     """Return the figure as SVG for a page: text as text; no id is in the SVG of another `name`."""
     svg = io.StringIO()
-    place(figure, 72)
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = svg.getvalue()

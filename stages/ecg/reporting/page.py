@@ -6,20 +6,20 @@ from pathlib import Path
 import jinja2
 import yaml
 
-from ecg.evaluation.names import SYNTHETIC, data_kind, format_difference, format_interval, format_number, names_of
+from ecg.evaluation import names
+from ecg.reporting.figures import inline_svg
 
 TEMPLATES = Path("stages/templates")
 
 
 def cite_sources(sources: list[str], *, kaggle: bool) -> list[str]:
     """Return licence and citation of these sources; `kaggle`: the recordings are copies of the Challenges'."""
-    known = yaml.safe_load((TEMPLATES / "citations.yaml").read_text(encoding="utf-8"))
-    cited = [text for source in [*sources, *["georgia"] * kaggle] for text in known.get(source, [])]
-    synthetic = [source for source in sources if data_kind([source]) == SYNTHETIC]
-    if synthetic:
-        cited.append(f"Synthetic recordings, made by the dipole model of this project: {', '.join(synthetic)}")
-    unknown = [source for source in sources if source not in {*known, *synthetic}]
-    cited += [f"Licence and citation of {source} are unknown; ask the owner of the recordings" for source in unknown]
+    known, cited = yaml.safe_load((TEMPLATES / "citations.yaml").read_text(encoding="utf-8")), []
+    for source in [*sources, *["georgia"] * kaggle]:
+        if names.data_kind([source]) == names.SYNTHETIC:
+            cited.append("Synthetic recordings, made by the dipole model of this project")
+        else:
+            cited += known.get(source, [f"Licence and citation of {source} are unknown; ask its owner"])
     return list(dict.fromkeys(cited))
 
 
@@ -43,12 +43,14 @@ def render(template: str, values: dict) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["comparisons"] = names.COMPARISON_TITLES
     environment.filters |= {
-        "difference": format_difference,
-        "number": format_number,
-        "interval": format_interval,
+        "difference": names.format_difference,
+        "number": names.format_number,
+        "interval": names.format_interval,
+        "svg": inline_svg,
         "percent": "{:.0%}".format,
-        "names_of": names_of,
-        "cell": lambda value: format_number(value) if isinstance(value, float) else value,
+        "names_of": names.names_of,
+        "cell": lambda value: names.format_number(value) if isinstance(value, float) else value,
     }
     return environment.get_template(template).render(values)

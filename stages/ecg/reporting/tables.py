@@ -5,14 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ecg.evaluation.names import (
-    COMPARISON_TITLES,
-    MODEL_TITLES,
-    format_gain,
-    format_interval,
-    format_number,
-    group_name,
-)
+from ecg.evaluation import names
 from ecg.reporting.ecg_paper import QRS_END
 
 RATES = {
@@ -39,16 +32,15 @@ LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)  # of specificity or recall
 
 def titled(table: pd.DataFrame, titles: dict[str, str], value: str = "roc_auc") -> pd.DataFrame:
     """Return columns of a table under titles; the column "interval" is the text of `value` with its 95% interval."""
-    table = table.assign(interval=[format_interval(row, value) for row in table.to_dict("records")])
+    table = table.assign(interval=[names.format_interval(row, value) for row in table.to_dict("records")])
     return table[list(titles)].rename(columns=titles)
 
 
 def curve_table(curves: dict[str, pd.DataFrame], best: str, where: str, title: str) -> pd.DataFrame:
     """Return for each comparison the best value of one column of its curve where another is at least a level."""
     rows = {
-        COMPARISON_TITLES[comparison]: {f"{x:.2f}": points[best][points[where] >= x - 1e-9].max() for x in LEVELS}
+        names.COMPARISON_TITLES[comparison]: {f"{x:.2f}": points[best][points[where] >= x].max() for x in LEVELS}
         for comparison, points in curves.items()
-        if len(points)
     }
     return pd.DataFrame(rows).T.rename_axis(title).reset_index()
 
@@ -58,30 +50,20 @@ def roc_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return curve_table(curves, "tpr", "specificity", "sensitivity where specificity is at least")
 
 
-def precision_recall_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    return curve_table(curves, "precision", "recall", "precision where recall is at least")
-
-
-def measure_table(
-    scores: pd.DataFrame, titles: dict[str, str], reference: Mapping[str, float] | None = None
-) -> pd.DataFrame:
+def measure_table(scores: pd.DataFrame, titles: dict[str, str], reference: Mapping | None = None) -> pd.DataFrame:
     """Return rows of metrics/evaluate.csv under titles, beside the values at the reference if there are any."""
     rows = scores.set_index("measure").loc[list(titles)].assign(title=titles.values())
     table = titled(rows, {"title": "measure", "interval": "value (95% interval)"}, "value")
-    if reference is not None:
-        table["reference"] = [format_number(reference[name]) if name in reference else "" for name in titles]
+    if reference:
+        table["reference"] = [names.format_number(reference[name]) if name in reference else "" for name in titles]
     return table
 
 
 def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
-    """Return the numbers called before_ and after_ in two columns, without the counts; empty if there are none."""
-    titles = {key: f"ROC AUC {title}" for key, title in COMPARISON_TITLES.items()} | RATES | CALIBRATION
-    rows = [
-        (title, numbers[f"before_{name}"], numbers[f"after_{name}"])
-        for name, title in titles.items()
-        if f"after_{name}" in numbers
-    ]
-    return pd.DataFrame(rows, columns=["measure", "before", "after"])
+    """Return the numbers called before_ and after_ in two columns; empty if there are none."""
+    titles = {key: f"ROC AUC {title}" for key, title in names.COMPARISON_TITLES.items()} | RATES | CALIBRATION
+    pairs = {title: (numbers.get(f"before_{name}"), numbers.get(f"after_{name}")) for name, title in titles.items()}
+    return pd.DataFrame(pairs, index=["before", "after"]).T.rename_axis("measure").dropna().reset_index()
 
 
 def confusion_table(counts: pd.DataFrame) -> pd.DataFrame:
@@ -90,55 +72,26 @@ def confusion_table(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(share=share).set_axis(["class", "called ischemic", "not called", "share called"], axis=1)
 
 
-def reliability_table(bins: pd.DataFrame) -> pd.DataFrame:
-    titles = {"bin_low": "from", "bin_high": "to", "n": "recordings", "probability": "mean probability"}
-    return titled(bins, titles | {"interval": "share ischemic (95% interval)"}, "observed")
-
-
 def audit_table(audit: pd.DataFrame) -> pd.DataFrame:
-    audit = audit.sort_values("model", key=lambda models: models.map(list(MODEL_TITLES).index), kind="stable")
     table = audit.assign(
-        model=audit.model.map(MODEL_TITLES),
-        comparison=audit.comparison.map(COMPARISON_TITLES).fillna("each source"),
-        gain=[format_gain(row) for row in audit.to_dict("records")],
+        model=audit.model.map(names.MODEL_TITLES),
+        comparison=audit.comparison.map(names.COMPARISON_TITLES).fillna("each source"),
+        gain=[names.format_gain(row) for row in audit.to_dict("records")],
     )
     titles = {"model": "model", "comparison": "ischemia", "interval": "ROC AUC (95% interval)"}
     return titled(table, titles | {"gain": "gain of the model"})
 
 
 def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
-    names = [group_name(*pair) for pair in zip(groups.grouping, groups.group, strict=True)]
+    groups = groups.assign(name=[names.group_name(*pair) for pair in groups[["grouping", "group"]].to_numpy()])
     titles = {"name": "group", "n_ischemia": "ischemic", "n_normal": "normal", "interval": "ROC AUC (95% interval)"}
-    return titled(groups.assign(name=names), titles)
+    return titled(groups, titles)
 
 
-def net_benefit_table(benefit: pd.DataFrame) -> pd.DataFrame:
-    """Return metrics/net_benefit.csv at some thresholds, a row for each way to decide."""
-    chosen = benefit[benefit.threshold.isin([0.02, 0.05, 0.1, 0.2, 0.3, 0.5])].set_index("threshold")
-    return chosen.T.rename(columns="{:.0%}".format).rename_axis("net benefit at a threshold of").reset_index()
-
-
-def sums_by_part(values: np.ndarray, times: np.ndarray) -> dict[str, float]:
-    """Return what each part of the beat adds to the mean of values over its times (ms from the R peak)."""
-    parts = {"before QRS": times < -QRS_END, "QRS": np.abs(times) <= QRS_END, "ST–T": times > QRS_END}
-    return {name: float(values[part].sum()) / len(times) for name, part in parts.items()}
-
-
-def activation_table(maps: dict[str, np.ndarray], times: np.ndarray) -> pd.DataFrame:
-    """Return what each part of the beat adds to the log odds in the mean map of each class."""
-    rows = {name: sums_by_part(values, times) for name, values in maps.items()}
-    return pd.DataFrame(rows).T.rename_axis("mean map, log odds").reset_index()
-
-
-def evidence_shares(above: np.ndarray, times: np.ndarray) -> dict[str, tuple[float, float]] | None:
-    """Return for each part of the beat its share of the evidence for ischemia, and its share of the time.
-
-    The evidence is the positive part of `above`, the mean map of ischemic recordings less that of all others. None if
-    there is no evidence.
-    """
-    evidence, time = sums_by_part(above.clip(min=0), times), sums_by_part(np.ones(len(times)), times)
-    total = sum(evidence.values())
-    return {name: (evidence[name] / total, time[name]) for name in time} if total else None
+def sums_by_part(maps: dict[str, np.ndarray], times: np.ndarray) -> pd.DataFrame:
+    """Return what each part of the beat adds to the mean of each map over its times (ms from the R peak)."""
+    part = np.select([times < -QRS_END, times <= QRS_END], ["before QRS", "QRS"], "ST–T")
+    return pd.DataFrame(maps, dtype=np.float64).groupby(part, sort=False).sum().T / len(times)
 
 
 def confident_errors(test: pd.DataFrame, threshold: float, most: int) -> pd.DataFrame:

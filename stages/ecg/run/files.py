@@ -98,10 +98,10 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values={name: [""] for name in (*floats, *counts)})
 
 
-def load_split(name: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the beats (records x 12 x samples, float32, mV) of train, val or test and their rows of split.csv."""
+def load_split(*names: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return the beats (records x 12 x samples, float32, mV) of splits such as train, and their rows of split.csv."""
     table = read_table(SPLIT)
-    table = table[table.split == name].reset_index(drop=True)
+    table = table[table.split.isin(names)].reset_index(drop=True)
     return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
 
 

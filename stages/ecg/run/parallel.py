@@ -14,12 +14,10 @@ from ecg.run.script import UsageError
 def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     """Yield `function(*batch)` of each batch, in order, from as many processes as the machine has cores.
 
-    A single batch is done by this process. The environment variable WORKERS sets another number of processes,
-    DASK_SCHEDULER_ADDRESS a Dask cluster; neither can change a result.
+    The environment variable WORKERS sets another number of processes, DASK_SCHEDULER_ADDRESS a Dask cluster.
     Workers share the file system: batches name files by absolute paths and return little.
     """
-    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
-    if address:
+    if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
         yield from on_cluster(function, batches, address)
         return
     given = os.environ.get("WORKERS") or str(joblib.cpu_count())
@@ -41,14 +39,14 @@ def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterat
     try:
         import cloudpickle
         from distributed import Client
+
+        client = Client(address, timeout=20)
     except ImportError:
         raise UsageError("DASK_SCHEDULER_ADDRESS needs the package distributed: pip install distributed") from None
-    # Workers run the code of this script, whatever code lies where they were started.
-    cloudpickle.register_pickle_by_value(sys.modules["ecg"])
-    try:
-        client = Client(address, timeout=20)
     except ValueError as error:
         raise UsageError(f"DASK_SCHEDULER_ADDRESS is {address!r}: {error}; allowed: as tcp://HOST:PORT") from None
+    # Workers run the code of this script, whatever code lies where they were started.
+    cloudpickle.register_pickle_by_value(sys.modules["ecg"])
     # cloudpickle takes a function of __main__ whole, and one of a module where it is wrapped.
     if function.__module__ != "__main__":
         function = joblib.wrap_non_picklable_objects(function)
