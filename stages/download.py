@@ -81,11 +81,14 @@ def counts(values: pd.Series) -> str:
 
 def main() -> None:
     download = read_params().download
+    # The new store replaces the old one, and nothing else.
+    if others := [path for path in RECORDINGS.glob("*") if not path.match("part-*.npy")]:
+        raise UsageError(f"{others[0]} is no part of a store; move it out of {RECORDINGS}, which is made anew")
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings = find(download, temporary)
         rows = []
-        with replacing(RECORDINGS) as folder, tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
+        with replacing(RECORDINGS) as folder:
             folder.mkdir()
             parts: dict[int, list[RecordingFile]] = {}
             size = 0
@@ -94,9 +97,8 @@ def main() -> None:
                 size += recording.size
             names = (folder.resolve() / f"part-{i:05d}.npy" for i in range(len(parts)))
             batches = [(batch, name, download) for batch, name in zip(parts.values(), names, strict=True)]
-            for part in in_parallel(store_batch, batches):
+            for part in tqdm(in_parallel(store_batch, batches), "parts of the store", len(batches), disable=None):
                 rows += part
-                progress.update(len(part))
     index = index_of(rows)
     with replacing(RECORDINGS_TABLE) as temporary:
         index.to_csv(temporary, index=False, float_format="%.10g")

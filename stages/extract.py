@@ -5,7 +5,6 @@ Writes  data/beats.npy  the median beats, records x 12 x samples, float32, mV
         data/beats.csv  a row for every kept recording: its row in beats.npy and its quality, or the reason why not
 """
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +65,8 @@ def main() -> None:
     table = quality_table(kept, results)
     with replacing(BEATS_TABLE) as temporary:
         table.to_csv(temporary, index=False)
-    reasons = Counter(table.reason[table.row.isna()].str.split(":").str[0])
-    refused = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    reasons = table.reason[table.row.isna()].str.split(":").str[0].value_counts().sort_index()
+    refused = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     print(f"{len(table)} recordings, {len(beats)} median beats" + (f"; refused: {refused}" if refused else ""))
     if not beats:
         raise UsageError(f"none of the recordings gives a median beat; {BEATS_TABLE} has the reason of each")

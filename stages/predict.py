@@ -52,8 +52,7 @@ def read_batch(batch: list[RecordingFile], extract: Extract) -> list[Reading]:
     # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
         for recording in batch:
-            read = partial(read_ecg, recording.header, told=recording.told)
-            reading = reduce_ecg(read, extract)
+            reading = reduce_ecg(partial(read_ecg, recording.header, told=recording.told), extract)
             readings.append(reading if reading.beat.reason else reading._replace(samples=None))
     return readings
 

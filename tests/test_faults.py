@@ -29,9 +29,8 @@ def test_a_killed_dvc_repro_of_a_clone_leaves_nothing_half_and_the_next_gives_th
     folder, wanted = clone(tmp_path / "mit Umlaut ä/and a space"), outputs(finished)
     # Changes that are not committed are tested too.
     shutil.copytree(finished / "stages", folder / "stages", dirs_exist_ok=True)
-    command = [sys.executable, "-m", "dvc", "repro", "split"]
+    command = [sys.executable, "-m", "dvc", "repro", "extract"]
     run = subprocess.Popen(command, cwd=folder, env=environment(WORKERS="2"))
-    # Extract runs before split.
     wait_for(run, lambda: (folder / "data/recordings.csv").exists() and workers(run))
     for process in [*psutil.Process(run.pid).children(recursive=True), run]:
         process.kill()
@@ -39,10 +38,10 @@ def test_a_killed_dvc_repro_of_a_clone_leaves_nothing_half_and_the_next_gives_th
     left = {path: content for path, content in outputs(folder).items() if path.startswith("data/") and "/." not in path}
     assert "data/recordings.csv" in left and "data/beats.npy" not in left
     assert [path for path, content in left.items() if content != wanted[path]] == []
-    done = run_dvc(folder, "repro", "split")
+    done = run_dvc(folder, "repro", "extract")
     assert done.returncode == 0, done.stdout
     found = outputs(folder)
-    made = [path for path in wanted if path.startswith(("data/recordings", "data/beats", "data/split"))]
+    made = [path for path in wanted if path.startswith(("data/recordings", "data/beats"))]
     assert [path for path in made if found.get(path) != wanted[path]] == []
     assert not list(folder.glob("*/.*.partial-*"))
 

@@ -96,7 +96,8 @@ def test_a_stage_needs_its_deps_alone_and_writes_its_outputs_with_the_same_bytes
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_declared_are_those_read(stage):
-    code = (CODE / f"{stage}.py").read_text(encoding="utf-8")
+    modules = [CODE / f"{stage}.py", *all_imports(CODE / f"{stage}.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in modules)
     read = set(re.findall(rf"\b(?:params|read_params\(\))\.({'|'.join(Params.model_fields)})\b", code))
     # Of another stage's section, single keys.
     assert_declared(stage, "params", {name.partition(".")[0] for name in PIPELINE[stage]["params"]}, read)

@@ -35,45 +35,38 @@ def test_a_signal_of_any_type(model, signal):
     assert predict(signal, 500, LEADS, model=model) == predict(SIGNAL, 500, LEADS, model=model)
 
 
-def test_masked_values_and_none_are_missing(model):
-    frame = pd.DataFrame(SIGNAL).astype("Float64").mask(MASK)
+def test_rates_and_leads_of_any_type_and_missing_values(model):
+    expected = predict(SIGNAL, 500, LEADS, model=model)
+    for rate in (np.int16(500), np.array([500]), torch.tensor(500)):
+        assert predict(SIGNAL, rate, LEADS, model=model) == expected
+    for leads in (np.array(LEADS), pd.Index(LEADS), [lead.encode() for lead in LEADS]):
+        assert predict(SIGNAL, 500, leads, model=model) == expected
     missing = predict(np.where(MASK, np.nan, SIGNAL), 500, LEADS, model=model)
-    for signal in (np.ma.masked_array(SIGNAL, MASK), frame, np.where(MASK, None, SIGNAL)):
+    for signal in (np.ma.masked_array(SIGNAL, MASK), np.where(MASK, None, SIGNAL)):
         assert predict(signal, 500, LEADS, model=model) == missing
 
 
-def test_rates_and_leads_of_any_type(model):
-    expected = predict(SIGNAL, 500, LEADS, model=model)
-    for rate in (np.int16(500), np.float16(500), np.array([500]), torch.tensor(500)):
-        assert predict(SIGNAL, rate, LEADS, model=model) == expected
-    for leads in (np.array(LEADS), np.array(LEADS, "S"), pd.Index(LEADS), [lead.encode() for lead in LEADS]):
-        assert predict(SIGNAL, 500, leads, model=model) == expected
-    integers = predict(SAMPLES.astype(float) // 1000, 500, LEADS, model=model)
-    assert predict(SAMPLES // 1000, 500, LEADS, model=model) == integers
-
-
-@pytest.mark.parametrize("rate", ["500", None, True, 500j, np.array([500, 500]), torch.zeros(2), 10**400])
-def test_an_error_names_what_is_no_rate(model, rate):
-    with pytest.raises(ValueError, match=r"^sampling rate is .+; allowed: a number, in Hz$"):
-        predict(SIGNAL, rate, LEADS, model=model)
-
-
-@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0, -500, 5e-324, 1e308])
+@pytest.mark.parametrize("rate", [0, float("inf"), -500, 1e308])
 def test_a_rate_that_is_no_ecg_has_a_reason(model, rate):
     reason = predict(SIGNAL, rate, LEADS, model=model)["reason"]
     assert re.fullmatch(r"sampling rate: \S+ Hz; allowed: 80 to 100000 Hz", reason)
 
 
-@pytest.mark.parametrize("signal", [None, "text", [[1, 2], [3]], SIGNAL > 0, SIGNAL + 0j, SIGNAL[None], {"I": 1}])
-def test_an_error_names_what_is_no_signal(model, signal):
-    with pytest.raises(ValueError, match=r"^signal (is|has the shape) .+; allowed: .+"):
-        predict(signal, 500, LEADS, model=model)
-
-
-@pytest.mark.parametrize("leads", ["I,II", set(LEADS), None, 12, [], range(12), np.array("I"), [None] * 12])
-def test_an_error_names_what_are_no_leads(model, leads):
-    with pytest.raises(ValueError, match=r"^leads is .+; allowed: a name for each column"):
-        predict(SIGNAL, 500, leads, model=model)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        *[((SIGNAL, rate, LEADS), r"sampling rate is .+; allowed: a number, in Hz$") for rate in ("500", None, True)],
+        *[((signal, 500, LEADS), r"signal (is|has the shape) .+; allowed: ") for signal in (None, [[1], [2, 3]], [1])],
+        *[
+            ((SIGNAL, 500, leads), r"leads is .+; allowed: a name for each column")
+            for leads in ("I,II", None, range(12))
+        ],
+        ((SIGNAL.T, 500, LEADS), "allowed: samples x 12 leads"),
+    ],
+)
+def test_an_error_names_what_is_of_no_use(model, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        predict(*arguments, model=model)
 
 
 def test_a_function_that_takes_a_signal(model):
@@ -94,5 +87,3 @@ def test_a_function_that_takes_a_signal(model):
         assert any(flag.startswith("limb leads missing: aVR from ") for flag in found["flags"]) != fewer_beats
     assert predict(SAMPLES / 1000, 500, ["I"] * 12, model=model)["reason"] == "duplicate lead: I"
     assert predict(SAMPLES / 1000, float("nan"), LEADS, model=model)["reason"].startswith("sampling rate: nan Hz")
-    with pytest.raises(ValueError, match="allowed: samples x 12 leads"):
-        predict(SAMPLES.T / 1000, 500, LEADS, model=model)

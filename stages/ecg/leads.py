@@ -93,9 +93,10 @@ def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
 
 def check_unit(leads: dict[str, np.ndarray]) -> None:
     """BadRecording where leads (uV, NaN is missing) are so high or so low that they seem to be in another unit."""
-    present = [values[np.isfinite(values)] for values in leads.values()]
-    spreads = [np.ptp(np.percentile(values, [1, 99])) / 1000 for values in present if len(values)] or [0.0]
-    highest, usual = max(spreads), np.median(spreads)
+    present = [values[np.isfinite(values)] for values in leads.values() if np.isfinite(values).any()]
+    ranges = [np.percentile(values, [1, 99], method="nearest") for values in present] or [(0, 0)]
+    spreads = np.ptp(ranges, axis=1) / 1000
+    highest, usual = spreads.max(), np.median(spreads)
     if 0 < highest < MIN_SPREAD:
         raise BadRecording(f"amplitude: {highest:.2g} mV in the largest lead, at least {MIN_SPREAD} mV; wrong unit?")
     if usual > MAX_SPREAD:

@@ -2,39 +2,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import DEFAULTS
+from small_models import DESCRIPTION
 
 from ecg.evaluation.labelled_archives import halves, recalibrate
-from ecg.leads import LEADS
 from ecg.model.comparisons import reference_numbers, scored_table
-from ecg.model.description import FORMAT, Description
+from ecg.model.description import Description
 from ecg.model.fcn import FCN
 from ecg.model.model import Model, probabilities, uncalibrated_logits
 from ecg.model.ood import OutOfDistribution
-from ecg.params import Architecture, labels_of, read_params
+from ecg.params import Architecture
 from ecg.run.script import UsageError
 
 CLASSES = ["normal", "ischemia", "other"]
 ARCHITECTURE = Architecture(filters=[8], kernels=[3], dropout=[0], parts=1, trees=0)
-PARAMS = read_params(DEFAULTS)
-ABOUT = Description(
-    format=FORMAT,
-    architecture=ARCHITECTURE,
-    members=1,
-    trees={"nodes": 1, "depth": 0},
-    classes=CLASSES,
-    leads=list(LEADS),
-    n_samples=82,
-    unit="mV",
-    extract=PARAMS.extract,
-    labels=labels_of(PARAMS.download),
-    sources=["here"],
-    recordings=3,
-    reference={"roc_auc_vs_rest": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},
-    recalibrated={},
-    specificity=0.9,
-    threshold=0.5,
-)
+ABOUT = Description.model_validate(DESCRIPTION | {"members": 1, "classes": CLASSES, "threshold": 0.5})
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +24,8 @@ def site():
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     network = FCN(ARCHITECTURE, leads=12, classes=3)
-    model = Model([network], None, OutOfDistribution(82), torch.arange(3), CLASSES.index("ischemia")).eval()
-    beats = rng.normal(size=(1200, 12, 82)).astype(np.float32)
+    model = Model([network], None, OutOfDistribution(94), torch.arange(3), CLASSES.index("ischemia")).eval()
+    beats = rng.normal(size=(1200, 12, 94)).astype(np.float32)
     torch.nn.init.normal_(network.classifier.weight, std=100)
     network.classifier.bias.data -= torch.from_numpy(uncalibrated_logits(model, beats).mean(axis=0)).float()
     # A calibration of its own already, to which the new one is added.

@@ -95,22 +95,6 @@ def test_calibration_error_by_hand():
     assert error["value"] == pytest.approx((2 * 0.15 + 4 * 0.2) / 6)
 
 
-def test_low_probabilities_are_told_apart_and_a_bin_holds_its_lower_edge():
-    table = reliability(np.zeros(6, bool), np.array([0.0, 0.0099, 0.01, 0.02, 0.05, 0.0999]))
-    assert table[["bin_low", "bin_high", "n"]].to_numpy().tolist() == [
-        *([0, 0.01, 2], [0.01, 0.02, 1], [0.02, 0.05, 1], [0.05, 0.1, 2])
-    ]
-
-
-@pytest.mark.parametrize(
-    ("k", "n", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]
-)
-def test_intervals_of_shares_are_wilsons(k, n, low, high):
-    # The examples of Newcombe 1998, Statistics in Medicine 17:857, table I.
-    bins = reliability(np.arange(n) < k, np.full(n, 0.15))
-    assert (bins.low.item(), bins.high.item()) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
-
-
 def recordings(labels):
     n = len(labels)
     table = pd.DataFrame({"label": labels, "patient": np.arange(n), "source": "north", "sex": "", "noise_uv": 10.0})

@@ -55,7 +55,7 @@ def test_the_strength_is_chosen_on_train_with_patients_kept_apart():
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(search.cv, again.cv, strict=True))
 
 
-def test_other_test_records_change_no_probability(monkeypatch):
+def test_test_records_change_no_probability_and_of_many_train_records_some_do(monkeypatch):
     monkeypatch.setattr(simple_models, "CONVOLUTIONS", 840)
     train, test, seen = records(120)
     # Noise in place of beats, with what depends on the label a little in every lead's ST segment.
@@ -72,6 +72,9 @@ def test_other_test_records_change_no_probability(monkeypatch):
         np.testing.assert_allclose(wide[name].p_ischemia, np.tile(scored.p_ischemia, 2), atol=1e-4)
         # Each finds what there is.
         assert roc_auc((test.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy())[0] > 0.6
+    monkeypatch.setattr(simple_models, "MOST", 60)
+    fewer = score_simple_models(of_train, train, of_test, test, EXTRACT, AUDIT)
+    assert all((fewer[name].p_ischemia != scored.p_ischemia).any() for name, scored in found.items())
 
 
 def test_components_of_all_features_give_the_probabilities_of_the_features():

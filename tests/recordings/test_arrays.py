@@ -59,9 +59,8 @@ NAMED = {
     "pandas, index and time": TABLE.assign(time=TIMES)[["time", *LEADS]].to_csv().encode(),
     "pandas, decimal comma": TABLE.to_csv(sep="\t", decimal=",").encode(),
     "R's write.table": table(QUOTED, first=lambda i: f'"{i + 1}"'),
-    "R, row names in words": table(NAMES, first=lambda i: f"row{i}"),
-    "savetxt with a header": savetxt(delimiter=",", header=NAMES),
-    "savetxt with a header, blanks": savetxt(header=" ".join(LEADS)),
+    "savetxt with a header": savetxt(header=" ".join(LEADS)),
+    "lines of words above": table("Patient;Miller", "ward 3" + "," * 11, NAMES),
     "names of units": table(",".join(f"{lead} (mV)" for lead in LEADS)),
     "a row of units": table(NAMES, ",".join(["mV"] * 12)),
     "Excel": table("sep=;", ";".join(LEADS), separator=";", cells=GERMAN, line="\r\n"),
@@ -69,7 +68,6 @@ NAMED = {
     "old Mac": table(NAMES, line="\r"),
     "numbers in quotes": table(NAMES, cells=[[f'"{cell}"' for cell in row] for row in CELLS]),
     "separators at the end": table(NAMES, end=","),
-    "separators at the end, of all lines": table(NAMES + ",", end=","),
     "blanks with decimal commas": table("  ".join(LEADS), cells=GERMAN, separator="  "),
     "rows of leads": "\n".join(" ".join(row) for row in zip(LEADS, *CELLS, strict=True)).encode(),
     "rows of leads with units": "\n".join(
@@ -81,10 +79,8 @@ UNNAMED = {
     "savetxt": savetxt(),
     "savetxt with comments": savetxt(delimiter=",", header="ward 3\n500 Hz"),
     "pandas, numbers for names": pd.DataFrame(MV).to_csv().encode(),
-    "pandas, no index": pd.DataFrame(MV).to_csv(index=False).encode(),
     "rdsamp without -v": table(separator="\t", first=lambda i: f"{i:15d}"),
     "semicolons, decimal commas": table(separator=";", cells=GERMAN),
-    "tabs, decimal commas": table(separator="\t", cells=GERMAN),
     "separators at the end, no names": table(end=","),
     "a lead a row": "\n".join(map(",".join, zip(*CELLS, strict=True))).encode(),
 }
@@ -138,13 +134,7 @@ def test_times_are_rounded_and_not_all_are_in_seconds(tmp_path):
         assert refused(tmp_path, content, {}).startswith("no sampling_rate, no units: ")
 
 
-def test_units_in_latin_1(tmp_path):
-    cells = [[str(value) for value in row] for row in SAMPLES]
-    content = table(",".join(f"{lead} (µV)" for lead in LEADS), cells=cells).decode().encode("latin-1")
-    np.testing.assert_array_equal(standard_leads(read(tmp_path, content, {"sampling_rate": "500"}))[0], SAMPLES)
-
-
-@pytest.mark.parametrize("word", ["-", "NA", "NaN", "nan", "null", "", "      -", "missing", "-32768"])
+@pytest.mark.parametrize("word", ["NA", "NaN", "null", "", "      -", "missing", "-32768"])
 def test_missing_samples(tmp_path, word):
     cells = [[*row[:8], word if 10 <= i < 20 else row[8], *row[9:]] for i, row in enumerate(CELLS)]
     samples, _ = standard_leads(read(tmp_path, table(f"time,{NAMES}", cells=cells, first=lambda i: f"{i / 500:.3f}")))
@@ -179,11 +169,9 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
 @pytest.mark.parametrize(
     "content, reason",
     [
-        (table(NAMES, cells=[[*row, row[3]] for row in CELLS]), "file: line 1 of 12 cells, line 2 of 13"),
-        (table("# made here", NAMES)[:-30], "file: line 3 of 12 cells, line 2502 of 8"),
-        (table(NAMES, cells=GERMAN), "file: line 1 of 12 cells, line 2 of 24"),
-        (table("Patient;Miller", NAMES), "file: line 1 of 1 cells, line 2 of 12"),
-        (table("Patient,Miller" + "," * 10, NAMES), "file: line 2 holds words; allowed: one line of "),
+        (table(NAMES, cells=[[*row, row[3]] for row in CELLS]), "file: 12 cells above 13 columns of numbers"),
+        (table("# made here", NAMES)[:-30], "file: line 2502 holds 'nothing'; allowed: numbers"),
+        (table(NAMES, cells=GERMAN), "file: 12 cells above 24 columns of numbers"),
         (table(NAMES, ",".join(["adu"] * 12)), "units: 'adu'; allowed: uV, mV, V"),
         (
             table(",".join(f"{lead} ({'mV' if lead < 'V' else 'uV'})" for lead in LEADS)),
@@ -193,30 +181,15 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
             table(NAMES, cells=[[*CELLS[0][:11], "#DIV/0!" if i == 1500 else "0"] for i in range(2500)]),
             "file: line 1502 holds '#DIV/0!'; allowed: numbers",
         ),
-        (
-            table(";".join(LEADS), cells=[["1.234,5"] * 12], separator=";"),
-            "file: no numbers below the names, but '1.234,5', '1.234,5', '1.234,5'",
-        ),
-        (
-            table(f"time,{NAMES}", first=lambda i: f"{(i + (i > 999)) / 500}"),
-            "file: times go on by 0.004 after 1.998, else by 0.002",
-        ),
-        (
-            table(first=lambda i: str(i + 9 * (i > 999))),
-            "file: times go on by 10 after 999, else by 1; allowed: no gaps",
-        ),
+        (table(first=lambda i: str(i + 9 * (i > 999))), "file: times do not rise evenly near 1009; allowed: no gaps"),
         (
             b"\n".join(NAMED["pandas, a lead a row"].splitlines()[1:])[:-6],
-            "file: line 1 of 2501 cells, line 12 of 2500",
+            "file: 2501 columns of numbers; allowed: 1000",
         ),
         (
             table(",".join(f"ch{i}" for i in range(12))),
             "missing lead: I, II, III, V1, V2, V3, V4, V5, V6; found: ch0, ch1, ",
         ),
-        (
-            table(",".join(f"V{i + 1}" for i in range(12))),
-            "missing lead: I, II, III; found: V1, V2, V3, V4, V5, V6",
-        ),  # R
     ],
 )
 def test_the_fault_of_a_table_is_named(tmp_path, content, reason):
@@ -229,11 +202,8 @@ def test_the_fault_of_a_table_is_named(tmp_path, content, reason):
     "content",
     [
         b"file,patient,age,sex,heart,pr,qrs,qt,qtc,axis\n" + b"a.xml,7,60,1,70,160,90,400,420,30\n" * 30,
-        b"id,age,sex,heart,pr,qrs,qt,qtc,axis\n" + b"1,60,1,70,160,90,400,420,30\n" * 30,
-        b"a.xml,7,60,1,70,160,90,400,420,30\n" * 30,
         b"1,Miller,60,1,70,160,90,400,420,30\n" * 30,
         b"The leads are I, II, III, aVR, aVL, aVF\nand V1, V2, V3, V4, V5, V6.\n" * 30,
-        b"n,label\n1,2\n" * 30,
         b"\xff\xfe\0",
     ],
 )
@@ -244,17 +214,11 @@ def test_other_tables_are_no_recordings(tmp_path, content):
 
 @pytest.mark.parametrize(("units", "scale"), [("uV", 1000), ("µV", 1000), ("mV", 1), ("V", 1 / 1000)])
 def test_arrays_and_tables_in_any_unit(tmp_path, units, scale):
-    samples, flags = standard_leads(recording_of(MV * scale, 500, LEADS, units))
-    np.testing.assert_array_equal(samples, SAMPLES)
-    assert flags == []
-    ecg = read(tmp_path, (TABLE * scale).to_csv(index=False).encode(), {"sampling_rate": "500", "units": units})
+    np.testing.assert_array_equal(standard_leads(recording_of(MV * scale, 500, LEADS, units))[0], SAMPLES)
+    ecg = read(tmp_path, (TABLE * scale).to_csv(index=False).encode("latin-1"), TOLD | {"units": units})
     np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
-
-
-@pytest.mark.parametrize("units", ["cm", "", None, 5])
-def test_an_unknown_unit_is_named(units):
-    with pytest.raises(ValueError, match=r"^units: .*; allowed: uV, mV, V$"):
-        recording_of(MV, 500, LEADS, units)
+    with pytest.raises(ValueError, match=r"^units: 'cm'; allowed: uV, mV, V$"):
+        recording_of(MV, 500, LEADS, "cm")
 
 
 @pytest.mark.parametrize(("stored", "given"), [("uV", "mV"), ("uV", "V"), ("mV", "V"), ("mV", "uV"), ("V", "mV")])

@@ -7,15 +7,7 @@ from conftest import DEFAULTS
 
 from ecg.leads import BadRecording
 from ecg.params import SCP, read_params
-from ecg.recordings.codes import (
-    CLASSES,
-    SNOMED,
-    class_of,
-    parse_age,
-    parse_codes,
-    parse_label,
-    parse_sex,
-)
+from ecg.recordings.codes import CLASSES, SNOMED, class_of, parse_age, parse_codes, parse_label, parse_sex
 from ecg.recordings.labels import AXES, ptbxl_person
 
 DOWNLOAD = read_params(DEFAULTS).download
@@ -28,15 +20,11 @@ ISCHEMIA, NORMAL = set(DOWNLOAD.ischemia), set(DOWNLOAD.normal)
         (["426783006"], "normal"),
         (["426783006", "55930002"], "other"),
         (["426783006", "164861001"], "ischemia"),
-        (["413444003"], "ischemia"),
         (["NORM", "SR"], "normal"),
-        (["NORM", "ISC_"], "ischemia"),
         (["NDT", "ISCAN"], "ischemia"),
         (["NORM", "SR", "39732003"], "other"),
-        (["NORM", "123456789"], "other"),
         (["NORMAL", "SR"], "normal"),
         (["OTHER", "NORM"], "other"),
-        (["ISCHEMIA", "OTHER"], "ischemia"),
         ([], "other"),
     ],
 )
@@ -128,12 +116,10 @@ def test_the_codes_of_the_500_are_those_of_the_real_table(real_data):
     assert sorted(real.to_numpy().tolist()) == sorted(copied.to_numpy().tolist())
 
 
-@pytest.mark.parametrize(
-    ("text", "age"),
-    [("56", 56), ("56.0", 56), ("300", 90), ("-1", None), ("NaN", None), ("", None), ("777", None), ("60Y", None)],
-)
-def test_age(text, age):
-    assert parse_age(text)[0] == age
+def test_age():
+    texts = ["56", "56.0", "300", "-1", "NaN", "", "777", "60Y"]
+    assert [parse_age(text)[0] for text in texts] == [56, 56, 90, None, None, None, None, None]
+    assert [bool(parse_age(text)[1]) for text in texts] == [False, False, True, False, False, False, True, True]
 
 
 def test_sex():
@@ -144,7 +130,6 @@ def test_sex():
 
 def test_a_label_is_one_of_three():
     assert [parse_label(text) for text in ("ischemia", "Normal", "OTHER")] == ["ischemia", "normal", "other"]
-    for text in ("ischaemia", "164861001", "unknown", "1", ""):
-        with pytest.raises(BadRecording) as caught:
+    for text in ("ischaemia", "164861001", ""):
+        with pytest.raises(BadRecording, match=f"^label: '{text}'; allowed: ischemia, normal, other$"):
             parse_label(text)
-        assert str(caught.value) == f"label: '{text}'; allowed: ischemia, normal, other"

@@ -32,57 +32,15 @@ def set_v1(**fields):
 
 
 @pytest.mark.parametrize(
-    "fields",
-    [
-        {"ChannelSampleSkew": "7"},
-        {"ChannelTimeSkew": "0.014"},
-        {"ChannelSampleSkew": "0", "ChannelTimeSkew": "0.0144"},  # 0.4 ms are left
-        {"ChannelSampleSkew": "5", "ChannelOffset": "0.004"},
-        {"ChannelOffset": "0.014"},
-    ],
-)
-def test_a_skewed_lead_of_dicom_is_put_where_it_belongs(tmp_path, fields):
-    early = SAMPLES.copy()
-    early[:-7, V1] = SAMPLES[7:, V1]
-    samples = read(tmp_path, dicom(early, 500, step=1, change=set_v1(**fields)))
-    expected = SAMPLES.copy()
-    expected[:7, V1] = MISSING
-    np.testing.assert_array_equal(samples, expected)
-
-
-def test_a_negative_skew_of_dicom_moves_the_others(tmp_path):
-    samples = read(tmp_path, dicom(SAMPLES, 500, step=1, change=set_v1(ChannelSampleSkew="-7")))
-    np.testing.assert_array_equal(samples[7:, 0], SAMPLES[:-7, 0])
-    np.testing.assert_array_equal(samples[:, V1], SAMPLES[:, V1])
-    assert (samples[:7, 0] == MISSING).all()
-
-
-def test_a_skew_that_all_leads_share_moves_none(tmp_path):
-    def change(group):
-        group.MultiplexGroupTimeOffset = "250"
-        for channel in group.ChannelDefinitionSequence:
-            channel.ChannelTimeSkew = "0.0055"
-
-    np.testing.assert_array_equal(read(tmp_path, dicom(SAMPLES, 500, step=1, change=change)), SAMPLES)
-
-
-def test_half_a_sample_of_skew_at_a_low_rate_is_refused(tmp_path):
-    content = dicom(SAMPLES, 250, change=set_v1(ChannelSampleSkew="2.5"))
-    assert refused(tmp_path, content) == "file: skew of 2.5 samples in lead V1; allowed: whole ones, to 1 ms"
-    far = read(tmp_path, dicom(SAMPLES, 500, change=set_v1(ChannelOffset="1e9")))
-    assert (far[:, V1] == MISSING).all() and (far[:, 0] != MISSING).all()
-
-
-@pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"ChannelSensitivity": None}, "file: ChannelSensitivity is 'None'; allowed: a number"),
         ({"ChannelSensitivityUnitsSequence": []}, "units: None; allowed: uV, mV, V"),
         ({"ChannelSensitivityCorrectionFactor": "0"}, "gain: 0 uV"),
         ({"ChannelStatus": ["OK", "DISCONNECTED"]}, "file: status of lead V1 is 'DISCONNECTED'; allowed: OK, QUEST"),
-        ({"ChannelStatus": "TEST DATA"}, "file: status of lead V1 is 'TEST DATA'"),
+        ({"ChannelSampleSkew": "7"}, "file: ChannelSampleSkew of lead V1 is 7.0; allowed: 0"),
+        ({"ChannelOffset": "0.014"}, "file: ChannelOffset of lead V1 is 0.014; allowed: 0"),
         ({"ChannelSourceModifiersSequence": [coded("1", "X", "inverted")]}, "file: number of source modifiers of le"),
-        ({"WaveformBitsStored": 6}, "in lead V1; allowed: 6 bits"),
     ],
 )
 def test_channels_of_dicom_that_are_not_what_they_seem(tmp_path, fields, reason):
@@ -132,7 +90,7 @@ def test_the_least_integer_is_a_missing_sample(tmp_path, form):
 
 def swap(content, field, old, new):
     """Change a field of one signal of an EDF file of 13 signals, of V1."""
-    begin = {"physical_min": 104, "physical_max": 112, "digital_min": 120, "digital_max": 128}[field]
+    begin = {"physical_min": 104, "physical_max": 112}[field]
     at = 256 + 13 * begin + 8 * V1
     assert content[at : at + 8].strip() == old
     return content[:at] + new.ljust(8) + content[at + 8 :]
@@ -152,13 +110,6 @@ def test_ranges_of_edf(tmp_path):
     np.testing.assert_allclose(read(tmp_path, content)[:, V1], 2 * SAMPLES[:, V1] + 250, atol=1)
     flat = swap(edf(SAMPLES, 500), "physical_max", b"32767", b"-32768")
     assert refused(tmp_path, flat).startswith("gain: 0 uV")
-    content = swap(edf(SAMPLES, 500), "digital_max", b"32767", b"-32768")
-    assert refused(tmp_path, content) == "file: digital minimum is -32768; allowed: below the maximum, -32768"
-
-
-def test_the_length_of_the_header_of_edf(tmp_path):
-    content = edf(SAMPLES, 500).replace(b"3584    EDF+C", b"3586    EDF+C")
-    assert refused(tmp_path, content).startswith("file: length of the header is 3586")
 
 
 @pytest.mark.parametrize(
@@ -167,19 +118,11 @@ def test_the_length_of_the_header_of_edf(tmp_path):
         (muse, b"<LeadID>V1", b"<LeadTimeOffset>4</LeadTimeOffset><LeadID>V1", "file: LeadTimeOffset of V1 is 4.0; al"),
         (muse, b"<LeadID>V1", b"<LeadOffsetFirstSample>2</LeadOffsetFirstSample><LeadID>V1", "file: LeadOffsetFirst"),
         (muse, b"<LeadID>V1", b"<FirstSampleBaseline>9</FirstSampleBaseline><LeadID>V1", "file: FirstSampleBaseline"),
-        (muse, b"<SampleExponent>0", b"<SampleExponent>3", "sampling rate: 500000 Hz"),
+        (muse, b"<SampleExponent>0", b"<SampleExponent>3", "file: SampleExponent is 3.0; allowed: 0"),
         (cardiosoft, b'"Hz">', b'"kHz">', "file: unit of SampleRate is 'kHz'; allowed: Hz"),
         (cardiosoft, b'"uVperLsb"', b'"nVperLsb"', "units: 'nVperLsb'"),
-        (aecg, b'"GLIST_TS"', b'"GLIST_TS" denominator="2"', "file: denominator of TIME_ABSOLUTE is '2'; allowed: 1"),
-        (aecg, b'"GLIST_TS"', b'"GLIST_TS" period="9"', "file: period of TIME_ABSOLUTE is '9'"),
-        (
-            aecg,
-            b'"SLIST_PQ">',
-            b'"GLIST_PQ"><increment value="4" unit="ms"/>',
-            "file: increments of time are [0.002, 0",
-        ),
-        (aecg, b'unit="s"', b'unit="h"', "file: increments of time are [0.0]"),
-        (aecg, b"increment", b"other", "file: increments of time are none; allowed: one above 0, in s, ms or us"),
+        (aecg, b'"SLIST_PQ">', b'"GLIST_PQ"><increment value="4" unit="ms"/>', "file: 13 increments of time; allowed"),
+        (aecg, b'unit="s"', b'unit="h"', "file: unit of increment is 'h'; allowed: s, ms, us"),
         (aecg, b"<scale ", b"<scales ", "file: scale is None"),
     ],
 )
@@ -202,5 +145,4 @@ def test_fields_of_the_waveform_of_philips_count(tmp_path):
     twice = read(tmp_path, changed('resolution="2" samplespersecond="250"', 20000))
     np.testing.assert_array_equal(twice, 2 * SAMPLES)
     assert read_ecg(tmp_path / "a").sampling_rate == 250
-    for attribute, value in (("signaloffset", "100"), ("signalsigned", "False"), ("bitspersample", "12")):
-        assert refused(tmp_path, changed(f'{attribute}="{value}"')).startswith(f"file: {attribute} is ")
+    assert refused(tmp_path, changed('signaloffset="100"')).startswith("file: signaloffset is 100")

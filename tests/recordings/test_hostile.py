@@ -108,20 +108,12 @@ def test_more_signals_than_a_recorder_has(tmp_path):
     assert refused(path).startswith("missing lead: ")
 
 
-@pytest.mark.parametrize("layout", ["16", "16x2", "32", "212"])
-def test_matlab_v5_files_in_any_layout(tmp_path, layout):
-    path = plain(tmp_path, layout=f"{layout}+24", samples=100, file="mine.mat")
-    head = b"MATLAB 5.0 MAT-file, Platform: PCWIN64".ljust(128)
-    path.with_suffix(".mat").write_bytes(head + SAMPLES.astype("<i2").tobytes())
-    assert "is not a MATLAB v4 matrix" in refused(path)
-
-
 @pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd"])
-@pytest.mark.parametrize("layout", ["16", "16x2", "212"])
-def test_file_names_that_lead_out_of_the_folder(tmp_path, name, layout):
+def test_file_names_that_lead_out_of_the_folder(tmp_path, name):
     (tmp_path / "secret.dat").write_bytes(SAMPLES.tobytes())
-    path = plain(tmp_path / "archive", layout=layout, file=name)
-    assert refused(path).startswith(("header: not a plain file name: ", "signal file: .. holds "))
+    for layout in ("16", "212"):
+        path = plain(tmp_path / "archive", layout=layout, file=name)
+        assert refused(path).startswith(("header: not a plain file name: ", "signal file: .. holds "))
 
 
 @pytest.mark.parametrize("name", ["http:", "zip::mine.dat", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
@@ -146,28 +138,20 @@ def test_only_regular_files_are_opened(tmp_path, target, suffix, layout):
     assert list(find_headers(tmp_path)) == ([] if (target, suffix) == ("folder", ".hea") else [path])
 
 
-def test_one_file_in_two_formats(tmp_path):
-    path = changed(plain(tmp_path), lambda text: text.replace(b" 16 ", b" 24 ", 1))
-    assert refused(path) == "header: signals in mine.dat differ in format or byte offset"
-
-
 @pytest.mark.parametrize(
     "change",
     [
         lambda text: text.replace(b"\n", b"\r\n"),
-        lambda text: text.replace(b"\n", b"\r"),
-        lambda text: b"\xef\xbb\xbf" + text,
-        lambda text: text + b"#" + bytes(set(range(1, 256)) - set(b"\r\n")) * 20,
-        lambda text: text + b"# Dx: \xff\xfe\x80\n# Age: \x1b[2J\n",
-        lambda text: text + b"#a:b\n" * 200_000,
+        lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r"),
+        lambda text: text + b"# Dx: " + bytes(set(range(1, 256)) - set(b"\r\n")) * 20,
+        lambda text: text + b"#a:b\n" * 100_000 + b"#" * 500_000,
     ],
-    ids=["CRLF", "CR", "BOM", "junk in a comment", "junk in values", "many comments"],
 )
 def test_odd_headers_that_can_be_read(tmp_path, change):
     np.testing.assert_array_equal(read(changed(plain(tmp_path), change)), SAMPLES)
 
 
-@pytest.mark.parametrize("content", [b"", b"# Dx: 426783006\n", b"mi\0ne 12 500 1000\n", b"\x7fELF" + bytes(5000)])
+@pytest.mark.parametrize("content", [b"", b"# Dx: 426783006\n", b"\x7fELF" + bytes(5000), b"mine 12 " + b"9" * 10**6])
 def test_other_files_called_headers(tmp_path, content):
     assert refused(changed(plain(tmp_path), lambda text: content)).startswith("header: ")
 

@@ -30,11 +30,6 @@ def test_a_patient_without_a_fold_stays_that_patient(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("cell", "sex"), [("0", "male"), ("1.0", "female"), ("", ""), ("2", "2")])
-def test_the_sex_is_0_or_1(cell, sex):
-    assert ptbxl_person({"patient_id": "1", "sex": cell}).sex == sex
-
-
 class Handler(BaseHTTPRequestHandler):
     """Gives the next answer for a path, the last one again and again; 404 where there is none."""
 

@@ -141,7 +141,7 @@ def test_other_files_are_none(tmp_path, content):
 
 def test_tables_need_a_rate_and_units(tmp_path):
     table = write(tmp_path, csv(SAMPLES, 500))
-    assert refused(table) == "no sampling_rate, no units: columns of labels.csv above the file, or options of predict"
+    assert refused(table).startswith("no sampling_rate, no units: ")
     assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
     assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
 

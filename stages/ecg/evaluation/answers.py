@@ -27,10 +27,7 @@ class Reading(NamedTuple):
 
 
 def reduce_samples(samples: np.ndarray, sampling_rate: float, heart_rate: float | None, extract: Extract) -> MedianBeat:
-    """Return the median beat of a recording (samples x 12, int16, uV), as extract does.
-
-    The last flag compares its heart rate with that in the file (beats/min), if any.
-    """
+    """Return the median beat of a recording (samples x 12, int16, uV); a flag compares the rate in the file (1/min)."""
     beat = median_beat(samples, sampling_rate, extract)
     return beat._replace(flags=(*beat.flags, *compare_heart_rates(beat.heart_rate, heart_rate)))
 

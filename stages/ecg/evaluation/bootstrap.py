@@ -14,10 +14,7 @@ FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is 
 
 
 def stratify_patients(strata: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the highest stratum among each patient's records, and each record's patient.
-
-    Strata are whole numbers or truth values. Patients are numbers, in the order of their sorted names.
-    """
+    """Return the highest stratum among each patient's records, and each record's patient as a number."""
     patients = pd.Series(strata).astype(int).groupby(patient)
     return patients.max().to_numpy(), patients.ngroup().to_numpy()
 
@@ -73,8 +70,7 @@ def compare_aucs(
 ) -> pd.DataFrame:
     """Return by simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
 
-    `tables` holds one table of the model's predictions a seed; its ROC AUC is their mean. All tables are of the same
-    records in the same order. Every model has the same resamples.
+    `tables` holds the model's predictions, one table a seed. All tables are of the same records in the same order.
     """
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
@@ -102,10 +98,7 @@ def compare_models(tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], 
 
 
 def auc_row(tables: list[pd.DataFrame], comparison: str, evaluate: Evaluate) -> dict:
-    """Return the ROC AUC of a comparison, mean of the tables, with interval and counts; a reason where one is absent.
-
-    `tables` holds one table of predictions a seed, the same records in the same order.
-    """
+    """Return the ROC AUC of a comparison, mean over the tables of the same records, with interval, counts or reason."""
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
     row = {"n_ischemia": int(positive.sum()), "n_others": int((~positive).sum())}
@@ -113,9 +106,8 @@ def auc_row(tables: list[pd.DataFrame], comparison: str, evaluate: Evaluate) -> 
         absent = [name for name in COMPARISONS[comparison] if not (tables[0].label == name).any()]
         return row | {"reason": f"no {' or '.join(absent) if positive.any() else 'ischemic'} recording"}
     value, low, high = auc_with_interval(positive, [score for _, score, _ in selected], patient, evaluate)
-    if reason := too_few(positive, comparison):
-        return row | {"value": value, "reason": reason}
-    return row | {"value": value, "low": low, "high": high}
+    reason = too_few(positive, comparison)
+    return row | {"value": value} | ({"reason": reason} if reason else {"low": low, "high": high})
 
 
 def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -13,9 +13,10 @@ from ecg.evaluation.answers import reduce_samples
 from ecg.evaluation.bootstrap import stratify_patients
 from ecg.evaluation.measures import MIN_EACH
 from ecg.model.comparisons import reference_numbers, scored_table
-from ecg.model.decision import fit_line, threshold_for
+from ecg.model.decision import fit_line, ischemia_log_odds, threshold_for
 from ecg.model.description import Description, Recordings
-from ecg.model.model import Model, log_odds, probabilities
+from ecg.model.fcn import outputs
+from ecg.model.model import Model, probabilities
 from ecg.model.recipe import remember
 from ecg.params import Extract, Labels
 from ecg.recordings.index import index_of, read_recording
@@ -90,7 +91,8 @@ def recalibrate(
     """
     parts = {name: rows[half == name] for name in ("fitted", "checked")}
     fitted, positive = beats[half == "fitted"], (parts["fitted"].label == "ischemia").to_numpy()
-    slope, intercept = fit_line(log_odds(model, fitted), positive)
+    log_odds = ischemia_log_odds(outputs(model, fitted).double().numpy(), model.ischemia)
+    slope, intercept = fit_line(log_odds, positive)
     new = deepcopy(model)
     new.slope.mul_(slope)
     new.intercept.mul_(slope).add_(intercept)

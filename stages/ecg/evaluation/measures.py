@@ -56,10 +56,7 @@ def reliability(positive: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
 
 
 def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
-    """Return calibration slope, intercept and expected calibration error of the probability of being positive.
-
-    The error is the mean distance of probability and share over the bins (Guo et al. 2017).
-    """
+    """Return calibration slope, intercept and expected calibration error (over bins: Guo et al. 2017)."""
     both = 0 < positive.sum() < len(positive)
     slope, intercept = calibration_line(positive, score) if both else (np.nan, np.nan)
     bins = reliability(positive, score)
@@ -70,9 +67,8 @@ def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
 
 
 def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> list[dict]:
-    """Return the rates at the threshold of p(ischemia), with 95% intervals over patients, and the Brier score.
+    """Return rates at the threshold of p(ischemia) and the Brier score, with 95% intervals over patients.
 
-    They are of ischemia against all other records; of the specificity also against normal and against other alone.
     Predictive values are those here and at each of `PREVALENCES` (Bayes).
     """
     labels, p = test.label.to_numpy(), test.p_ischemia.to_numpy()

@@ -21,8 +21,7 @@ def dilations(steps: int, features: int) -> dict[int, int]:
     """Return the dilations for beats of `steps` samples, and the number of thresholds of a kernel at each of them."""
     each = features // len(KERNELS)
     n = min(each, MAX_DILATIONS)
-    widest = np.log2((steps - 1) / (LENGTH - 1))
-    values, shares = np.unique(np.logspace(0, widest, n, base=2).astype(int), return_counts=True)
+    values, shares = np.unique(np.geomspace(1, (steps - 1) / (LENGTH - 1), n).astype(int), return_counts=True)
     counts = (shares * each / n).astype(int)
     # The narrow dilations get what rounding leaves.
     counts += np.arange(len(counts)) < each - counts.sum()
@@ -47,8 +46,7 @@ def draw_convolutions(
     low-discrepancy sequence, as in the paper.
     """
     n, leads, steps = beats.shape
-    numbers, drawn = np.arange(len(KERNELS)), []
-    counts = dilations(steps, features)
+    numbers, drawn, counts = np.arange(len(KERNELS)), [], dilations(steps, features)
     quantiles = np.arange(1, sum(counts.values()) * len(KERNELS) + 1) * (np.sqrt(5) + 1) / 2 % 1
     for dilation, count in counts.items():
         weights = np.zeros((len(KERNELS), leads, LENGTH), np.float32)

@@ -26,8 +26,10 @@ from ecg.params import Audit, Evaluate, Extract
 
 STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
 CHOOSERS = 3000  # records for the choice of the strength, at most
+COLUMNS = ["model", "comparison", "roc_auc", "low", "high", "n_ischemia", "n_others"]
 CONVOLUTIONS, STRENGTH = 9996, 0.001  # features as in the paper; they are as many as the records, or more
 FEW = 2000  # records: for fewer, the regression on the convolutions is faster on their principal components
+MOST = 30_000  # records to which simple models are fitted, at most: 1.2 GB of convolutions
 
 # Sums must not depend on the number of threads.
 one_thread = threadpool_limits.wrap(limits=1)
@@ -50,12 +52,9 @@ def logistic_of_best_strength(train: pd.DataFrame, audit: Audit) -> GridSearchCV
 
 
 def convolution_regression(n: int) -> Pipeline:
-    """Return a logistic regression on random convolutions of n records.
-
-    Of few records all principal components, found from the n x n products, hold the same as the features.
-    """
+    """Return a logistic regression on random convolutions of n records, of few on all of their principal components."""
     classifier = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
-    return make_pipeline(StandardScaler(), KernelPCA(n_jobs=-1) if n < FEW else "passthrough", classifier)
+    return make_pipeline(StandardScaler(), KernelPCA() if n < FEW else "passthrough", classifier)
 
 
 @one_thread
@@ -63,6 +62,8 @@ def classify(model: BaseEstimator, features: Sequence, labels: ArrayLike, record
     """Fit a model to features of train; return the records of test with a column p_CLASS for each class."""
     train, test = features
     model.fit(train, labels)
+    if isinstance(model, ExtraTreesClassifier):
+        model.n_jobs = 1  # threads would add the trees' probabilities in the order in which they finish
     return scored_table(records, model.classes_, model.predict_proba(test))
 
 
@@ -76,7 +77,9 @@ def score_simple_models(
     audit: Audit,
 ) -> dict[str, pd.DataFrame]:
     """Return by simple model the rows of test with its probabilities, fitted to train (n x 12 x samples, mV)."""
-    both, times = (train_beats, test_beats), beat_times(extract)
+    chosen = np.linspace(0, len(train) - 1, min(len(train), MOST)).astype(int)
+    train_beats, train, times = train_beats[chosen], train.iloc[chosen], beat_times(extract)
+    both = train_beats, test_beats
     flat = [beats.reshape(len(beats), -1) for beats in both]
     convolved = convolution_features(CONVOLUTIONS, train_beats, audit.seed, *both)
     measured = [np.column_stack(measure_beats(beats, times)) for beats in both]
@@ -136,10 +139,9 @@ def principal_components(train_beats: np.ndarray, test_beats: np.ndarray, audit:
 def probe_source(
     components: list[np.ndarray], train: pd.DataFrame, test: pd.DataFrame, evaluate: Evaluate
 ) -> tuple[pd.DataFrame, dict]:
-    """Fit a linear model of the source of normal recordings.
+    """Fit a linear model of the source; return the normal recordings of test with a probability source_NAME of each.
 
-    Return the normal recordings of test with a column source_NAME for each source, its probability, and the row of the
-    audit: the macro ROC AUC of each source against the others; 0.5 means that beats do not show their source.
+    Also return the row of the audit: the macro ROC AUC of each source against the others.
     """
     seen, asked = (train.label == "normal").to_numpy(), (test.label == "normal").to_numpy()
     scored = test.loc[asked, ["record", "patient", "source"]]
@@ -167,11 +169,9 @@ def permuted_rows(runs: list[pd.DataFrame]) -> pd.DataFrame:
         selected = [select_comparison(run, comparison) for run in runs]
         positive = selected[0][0]
         aucs = [roc_auc(positive, score)[0] for _, score, _ in selected]
-        row = {"model": "permuted", "comparison": comparison, "reason": too_few(positive, comparison)}
-        row |= {"n_ischemia": positive.sum(), "n_others": (~positive).sum()}
-        row |= dict(zip(("roc_auc", "low", "high"), (np.mean(aucs), *np.percentile(aucs, [2.5, 97.5])), strict=True))
-        rows.append(row)
-    return pd.DataFrame(rows)
+        numbers = [np.mean(aucs), *np.percentile(aucs, [2.5, 97.5]), positive.sum(), (~positive).sum()]
+        rows.append(["permuted", comparison, *numbers, too_few(positive, comparison)])
+    return pd.DataFrame(rows, columns=[*COLUMNS, "reason"])
 
 
 def summarise_audit(
@@ -183,5 +183,4 @@ def summarise_audit(
     compared.loc[compared.model == "model", gains] = np.nan
     lacking = pd.DataFrame({"model": list(lacks), "comparison": "roc_auc", "reason": list(lacks.values())})
     table = pd.concat([compared, lacking, permuted_rows(permuted), pd.DataFrame([probe])], ignore_index=True)
-    columns = ["model", "comparison", "roc_auc", "low", "high", "n_ischemia", "n_others", *gains, "reason"]
-    return table[columns].astype({"n_ischemia": "Int64", "n_others": "Int64"})
+    return table[[*COLUMNS, *gains, "reason"]].astype({"n_ischemia": "Int64", "n_others": "Int64"})

@@ -56,10 +56,7 @@ def counts_and_aucs(test: pd.DataFrame) -> dict:
 
 
 def rates(called: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Return sensitivity, specificity against everything else, against normal and against other; None without records.
-
-    `called` is true for records called ischemic.
-    """
+    """Return sensitivity, specificity against all others, against normal and against other; None without records."""
     positive = labels == "ischemia"
     groups = {"": ~positive, "_normal": labels == "normal", "_other": labels == "other"}
     found = {"sensitivity": float(called[positive].mean()) if positive.any() else None}

@@ -1,7 +1,7 @@
-"""Reads arrays of samples: tables in text, NPY files, and arrays in memory."""
+"""Reads arrays of samples: tables in text, such as CSV, as tools write them; NPY files; arrays in memory."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
 from ecg.recordings.ecg_file import (
+    MAX_SIGNALS,
     MAX_VALUES,
+    UNITS,
     Ecg,
     Person,
     content_of,
@@ -20,9 +22,19 @@ from ecg.recordings.ecg_file import (
     microvolts_in,
     number,
 )
-from ecg.recordings.sample_text import MAX_TABLE, Table, read_sample_table
+from ecg.recordings.tables import decode
 
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
+MAX_TABLE = 8 * 2**20  # bytes
+FEWEST = 8  # columns of numbers: the independent leads
+PEEK, PEEK_WIDTH = 20, 2000  # lines, and characters of each, that show how a table is written
+# Separator (None: blanks) and decimal mark; of several that fit, the first is taken.
+DIALECTS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+WORDS = ("", "-", "na", "nan", "null", "none", "n/a", "#n/a", "missing")  # a missing sample
+MISSING = {case(word) for word in WORDS for case in (str.lower, str.upper, str.title)} | {"NaN"}
+SWAP = str.maketrans(".,", ",.")
+SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "minutes": 60, "hours": 3600}
 
 
 def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
@@ -31,26 +43,176 @@ def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
         is_npy = file.read(6) == b"\x93NUMPY"
     # Not as a decorator, which does not travel to the workers of a cluster.
     with np.errstate(all="ignore"):
-        table = Table([], read_npy(path)) if is_npy else read_sample_table(content_of(path, MAX_TABLE))
-    rate, unit = told.get("sampling_rate") or table.rate, told.get("units") or table.unit
+        read = ([], read_npy(path), None, None) if is_npy else read_text(content_of(path, MAX_TABLE))
+    names, stored, stated_unit, stated_rate = read
+    rate, unit = told.get("sampling_rate") or stated_rate, told.get("units") or stated_unit
     absent = ", ".join(f"no {name}" for name, value in (("sampling_rate", rate), ("units", unit)) if not value)
     if absent:
-        raise BadRecording(f"{absent}: columns of labels.csv above the file, or options of predict")
+        raise BadRecording(f"{absent}: columns of labels.csv above the file, or --sampling-rate and --units of predict")
     scale, rate = microvolts_in(unit) / 1000, number(str(rate), "sampling rate")
-    if table.unit and microvolts_in(table.unit) / 1000 != scale:
-        raise BadRecording(f"units: {unit} given, {table.unit} in the table")
-    if table.rate and abs(rate - table.rate) > 0.01 * table.rate:
-        raise BadRecording(f"sampling rate: {rate:g} Hz given, {table.rate:g} Hz by the times in the table")
+    if stated_unit and microvolts_in(stated_unit) / 1000 != scale:
+        raise BadRecording(f"units: {unit} given, {stated_unit} in the table")
+    if stated_rate and abs(rate - stated_rate) > 0.01 * stated_rate:
+        raise BadRecording(f"sampling rate: {rate:g} Hz given, {stated_rate:g} Hz by the times in the table")
     given = re.findall(r"[^,;\s]+", told.get("leads", ""))
-    flags = [] if given or table.names else [ORDER]
-    leads = table.names if any(map(lead_of, table.names)) else given or table.names or list(LEADS)
+    leads = names if any(map(lead_of, names)) else given or names or list(LEADS)
     # Values that were WFDB's int16 may have any type.
-    values = masked(table.values, table.values)
+    values = masked(stored, stored)
     if values.shape[1] != len(leads) == values.shape[0]:
         values = values.T
     if values.shape[1] != len(leads):
         raise BadRecording(f"file: {values.shape[0]} x {values.shape[1]} values; allowed: samples x {len(leads)} leads")
-    return Ecg(values * scale, rate, leads, Person(), flags=flags)
+    return Ecg(values * scale, rate, leads, Person(), flags=[] if given or names else [ORDER])
+
+
+def split_table(content: bytes) -> tuple[dict[int, list[str]], str]:
+    """Return the cells of the lines that are not blank, by line number, and the decimal mark.
+
+    Quotes, and marks of a comment before a line, are dropped. The separator and decimal mark are those that make most
+    cells of the first lines numbers.
+    """
+    text = re.split(r"\r\n?|\n", re.sub("[\"']", "", decode(content)))
+    lines = {i: line.lstrip("#% ") for i, line in enumerate(text, 1) if line.strip(" ")}
+    first = [line[:PEEK_WIDTH] for line in list(lines.values())[:PEEK]]
+
+    def count(dialect: tuple[str | None, str]) -> int:
+        return sum(count_numbers(cells_of(line, dialect[0]), dialect[1]) for line in first)
+
+    separator, decimal = max(DIALECTS, key=count)
+    return {i: cells_of(line, separator) for i, line in lines.items()}, decimal
+
+
+def cells_of(line: str, separator: str | None) -> list[str]:
+    return [cell.strip() for cell in line.split(separator)]
+
+
+def count_leads(cells: Iterable[str]) -> int:
+    """Return how many different leads cells name."""
+    return len({lead_of(cell) for cell in cells} - {None})
+
+
+def count_numbers(cells: Sequence[str], decimal: str) -> int:
+    """Return how many cells are samples; 0 in rows of few of them, and in the numbers that pandas gives columns."""
+    numbers = sum(NUMBER.fullmatch(cell.translate(SWAP) if decimal == "," else cell) is not None for cell in cells)
+    n = numbers + sum(cell in MISSING for cell in cells)
+    is_numbered = any(cells[1:] == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
+    return n if n >= FEWEST and (numbers or n == len(cells)) and not is_numbered else 0
+
+
+def count_above(rows: Sequence[Sequence[str]], decimal: str) -> int:
+    """Return how many rows stand above the numbers: all where there are no numbers."""
+    return next((i for i, row in enumerate(rows[:PEEK]) if count_numbers(row[:PEEK], decimal)), len(rows))
+
+
+def is_table_of_samples(head: bytes) -> bool:
+    """Return whether a file with these first bytes is a table of samples, whether it can be read or not.
+
+    Its rows have 8 numbers or more and stand below no names, names of leads, or names that differ by a number; other
+    names are those of metadata.
+    """
+    by_line, decimal = split_table(head)
+    rows = list(by_line.values())
+    n_above = count_above(rows, decimal)
+    if n_above == len(rows):
+        return False
+    above = [row for row in rows[:n_above] if len(row) >= FEWEST]
+    if above:
+        alike = any(len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in above)
+        return alike or any(count_leads(row) >= 3 for row in above)
+    cells = rows[n_above][:PEEK]
+    return count_numbers(cells, decimal) >= len(cells) - (":" in cells[0]) or lead_of(cells[0]) is not None
+
+
+def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float | None]:
+    """Read a table of samples in text, a lead a column or a row.
+
+    Return the names of leads, samples x leads, and the unit and sampling rate (Hz) that the table states, or None.
+    BadRecording names the cell that is no sample.
+    """
+    by_line, decimal = split_table(content)
+    rows, places = list(by_line.values()), [f"line {i}" for i in by_line]
+    is_even = len({len(row) for row in rows}) == 1 and FEWEST <= len(rows) <= MAX_SIGNALS
+    if is_even and (count_leads(row[0] for row in rows) >= 3 or len(rows[0]) > MAX_SIGNALS):
+        rows = [list(column) for column in zip(*rows, strict=True)]
+        places = [f"column {i}" for i in range(1, len(rows) + 1)]
+    n_above = count_above(rows, decimal)
+    width = max(map(len, rows[n_above:]), default=0)
+    if not 0 < width <= MAX_SIGNALS:
+        raise BadRecording(f"file: {width} columns of numbers; allowed: {MAX_SIGNALS}")
+    # Cells that a row lacks are None: words.
+    cells = pd.DataFrame(rows[n_above:])
+    numbers = cells.apply(lambda column: column.str.translate(SWAP)) if decimal == "," else cells
+    values = numbers.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    is_word = values.isna() & ~cells.isin(MISSING)
+    is_empty = values.isna().all() & ~is_word.any()
+    has_row_names = is_word[0].all() or times_of(cells[0], values[0]) is not None
+    above = [row for row in rows[:n_above] if len(row) >= FEWEST]
+    for row in above:
+        # R does not name the column of the rows' names; some write a separator at the end of the other lines only.
+        if len(row) == width - 1 and (has_row_names or is_empty[width - 1]):
+            row.insert(0 if has_row_names else width, "")
+        if len(row) != width:
+            raise BadRecording(f"file: {len(row)} cells above {width} columns of numbers; allowed: as many")
+    units = next((row for row in above if is_of_units(row)), [""] * width)
+    # Not the numbers that pandas gives columns.
+    rows_of_names = [row for row in above if row is not units and not row[-1].isdigit()]
+    names = max(rows_of_names, key=count_leads, default=[""] * width)
+    units = [unit.strip("()[] ") or unit_in(name) for unit, name in zip(units, names, strict=True)]
+    leads = [i for i, name in enumerate(names) if lead_of(name)]
+    rates = {}
+    for i in range(leads[0] if leads else 1):
+        times = times_of(cells[i], values[i])
+        if times is not None:
+            rates[i] = rate_by(times, units[i])
+    used = leads or [i for i in cells if i not in rates and (i < width - 1 or not is_empty[i])]
+    for row_number, i in np.argwhere(is_word[used])[:1]:
+        word = cells[used[i]][row_number] or "nothing"
+        raise BadRecording(f"file: {places[n_above + row_number]} holds {word[:20]!r}; allowed: numbers")
+    stated = {units[i] for i in used} - {""}
+    if len(stated) > 1:
+        raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
+    rate = next(filter(None, rates.values()), None)
+    return [names[i] for i in used if names[i]], values[used].to_numpy(), min(stated, default=None), rate
+
+
+def times_of(cells: pd.Series, values: pd.Series) -> np.ndarray | None:
+    """Return the time since the first row in a column that rises from row to row; None where it does not.
+
+    It is a number in any unit, or a time of day as h:mm:ss, which becomes seconds.
+    """
+    steps = np.diff(values)
+    if values.isna().all():
+        parts = cells.str.extract(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)").fillna("0")
+        steps = np.diff(parts.apply(lambda part: part.str.replace(",", ".").astype(float)) @ [3600, 60, 1]) % 86400
+    return np.cumsum(np.r_[0, steps]) if len(steps) and (steps > 0).mean() > 0.9 else None
+
+
+def is_of_units(cells: list[str]) -> bool:
+    """Return whether a row above the numbers states units: cells all alike, or one of them a voltage."""
+    bare = {cell.strip("()[]").lower() for cell in cells}
+    is_one_word = len(set(cells[1:])) == 1 and cells[1] != ""
+    return not count_leads(cells) and (is_one_word or not bare.isdisjoint(UNITS))
+
+
+def unit_in(name: str) -> str:
+    """Return the unit in a column's name, as in I (mV) or time (s); '' where it has none."""
+    bracket = re.search(r"[(\[](\w+)[)\]]$", name)
+    return bracket[1] if bracket and bracket[1].lower() in UNITS | SECONDS else ""
+
+
+def rate_by(times: np.ndarray, unit: str) -> float | None:
+    """Return the sampling rate (Hz) of a column of times, None where their unit is unknown; they have no gaps."""
+    factor, _, name = unit.lower().rpartition(" ")  # as of 0.002 sec
+    known = name in SECONDS and (not factor or NUMBER.fullmatch(factor))
+    seconds = times * (SECONDS[name] * float(factor or 1) if known else 1)
+    rate = (len(times) - 1) / seconds[-1]
+    if abs(rate - np.round(rate)) < 0.001 * rate:  # times are rounded
+        rate = np.round(rate)
+    drift = np.abs(seconds * rate - np.arange(len(times)))  # samples
+    if not drift.max() < 0.75:
+        raise BadRecording(f"file: times do not rise evenly near {times[drift.argmax()]:g}; allowed: no gaps")
+    # Numbers of samples and milliseconds go on by more than seconds.
+    return rate if known or 20 <= rate <= 10_000 else None
 
 
 def read_npy(path: Path) -> np.ndarray:

@@ -57,7 +57,8 @@ def parse_codes(text: str) -> list[str]:
     if plain[:1] + plain[-1:] in ("[]", "{}", "()"):
         # Of a dict only the keys: the values are likelihoods.
         plain = re.sub(r":[^,]*", "", plain[1:-1]) if plain[0] == "{" else plain[1:-1]
-    names = NAME.findall(plain)
+    if any(DOUBT.search(name) for name in NAME.findall(plain)):
+        raise BadRecording(f"Dx not understood: {text}")
     codes = []
     for word in re.split(r"[\s,;|、]+", NAME.sub(" ", plain)):
         word = word.strip("'\"").upper()
@@ -66,8 +67,6 @@ def parse_codes(text: str) -> list[str]:
             codes.append(number[1] if number else word)
         elif word.lower() not in UNKNOWN:
             raise BadRecording(f"Dx not understood: {text}")
-    if any(DOUBT.search(name) for name in names):
-        raise BadRecording(f"Dx not understood: {text}")
     return list(dict.fromkeys(codes))
 
 

@@ -29,7 +29,6 @@ TRANSFER_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 SAMPLE_TYPES = ("SB8", "UB8", "SS16", "US16", "SL32", "UL32")  # with the bits allocated; others are compressed
 # MDC 2:1 or SCPECG 5.6.3-9-1 is lead I.
 LEAD_CODES = dict(zip((1, 2, 61, 62, 63, 64, 3, 4, 5, 6, 7, 8), LEADS, strict=True))
-MAX_DELAY = 1e-3  # s, of a lead beside the others
 HEART_RATES = ("8867-4", "2:16016")  # LOINC, MDC
 
 
@@ -67,9 +66,9 @@ def from_dataset(dataset: Dataset) -> Ecg:
     names = [lead_name(channel) for channel in channels]
     signal = np.full(stored.shape, np.nan)
     for i, channel in enumerate(channels):
-        if not lead_of(names[i]):
+        if lead_of(names[i]) is None:
             continue
-        check_channel(channel, f"lead {lead_of(names[i])}", rate)
+        check_channel(channel, f"lead {lead_of(names[i])}")
         step = field(channel, "ChannelSensitivity") * field(channel, "ChannelSensitivityCorrectionFactor", 1)
         units = next((str(one.CodeValue) for one in channel.get("ChannelSensitivityUnitsSequence", [])), None)
         baseline = field(channel, "ChannelBaseline", 0) * (microvolts_in(units) / 1000)
@@ -82,13 +81,11 @@ def from_dataset(dataset: Dataset) -> Ecg:
         sex=dataset.get("PatientSex"),
         patient=dataset.get("PatientID"),
     )
-    heart_rates = [
-        heart_rate_of(str(note.get("NumericValue")))
-        for note in dataset.get("WaveformAnnotationSequence", [])
-        for concept in note.get("ConceptNameCodeSequence", [])
-        if concept.get("CodeValue") in HEART_RATES
-    ]
-    return Ecg(signal, rate, names, about, next(iter(heart_rates), None))
+    heart_rate = None
+    for note in dataset.get("WaveformAnnotationSequence", []):
+        if any(concept.get("CodeValue") in HEART_RATES for concept in note.get("ConceptNameCodeSequence", [])):
+            heart_rate = heart_rate or heart_rate_of(str(note.get("NumericValue")))
+    return Ecg(signal, rate, names, about, heart_rate)
 
 
 def field(channel: Dataset, keyword: str, default: float | None = None) -> float:
@@ -97,16 +94,13 @@ def field(channel: Dataset, keyword: str, default: float | None = None) -> float
     return number(str(default if value in (None, "") else value), keyword)
 
 
-def check_channel(channel: Dataset, name: str, rate: float) -> None:
+def check_channel(channel: Dataset, name: str) -> None:
     """Refuse a channel that is not the lead that it is named after, or that is shifted in time."""
     for status in re.findall(r"\w[\w ]*", str(channel.get("ChannelStatus") or "")):
         allow_only(f"status of {name}", status.strip(), "OK", "QUESTIONABLE", "UNZEROED")
     allow_only(f"number of source modifiers of {name}", len(channel.get("ChannelSourceModifiersSequence") or ()), 0)
-    seconds = {"ChannelSampleSkew": 1 / rate, "ChannelTimeSkew": 1, "ChannelOffset": 1}
-    for keyword, unit in seconds.items():
-        delay = field(channel, keyword, 0) * unit
-        if abs(delay) > MAX_DELAY:
-            raise BadRecording(f"file: {keyword} of {name} is {delay:g} s; allowed: to {MAX_DELAY} s")
+    for keyword in ("ChannelSampleSkew", "ChannelTimeSkew", "ChannelOffset"):
+        allow_only(f"{keyword} of {name}", field(channel, keyword, 0), 0)
 
 
 def is_rhythm(group: Dataset) -> bool:

@@ -130,7 +130,7 @@ def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
 
 def person(*, age: object = "", unit: object = "y", sex: object = "", patient: object = "") -> Person:
     """Return a person of a file's fields: age in years, sex, and the digest of the patient's id."""
-    years: str | int = str(age if age is not None else "").strip()
+    years: str | int = str(age or "").strip()
     days = DAYS.get(str(unit or "y").strip().lower()[:1], 0)
     with suppress(ValueError, OverflowError):
         years = math.floor(float(years) * days / DAYS["y"] + 1e-9)

@@ -31,7 +31,7 @@ def read_edf(path: Path) -> Ecg:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             edf = edfio.read_edf(io.BytesIO(content), header_encoding="latin-1")
-        if n_records < -1 or edf.num_data_records < n_records:
+        if edf.num_data_records < n_records:
             raise BadRecording(f"file: {n_records} records announced, {edf.num_data_records} there")
         used = [signal for signal in edf.signals if lead_of(signal.label)]
         if len({signal.samples_per_data_record for signal in used}) > 1:
@@ -41,12 +41,11 @@ def read_edf(path: Path) -> Ecg:
         raise
     except (ValueError, ArithmeticError, LookupError, NameError) as error:
         raise BadRecording(f"file: no EDF that can be read ({type(error).__name__})") from None
-    n_samples = n_records * used[0].samples_per_data_record if used and n_records >= 0 else None
     # X is unknown; plain EDF has any text.
     code = edf.patient.code
     about = person(sex=edf.patient.sex, patient="" if code == "X" else code)
     rate = used[0].sampling_frequency if used else 0
-    return Ecg(np.array(leads).T[:n_samples], rate, [signal.label.strip() for signal in used], about)
+    return Ecg(np.array(leads).T, rate, [signal.label.strip() for signal in used], about)
 
 
 def lead_in_millivolts(signal: edfio.EdfSignal) -> np.ndarray:

@@ -94,11 +94,9 @@ def territory(rng: np.random.Generator) -> np.ndarray:
 
 
 def ischemic(waves: dict, rng: np.random.Generator) -> dict:
-    """Depress ST, or flatten or invert T, seldom both as much; some of it is too mild to be seen.
+    """Depress ST away from the free wall (Li et al. 1998), or turn T from the ischemic muscle, seldom both as much.
 
-    Depressed ST points away from the left ventricle's free wall, wherever the ischemia is (Li et al. 1998). T turns
-    away from the ischemic muscle. Lifted ST is a sign of an infarct (Wagner et al. 2009); PTB-XL calls it injury, not
-    ischemia.
+    Lifted ST is a sign of an infarct (Wagner et al. 2009); PTB-XL calls it injury, not ischemia.
     """
     severity, st = rng.gamma(2.2, 0.8), rng.beta(0.4, 0.4)  # st: share of ST, the rest is T's
     wall = FREE_WALL + rng.normal(0, 0.15, 3)

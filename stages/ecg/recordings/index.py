@@ -38,15 +38,12 @@ def read_recording(
         samples, sample_flags = standard_leads(ecg)
     except BadRecording as error:
         row["reason"] = str(error)
-    # Data of a table come before those of the file.
-    person = person._replace(
-        **{key: value for key, value in recording.person._asdict().items() if value not in ("", ())}
-    )
-    row |= {"source": person.source or recording.source}
-    row |= {"device": person.device, "site": person.site, "fold": person.fold}
+    of_table = {key: value for key, value in recording.person._asdict().items() if value not in ("", ())}
+    person = person._replace(**of_table)
+    row |= {"source": person.source or recording.source, "device": person.device, "site": person.site}
     age, age_flags = parse_age(person.age)
     sex, sex_flags = parse_sex(person.sex)
-    row |= {"age": "" if age is None else age, "sex": sex}
+    row |= {"age": "" if age is None else age, "sex": sex, "fold": person.fold}
     try:
         if "label" in recording.told:
             row["label"] = parse_label(recording.told["label"])

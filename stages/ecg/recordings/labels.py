@@ -29,8 +29,8 @@ AXES = {"LAD": LEFT, "ALAD": LEFT, "RAD": RIGHT, "ARAD": RIGHT} | dict.fromkeys(
 def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool = False) -> dict[Path, Row]:
     """Return for each file (absolute) its row of the nearest labels.csv, in its folder or above.
 
-    Files are all recordings below `top`; without it, some. A table that cannot be used is a UsageError; if `lenient`,
-    or where it does not lie below `top`, it is a warning.
+    Files are all recordings below `top`; without it, some. UsageError where a table below `top` cannot be used; a
+    warning if `lenient`, or where it lies above.
     """
     nearest = cache(lambda folder: next((at for at in (folder, *folder.parents) if (at / LABELS).is_file()), None))
     below = defaultdict[Path, dict[str, Path]](dict)

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ecg.leads import INDEPENDENT, LEADS, MAX_RATE, BadRecording, find_leads, to_microvolts
-from ecg.recordings.arrays import read_array
+from ecg.recordings.arrays import is_table_of_samples, read_array
 from ecg.recordings.codes import UNKNOWN
 from ecg.recordings.dicom import read_dicom
 from ecg.recordings.ecg_file import Ecg, Person
 from ecg.recordings.edf import read_edf
-from ecg.recordings.sample_text import is_table_of_samples
 from ecg.recordings.tables import decode
 from ecg.recordings.wfdb_header import archive_of, read_header
 from ecg.recordings.wfdb_signals import read_samples
@@ -23,8 +22,7 @@ from ecg.recordings.xml_files import XML_FORMATS, read_xml
 from ecg.run.script import warn
 
 SUFFIXES = (".hea", ".mat", ".dat")
-# Not counted as other files.
-BESIDE = ("labels.csv", "RECORDS", "ANNOTATORS", "SHA256SUMS.txt", "LICENSE.txt", "index.html", "ptbxl_database.csv")
+NO_OTHERS = ("labels.csv", "RECORDS", "ANNOTATORS", "SHA256SUMS.txt", "LICENSE.txt", "index.html", "ptbxl_database.csv")
 HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
@@ -54,11 +52,10 @@ def format_of(path: Path) -> str | None:
 
 
 def find_headers(folder: Path) -> dict[Path, int]:
-    """Return the header path of every recording below `folder`, or its one file, and its files' size in bytes.
+    """Return the header, or the one file, of every recording below `folder`, and the size of its files in bytes.
 
-    The content shows whether a file without a header is a recording. Hidden files and folders are left out: those of
-    git-annex hold each file again. Links to files count, links to folders are not followed. A warning counts other
-    files.
+    Hidden files and folders are left out: those of git-annex hold each file again. Links to files count, links to
+    folders are not followed. A warning counts the files that neither belong to a header nor are recordings by content.
     """
     sizes, others = Counter[Path](), Counter[str]()
     for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
@@ -66,15 +63,11 @@ def find_headers(folder: Path) -> dict[Path, int]:
         paths = [Path(where, name) for name in files if not name.startswith(".")]
         headers = {path.stem: path for path in paths if path.suffix.lower() == ".hea"}
         for path in paths:
-            if path.suffix.lower() in SUFFIXES and path.stem in headers:
-                recording = headers[path.stem]
-            elif format_of(path):
-                recording = path
-            else:
-                if path.name not in BESIDE:
-                    others[path.suffix.lower() or "without a suffix"] += 1
-                continue
-            sizes[recording] += path.stat().st_size if path.exists() else 0
+            header = headers.get(path.stem) if path.suffix.lower() in SUFFIXES else None
+            if header or format_of(path):
+                sizes[header or path] += path.stat().st_size if path.exists() else 0
+            elif path.name not in NO_OTHERS:
+                others[path.suffix.lower() or "without a suffix"] += 1
     if others:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
         warn(f"{others.total()} files in {folder} are no recordings: {kinds}")
@@ -128,8 +121,7 @@ def read_wfdb(path: Path, verify_checksums: bool) -> Ecg:
 def standard_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
     """Return the 12 leads of a recording (samples x 12, int16, uV; -32768 is missing) and flags.
 
-    Flags are corrections and oddities. Leads are found by name, and derived where two limb leads give a third. A
-    calibration pulse is cut off.
+    Leads are found by name, and derived where two limb leads give a third. A calibration pulse is cut off.
     """
     if ecg.reason:
         raise BadRecording(ecg.reason)

@@ -51,15 +51,13 @@ def with_short_names(recordings: list[RecordingFile]) -> list[RecordingFile]:
 
 
 def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
-    """Find all recordings below a folder, called by their paths in it, and the row of labels.csv of each.
-
-    The source is the folder as a whole: a patient may well be in two of the folders below.
-    """
+    """Find all recordings below a folder, called by their paths in it, and the row of labels.csv of each."""
     sizes = find_headers(root)
     rows = read_labels(sizes, root, lenient=lenient)
     recordings = []
     for header, size in sizes.items():
         row, name = rows.get(header, {}), path_of(header.relative_to(root))
+        # The folder as a whole is the source: a patient may well be in two of the folders below.
         recordings.append(RecordingFile(name, header, root.name, labelled_person(row), row, root, size))
     return recordings
 
@@ -142,8 +140,7 @@ def download_data_set(handle: str) -> Path:
 def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
     """Find records, named with or without a suffix, and all records of folders; UsageError where there is none.
 
-    `told` holds for all, where labels.csv has nothing else. Of several with one name, each is called by its path. A
-    file that is no record is one that will be refused.
+    `told` holds for all, where labels.csv has nothing else. A file that is no record will be refused.
     """
     found = list[RecordingFile]()
     for name in names:

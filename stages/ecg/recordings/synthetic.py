@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import wfdb
 from tqdm import tqdm
 
 from ecg.leads import LEADS
@@ -70,6 +69,18 @@ def noise(rng: np.random.Generator, times: np.ndarray, level: float) -> np.ndarr
     return muscle + np.sin(angles) @ (size * np.cos(phase)) + np.cos(angles) @ (size * np.sin(phase))
 
 
+def write_record(path: Path, samples: np.ndarray, sampling_rate: int, comments: dict) -> None:
+    """Write samples (samples x 12, int16, uV) as a WFDB record: path.hea and path.dat."""
+    # wfdb.wrsamp writes the same in 20 times the time, which is a sixth of the default pipeline.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".dat").write_bytes(samples.astype("<i2").tobytes())
+    lines = [f"{path.name} {len(LEADS)} {sampling_rate} {len(samples)}"]
+    for lead, first, checksum in zip(LEADS, samples[0], samples.sum(axis=0, dtype=np.int16), strict=True):
+        lines.append(f"{path.name}.dat 16 1000(0)/mV 16 0 {first} {checksum} 0 {lead}")
+    lines += [f"# {key}: {value}" for key, value in comments.items()]
+    path.with_suffix(".hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
 def write_patient(folder: Path, number: int, seed: int) -> None:
     """Write the recordings of one patient."""
     # A generator of its own: the same patient, whoever else there is and whichever process writes it.
@@ -91,19 +102,13 @@ def write_patient(folder: Path, number: int, seed: int) -> None:
         waves = ischemic(heart, rng) if kind == "ischemia" and not gone else heart
         signal = clean_dipole(waves, rng, times) @ chest.T + noise(rng, times, hospital.noise)
         shown = kind if not gone else "other" if diseases else "normal"
-        samples = np.rint(1000 * np.clip(twelve_leads(signal), -32, 32)).astype(np.int64)
-        about = {"Age": age, "Sex": sex, "Dx": DX[shown], "Patient": f"{number:04d}", "Source": name}
-        wfdb.wrsamp(
-            f"S{number:04d}-{visit + 1}", hospital.sampling_rate, ["mV"] * 12, list(LEADS), d_signal=samples,
-            fmt=["16"] * 12, adc_gain=[1000] * 12, baseline=[0] * 12, write_dir=str(folder / name),
-            comments=[f"{key}: {value}" for key, value in about.items()],
-        )  # fmt: skip
+        samples = np.rint(1000 * np.clip(twelve_leads(signal), -32, 32)).astype(np.int16)
+        comments = {"Age": age, "Sex": sex, "Dx": DX[shown], "Patient": f"{number:04d}", "Source": name}
+        write_record(folder / name / f"S{number:04d}-{visit + 1}", samples, hospital.sampling_rate, comments)
 
 
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
     """Write WFDB recordings of a number of patients, 1.5 each on average, in one folder a hospital."""
-    for name in HOSPITALS:
-        (folder / name).mkdir(parents=True, exist_ok=True)
     written = in_parallel(write_patient, [(folder.resolve(), number, seed) for number in range(patients)])
     for _ in tqdm(written, total=patients, desc="synthetic patients", disable=None):
         pass

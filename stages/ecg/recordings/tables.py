@@ -15,11 +15,9 @@ Row = dict[str, str]  # the cells that are not empty, by column
 
 
 def read_rows(content: bytes, where: str, required: Iterable[str], optional: Iterable[str] = ()) -> list[Row]:
-    """Return the rows of a CSV table, with the required and optional columns alone.
+    """Return the rows of a table with commas, semicolons or tabs: the required and optional columns, in any spelling.
 
-    Commas, semicolons or tabs part the cells. Names of columns count in any case, with or without blanks, - and _.
-    UsageError where a required column is absent, two columns have one name, a row has more cells than the header, or
-    the content is no such table.
+    UsageError where a required column is absent, two have one name, or a row has more cells than the header.
     """
     text = decode(content).lstrip("\r\n")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
@@ -61,12 +59,10 @@ def plain_name(column: str) -> str:
 
 
 def match_rows(table: list[Row], column: str, files: list[str], where: str, *, complete: bool = True) -> dict[str, Row]:
-    """Return by file the row whose cell in a column names it; files are paths in a folder.
+    """Return by file, a path in a folder, the row whose cell in a column names it; UsageError where two rows do.
 
-    Paths may differ in slashes, composed letters and case, and in the suffix of a WFDB record. With `complete`, `files`
-    are all recordings of the folder: paths may then have more or fewer folders before them, where one recording and one
-    row fit; a warning counts rows and files without each other, and it is a UsageError if all are, or if two rows name
-    one file.
+    With `complete`, `files` are all recordings of the folder: paths may then have more or fewer folders before them,
+    where one recording and one row fit. A warning counts rows and files without each other; UsageError where all are.
     """
     whole, ending = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for file in files:

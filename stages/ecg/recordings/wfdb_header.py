@@ -14,7 +14,7 @@ from ecg.recordings.tables import decode
 
 MAX_HEADER = 2**20  # bytes
 
-NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+NUMBER = r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)"
 # Number of signals, sampling rate, number of samples; a time and a date may follow.
 RECORD = re.compile(rf"\S+\s+(\d{{1,9}})\s+{NUMBER}(?:[/(]\S*)?(?:\s+(\d{{1,9}})(?:\s.*)?)?", re.ASCII)
 # Format, samples a frame, skew, byte offset.
@@ -67,19 +67,19 @@ ARCHIVES = {
     "JS": Archive("chapman-ningbo", 500),
 }
 RECORD_NAME = re.compile(r"(?:([AQIS])\d{4}|(HR|E|JS)\d{5})")
-
-
 CHALLENGE_COMMENTS = {"age", "sex", "dx", "rx", "hx"}
 
 
 def read_header(path: Path) -> Header:
-    """Read the header of a record of one segment; lines of others are no signals."""
+    """Read the header of a record of one segment."""
     # ASCII by the standard; some hold names and µV. Not splitlines: it also ends a line at characters of comments.
     lines = [line.strip() for line in re.split(r"[\r\n]+", decode(content_of(path, MAX_HEADER)))]
     record, *described = [line for line in lines if line and not line.startswith("#")] or [""]
     comments: dict[str, list[str]] = {}
-    for key, value in re.findall(r"^#[# \t]*([^:\n]*):(.*)$", "\n".join(lines), re.MULTILINE):
-        comments.setdefault(key.strip().lower(), []).append(value.strip())
+    for line in lines:
+        key, colon, value = line.lstrip("# \t").partition(":")
+        if line.startswith("#") and colon:
+            comments.setdefault(key.strip().lower(), []).append(value.strip())
     fields = RECORD.fullmatch(record)
     if not fields:
         raise BadRecording(f"header: cannot read {record!r}; expected: name, number of signals, sampling rate, samples")

@@ -48,7 +48,7 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
         return np.concatenate([values.T for values in stored]).T, flags
     leads = {}
     for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True):
-        # The least number of a format is a missing sample; a skew leaves none at the end.
+        # The least number of a format is a missing sample. After a skew, samples are missing at the end.
         present = np.where(values == -(2 ** (BITS[signal.format] - 1)), np.nan, values)[signal.skew :].ravel()
         absent = (0, values.size - present.size)
         leads[lead] = np.pad((present - signal.baseline) * scale, absent, constant_values=np.nan)

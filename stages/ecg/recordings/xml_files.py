@@ -38,14 +38,14 @@ def read_xml(path: Path) -> Ecg:
     content = content_of(path, MAX_XML)
     try:
         tree = fromstring(content)
+        for element in tree.iter():
+            element.tag = element.tag.rpartition("}")[2]  # without its name space
+        return XML_FORMATS[tree.tag](tree)
+    except BadRecording:
+        raise
     except (ParseError, ValueError, LookupError) as error:
         # Not its text, which may be a piece of the file.
         raise BadRecording(f"file: no XML that can be read ({type(error).__name__})") from None
-    for element in tree.iter():
-        element.tag = element.tag.rpartition("}")[2]  # without its name space
-    if tree.tag not in XML_FORMATS:
-        raise BadRecording("file: the XML of none of MUSE, CardioSoft, aECG and Philips")
-    return XML_FORMATS[tree.tag](tree)
 
 
 def value_at(tree: Element, path: str, name: str) -> str | None:
@@ -62,18 +62,12 @@ def only(found: list[Element], name: str) -> Element:
 
 def numbers_in(text: str | None, separator: str | None) -> np.ndarray:
     """Parse a text of numbers; a comma may end it."""
-    try:
-        return np.array((text or "").strip().removesuffix(",").split(separator), np.float64)
-    except ValueError:
-        raise BadRecording("file: samples that are no numbers") from None
+    return np.array((text or "").strip().removesuffix(",").split(separator), np.float64)
 
 
 def bytes_in(text: str | None) -> bytes:
     """Decode base64; line breaks may part it."""
-    try:
-        return base64.b64decode("".join((text or "").split()), validate=True)
-    except ValueError:
-        raise BadRecording("file: samples that are no base64") from None
+    return base64.b64decode("".join((text or "").split()), validate=True)
 
 
 def read_muse(tree: Element) -> Ecg:
@@ -137,11 +131,10 @@ def read_aecg(tree: Element) -> Ecg:
     subject = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
     who, identity = f"{subject}/subjectDemographicPerson", tree.find(f"{subject}/id")
     when = value_at(tree, "effectiveTime/center", "value") or value_at(tree, "effectiveTime/low", "value")
-    about = person(
-        age=years_between(value_at(tree, f"{who}/birthTime", "value"), when),
-        sex=value_at(tree, f"{who}/administrativeGenderCode", "code"),
-        patient=identity is not None and f"{identity.get('root')} {identity.get('extension')}",
-    )
+    age = years_between(value_at(tree, f"{who}/birthTime", "value"), when)
+    sex = value_at(tree, f"{who}/administrativeGenderCode", "code")
+    patient = identity is not None and f"{identity.get('root')} {identity.get('extension')}"
+    about = person(age=age, sex=sex, patient=patient)
     rates = [one for one in tree.iter() if value_at(one, "code", "code") == "MDC_ECG_HEART_RATE"]
     heart_rate = value_at(rates[0], "value", "value") if rates else None
     rate = 1 / interval if interval else 0
@@ -166,11 +159,8 @@ def read_philips(tree: Element) -> Ecg:
     step = number(fields.get("resolution") or fields.get("signalresolution"), "resolution")
     who = "patient/generalpatientdata"
     born = years_between(tree.findtext(f"{who}/age/dateofbirth"), value_at(tree, "dataacquisition", "date"))
-    about = person(
-        age=tree.findtext(f"{who}/age/years") or born,
-        sex=tree.findtext(f"{who}/sex"),
-        patient=tree.findtext(f"{who}/patientid"),
-    )
+    sex, patient = (tree.findtext(f"{who}/{key}") for key in ("sex", "patientid"))
+    about = person(age=tree.findtext(f"{who}/age/years") or born, sex=sex, patient=patient)
     heart_rate = tree.findtext(".//heartrate") or tree.findtext(".//meanventrate")
     return Ecg(masked(stored * millivolts(step, "uV"), stored), rate, LEADS, about, heart_rate_of(heart_rate))
 
@@ -207,9 +197,7 @@ def unpack(content: bytes, n_bytes: int) -> np.ndarray:
     for code in codes.tolist():
         if code == END or length > n_bytes:
             break
-        if code > len(table) or (code == len(table) and not last):
-            raise BadRecording("file: compressed samples with an undefined code")
-        entry = table[code] if code < len(table) else last + last[:1]
+        entry = last + last[:1] if code == len(table) else table[code]
         if last and len(table) < END:
             table.append(last + entry[:1])
         found.append(entry)

@@ -16,14 +16,12 @@ from matplotlib.scale import FuncScale
 from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, format_interval, format_number, group_name
 from ecg.reporting.figures import CLASS_COLORS, COMPARISON_STYLES, GREY, WIDTH, create_figure
 
+Curves = dict[str, pd.DataFrame]
+Part = SubFigure | None
 UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
 TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of probabilities, most of which are low
 VAL = "#c76a00"
 SMALL = 9  # pt
-
-
-def threshold_label(threshold: float) -> str:
-    return f"threshold {threshold:.3g}, set on val"
 
 
 def use_root_scale(axes: Axes, which: str) -> None:
@@ -33,13 +31,7 @@ def use_root_scale(axes: Axes, which: str) -> None:
         axes.set(**{f"{axis}scale": scale, f"{axis}lim": (0, 1), f"{axis}ticks": TICKS, f"{axis}ticklabels": labels})
 
 
-def plot_roc(
-    roc: dict[str, pd.DataFrame],
-    scores: pd.DataFrame,
-    threshold: float,
-    recordings: str,
-    within: SubFigure | None = None,
-) -> Figure:
+def plot_roc(roc: Curves, scores: pd.DataFrame, threshold: float, recordings: str, within: Part = None) -> Figure:
     """Draw metrics/roc/ with the ROC AUCs of metrics/evaluate.csv; the threshold is on the curve against all others."""
     figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH, within=within)
     measured = scores.set_index("measure")
@@ -50,13 +42,13 @@ def plot_roc(
     color, _, marker = COMPARISON_STYLES["roc_auc_vs_rest"]
     style: dict = {"color": color, "ms": 9, "mec": "white", "mew": 1.5, "zorder": 3}
     point = 1 - measured.value["specificity"], measured.value["sensitivity"]
-    axes.plot(*point, marker, **style, label=threshold_label(threshold))
+    axes.plot(*point, marker, **style, label=f"threshold {threshold:.3g}")
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
     axes.legend(loc="lower right")
     return figure
 
 
-def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> Figure:
+def plot_precision_recall(curves: Curves, recordings: str) -> Figure:
     """Draw metrics/precision_recall/."""
     figure, axes = create_figure(f"Precision and recall, {recordings}", WIDTH)
     for comparison, (color, dash, _) in COMPARISON_STYLES.items():
@@ -67,8 +59,7 @@ def plot_precision_recall(curves: dict[str, pd.DataFrame], recordings: str) -> F
             axes.step(points.recall, points.precision, dash, color=color, lw=2, where="pre", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)
-    if axes.lines:
-        axes.legend(loc="lower left")
+    axes.legend(loc="lower left")
     return figure
 
 
@@ -91,10 +82,9 @@ def plot_confusion(counts: pd.DataFrame, recordings: str) -> Figure:
 def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -> Figure:
     """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006)."""
     figure, axes = create_figure(f"Net benefit, {recordings}", WIDTH)
-    lines = {"all": ("calling all", "--", GREY), "none": ("calling none", "-", GREY)}
-    for column, (label, dash, color) in (lines | {"model": ("the model", "-", CLASS_COLORS["ischemia"])}).items():
-        axes.plot(benefit.threshold, benefit[column], dash, color=color, lw=2, label=label)
-    axes.axvline(threshold, ls=":", color="black", label=threshold_label(threshold))
+    for column, dash, color in (("all", "--", GREY), ("none", "-", GREY), ("model", "-", CLASS_COLORS["ischemia"])):
+        axes.plot(benefit.threshold, benefit[column], dash, color=color, lw=2, label=column)
+    axes.axvline(threshold, ls=":", color="black", label=f"threshold {threshold:.3g}")
     top = 1.1 * max(0.01, benefit[["model", "all"]].to_numpy().max())
     axes.set(xlabel="threshold of p(ischemia)", ylabel="net benefit", xlim=(0, 0.5), ylim=(-top / 5, top))
     axes.legend(loc="upper right")
@@ -103,7 +93,7 @@ def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -
 
 def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float, recordings: str) -> Figure:
     """Draw metrics/distribution.csv, a panel for each class, with its share called from metrics/confusion.csv."""
-    title = f"p(ischemia) by class, {recordings}; {threshold_label(threshold)}"
+    title = f"p(ischemia) by class, {recordings}; threshold {threshold:.3g}"
     figure, panels = create_figure(title, 1.2 + 1.4 * len(counts), len(counts), 1, sharex=True, squeeze=False)
     for axes, row in zip(panels.flat, counts.itertuples(), strict=True):
         members, n = bins[bins.label == row.label], row.called + row.not_called
@@ -117,9 +107,7 @@ def plot_distribution(bins: pd.DataFrame, counts: pd.DataFrame, threshold: float
     return figure
 
 
-def plot_reliability(
-    bins: pd.DataFrame, scores: pd.DataFrame, recordings: str, within: SubFigure | None = None
-) -> Figure:
+def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str, within: Part = None) -> Figure:
     """Draw metrics/reliability.csv: the observed share of ischemia in each bin of p(ischemia), 95% Wilson intervals."""
     names = {"calibration_slope": "slope", "calibration_intercept": "intercept", "brier": "Brier score"}
     value = scores.set_index("measure").value.map(format_number)
@@ -132,17 +120,6 @@ def plot_reliability(
     axes.set_ylabel("share that is ischemic")
     counts.bar(bins.bin_low, bins.n, bins.bin_high - bins.bin_low, align="edge", color=GREY, edgecolor="white")
     counts.set(xlabel="probability of ischemia", ylabel="recordings")
-    return figure
-
-
-def plot_roc_and_reliability(
-    roc: dict[str, pd.DataFrame], scores: pd.DataFrame, threshold: float, bins: pd.DataFrame, recordings: str
-) -> Figure:
-    """Draw ROC curves and a reliability diagram side by side."""
-    figure = Figure(figsize=(2 * WIDTH, 5.6), layout="constrained")
-    ((left, right),) = figure.subfigures(1, 2, squeeze=False)
-    plot_roc(roc, scores, threshold, recordings, left)
-    plot_reliability(bins, scores, recordings, right)
     return figure
 
 

@@ -80,10 +80,6 @@ def plot_evidence(maps: dict[str, np.ndarray], times: np.ndarray, recordings: st
     return figure
 
 
-def signed(value: float, digits: int) -> str:
-    return f"{value:+z.{digits}f}".replace("-", "−")
-
-
 def arrange_rows(traces: np.ndarray, layout: np.ndarray) -> tuple[list[tuple[float, float]], float]:
     """Return upper edge and zero line (mm, down is negative) of each row of leads, and the lower edge of all."""
     rows, edge = [], 0.0
@@ -128,7 +124,7 @@ def plot_ecg(
     column = (width - 10) / layout.shape[1]  # behind the calibration marks
 
     # Lines of capitals fit, too.
-    title, note = fill(title, 60), "\n".join(fill(text, 80) for text in notes)
+    title, note = fill(title, 60), "\n".join(fill(text, 80, break_on_hyphens=False) for text in notes)
     caption = f"25 mm/s   10 mm/mV   ▲ ▼ beyond ± {reach:g} mV"
     if explanation is not None:
         caption += f"\n\n{LEGEND}"
@@ -163,11 +159,11 @@ def plot_ecg(
             points = np.column_stack([left + x, trace])
             steps = np.stack([points[:-1], points[1:]], axis=1)
             axes.add_collection(LineCollection(list(steps), colors=colors, lw=4.3, capstyle="round"))
-            axes.text(left + 42 * px, name, f"ST {signed(st[number], 2)}", fontsize=FINE, va="top", color=NOTE)
+            axes.text(left + 42 * px, name, f"ST {st[number]:+z.2f}", fontsize=FINE, va="top", color=NOTE)
             if explanation.contributions is not None:
                 added, right = explanation.contributions[number], left + column - 8 * px
                 color = RED if added > 0 else BLUE
-                axes.text(right, name, signed(added, 1), fontsize=FINE, va="top", ha="right", color=color)
+                axes.text(right, name, f"{added:+z.1f}", fontsize=FINE, va="top", ha="right", color=color)
         axes.plot(left + x, trace, color=INK, lw=0.6)
         for beyond, marker in ((traces[number] > reach, "^"), (traces[number] < -reach, "v")):
             axes.plot(left + x[beyond], trace[beyond], marker, color=INK, ms=2)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
 from ecg.evaluation.measures import reliability, subgroups
@@ -11,7 +12,7 @@ from ecg.evaluation.names import SYNTHETIC, data_kind
 from ecg.model.description import Description
 from ecg.params import Evaluate
 from ecg.reporting import charts, tables
-from ecg.reporting.figures import save_figure
+from ecg.reporting.figures import WIDTH, save_figure
 from ecg.reporting.page import render
 from ecg.run.files import replacing
 
@@ -56,6 +57,10 @@ def write_page(
         "refused": refused,
         "recalibrated": tables.before_and_after(numbers),
     }
-    save_figure(charts.plot_roc_and_reliability(roc, scores, threshold, bins, what), folder / "validate.png")
+    picture = Figure(figsize=(2 * WIDTH, 5.6), layout="constrained")
+    ((left, right),) = picture.subfigures(1, 2, squeeze=False)
+    charts.plot_roc(roc, scores, threshold, what, left)
+    charts.plot_reliability(bins, scores, what, right)
+    save_figure(picture, folder / "validate.png")
     with replacing(folder / "validate.html") as temporary:
         temporary.write_text(render("validate.html", values), encoding="utf-8")
