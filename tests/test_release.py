@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import release
 import torch
-from conftest import DEFAULTS
+from conftest import DEFAULTS, ROOT
 from projects import shrink
 
 from ecg.model.decision import calibrated
@@ -48,6 +48,7 @@ def test_the_card_names_the_code_and_nothing_else(tmp_path, monkeypatch):
 def make(tmp_path, monkeypatch):
     """Makes a model of a number of synthetic patients of one hospital: of several, each would be left out once."""
     shrink(tmp_path / "params.yaml")
+    shutil.copytree(ROOT / "stages/templates", tmp_path / "stages/templates")
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(release, "FOLDS", 3)

@@ -107,22 +107,22 @@ def fit_trees(trees: int, data: Beats, classes: int, first: int, seed: int) -> T
     with joblib.parallel_config("threading", n_jobs=-1):
         forest.fit(late_features(torch.from_numpy(data.beats[chosen]), first).numpy(), data.target[chosen])
     grown = [estimator.tree_ for estimator in forest.estimators_]
-    roots = np.cumsum([0, *(tree.node_count for tree in grown)])
-    size = {"nodes": int(roots[-1]), "depth": max(tree.max_depth for tree in grown)}
+    sizes = [tree.node_count for tree in grown]
+    roots = np.cumsum([0, *sizes[:-1]])
+    left, right, feature, exact, shares = (
+        np.concatenate([getattr(tree, name) for tree in grown])
+        for name in ("children_left", "children_right", "feature", "threshold", "value")
+    )
+    # Beats are in single precision: the largest such number up to the threshold divides them the same way.
+    threshold = exact.astype(np.float32)
+    threshold = np.where(threshold > exact, np.nextafter(threshold, np.float32(-np.inf)), threshold)
+    size = {"nodes": len(left), "depth": max(tree.max_depth for tree in grown)}
     model = Trees(trees=trees, **size, classes=classes, samples=data.beats.shape[2], first=first)
-    model.roots.copy_(torch.from_numpy(roots[:-1]))
-    for tree, start, end in zip(grown, roots, roots[1:], strict=False):
-        leaf = tree.children_left < 0
-        # Beats are in single precision: the largest such number up to the threshold divides them the same way.
-        threshold = tree.threshold.astype(np.float32)
-        threshold = np.where(threshold > tree.threshold, np.nextafter(threshold, np.float32(-np.inf)), threshold)
-        nodes = {
-            "feature": np.where(leaf, 0, tree.feature),
-            "threshold": np.where(leaf, np.finfo(np.float32).min, threshold),
-            # scikit-learn numbers nodes depth first: the next node up to the threshold is the following one.
-            "above": start + np.where(leaf, np.arange(tree.node_count), tree.children_right),
-            "shares": tree.value[:, 0],
-        }
-        for name, values in nodes.items():
-            getattr(model, name)[start:end] = torch.from_numpy(values)
+    # scikit-learn numbers nodes depth first: the next node up to the threshold is the following one.
+    above = np.where(left < 0, np.arange(len(left)), right + np.repeat(roots, sizes))
+    nodes = {"roots": roots, "feature": feature, "threshold": threshold, "above": above, "shares": shares[:, 0]}
+    for name, values in nodes.items():
+        getattr(model, name).copy_(torch.from_numpy(values))
+    model.feature.clamp_(min=0)  # of leaves
+    model.threshold[left < 0] = torch.finfo(torch.float32).min
     return model
