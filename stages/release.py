@@ -13,6 +13,7 @@ Writes  models/NAME.safetensors  the model
 
 import argparse
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
@@ -173,8 +174,8 @@ def main() -> None:
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     options = parser.parse_args()
-    if options.seeds < 1 or Path(options.name).name != options.name:
-        parser.error("NAME is the name of a model, without a folder; --seeds takes a whole number from 1")
+    if options.seeds < 1 or not re.fullmatch(r"\w[\w.-]*", options.name):
+        parser.error("NAME is a name of letters, digits, '.', '_' and '-'; --seeds takes a whole number from 1")
     output_folder(paths.MODELS, f"{options.name}.safetensors", f"{options.name}.md")
     with locked():
         release(options.name, options.archives, options.seeds)
