@@ -45,7 +45,7 @@ def test_sets(over: str, split: Split, sources: list[str]) -> dict[str, Split]:
 def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int) -> tuple[pd.DataFrame, float]:
     """Train a model on train and val; return the test rows with columns p_CLASS and `called`, and its threshold."""
     settings, test = params.train.model_copy(update={"seed": seed}), (rows.split == "test").to_numpy()
-    trained = train_model(beats, rows, params.model_copy(update={"train": settings}))
+    trained = train_model(beats, rows, params.extract, settings)
     scored = score_records(trained.model, trained.classes, beats[test], rows[test])
     return scored.assign(called=scored.p_ischemia >= trained.threshold), trained.threshold
 

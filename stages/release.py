@@ -34,7 +34,7 @@ from ecg.model.decision import Calibration, calibrated, fit_calibration, thresho
 from ecg.model.description import TREES_SHARE
 from ecg.model.model import save_model, uncalibrated_logits
 from ecg.model.recipe import classes_of, describe, fit_model
-from ecg.params import Params, read_params
+from ecg.params import Params, labels_of, read_params
 from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import output_folder, replacing
@@ -138,7 +138,7 @@ def release(name: str, archives: list[str], seeds: int) -> None:
     model.calibrate(calibration)
     # The performance of the recipe on unseen patients: the model itself has seen all of them.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    description = describe(model, rows.source, classes, params, threshold, reference)
+    description = describe(model, rows.source, classes, labels_of(params.download), params, threshold, reference)
     file = paths.MODELS / f"{name}.safetensors"
     with replacing(file) as temporary:
         save_model(temporary, model, description)

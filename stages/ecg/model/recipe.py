@@ -15,7 +15,7 @@ from ecg.model.fcn import Beats, choose_device, create, fit_network
 from ecg.model.model import Model, first_bytes, probabilities, uncalibrated_logits
 from ecg.model.ood import fit_ood
 from ecg.model.trees import first_sample, fit_trees
-from ecg.params import Architecture, Extract, Params, Train, labels_of
+from ecg.params import Architecture, Extract, Labels, Params, Train
 from ecg.run.files import CLASSES
 
 
@@ -57,26 +57,26 @@ class Trained(NamedTuple):
     history: pd.DataFrame
 
 
-def train_model(beats: np.ndarray, rows: pd.DataFrame, params: Params) -> Trained:
+def train_model(beats: np.ndarray, rows: pd.DataFrame, extract: Extract, settings: Train) -> Trained:
     """Fit a model to the beats (n x 12 x samples, mV) of split train; calibrate it and set its threshold on val.
 
     `train.refit` then fits the weights anew to both.
     """
     train, val = (np.flatnonzero(rows.split == name) for name in ("train", "val"))
-    settings, labels = (params.extract, params.train), rows.label.iloc[train]
+    labels = rows.label.iloc[train]
     classes = classes_of(labels)
     ischemia = classes.index("ischemia")
     val_data = Beats(beats[val], rows.label.iloc[val].map(classes.index).to_numpy())
-    model, history = fit_model(beats[train], rows.iloc[train], classes, *settings, val_data)
+    model, history = fit_model(beats[train], rows.iloc[train], classes, extract, settings, val_data)
     shares = labels.value_counts(normalize=True)[classes].to_numpy()
     calibration = fit_calibration(uncalibrated_logits(model, val_data.beats), val_data.target, shares, ischemia)
     model.calibrate(calibration)
     # The model's own outputs: their last digits decide about the recording that sets the threshold.
     p = probabilities(model, val_data.beats)
-    threshold = threshold_for(params.train.specificity, p[val_data.target != ischemia, ischemia])
-    if params.train.refit:
+    threshold = threshold_for(settings.specificity, p[val_data.target != ischemia, ischemia])
+    if settings.refit:
         both = np.concatenate([train, val])
-        model, _ = fit_model(beats[both], rows.iloc[both], classes, *settings)
+        model, _ = fit_model(beats[both], rows.iloc[both], classes, extract, settings)
         model.calibrate(calibration)
     remember(model, rows.sha256.iloc[val])
     return Trained(model, classes, threshold, p, history)
@@ -88,7 +88,13 @@ def remember(model: Model, sha256: pd.Series) -> None:
 
 
 def describe(
-    model: Model, sources: pd.Series, classes: list[str], params: Params, threshold: float, reference: dict[str, float]
+    model: Model,
+    sources: pd.Series,
+    classes: list[str],
+    labels: Labels,
+    params: Params,
+    threshold: float,
+    reference: dict[str, float],
 ) -> Description:
     """Return the description of a calibrated model that was fitted to recordings of these sources."""
     trees = model.trees
@@ -103,7 +109,7 @@ def describe(
         n_samples=len(beat_times(params.extract)),
         unit="mV",
         extract=params.extract,
-        labels=labels_of(params.download),
+        labels=labels,
         sources=sorted(set(sources)),
         recordings=len(model.hashes),
         reference=reference,
