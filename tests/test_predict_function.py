@@ -85,5 +85,5 @@ def test_a_function_that_takes_a_signal(model):
         found = predict(gap, 500, LEADS, model=model)
         assert (found["n_used"] < whole["n_used"]) == fewer_beats
         assert any(flag.startswith("limb leads missing: aVR from ") for flag in found["flags"]) != fewer_beats
-    assert predict(SAMPLES / 1000, 500, ["I"] * 12, model=model)["reason"] == "duplicate lead: I"
+    assert predict(SAMPLES / 1000, 500, ["I"] * 12, model=model)["reason"].startswith("duplicate lead: I")
     assert predict(SAMPLES / 1000, float("nan"), LEADS, model=model)["reason"].startswith("sampling rate: nan Hz")
