@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.answers import Reading, answer, in_words, reduce_ecg
-from ecg.evaluation.names import SYNTHETIC, data_kind
+from ecg.evaluation.names import SYNTHETIC, data_kind, names_of
 from ecg.model.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.arrays import recording_of
@@ -121,6 +121,7 @@ def main() -> None:
     description = read_description(options.model)
     if data_kind(description.sources) == SYNTHETIC:
         warn(f"this model was trained on {SYNTHETIC}; do not use its scores")
+    print(f"predict: ischemia means {names_of(description.labels.ischemia)}", file=sys.stderr)
     counts, lost = Counter[str](), list[str]()
     batches = [recordings[i : i + BATCH] for i in range(0, len(recordings), BATCH)]
     calls = [(batch, description.extract) for batch in batches]

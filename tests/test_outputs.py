@@ -77,8 +77,8 @@ def test_more_files_of_a_name_are_looked_at_too(refused):
     assert "validate.csv is a folder," in refused(validate, "ecgs", "--out", ".")
     for name in ("x", "y"):
         assert "is a folder," in refused(release, name, "ecgs")
-    for name in (".", "../z", "a/b"):
-        assert "NAME is the name of a model, without a folder" in refused(release, name, "ecgs")
+    for name in ("", ".", "..", "../z", "a/b"):
+        assert "NAME is a name of letters, digits" in refused(release, name, "ecgs")
 
 
 @pytest.mark.parametrize("option", FOLDERS)
