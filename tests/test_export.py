@@ -49,6 +49,7 @@ def test_the_command_writes_the_same_file_which_describes_itself(exported, tmp_p
     main()
     assert (tmp_path / "m.onnx").read_bytes() == content
     assert b".py" not in content  # no path of the code
+    assert content.count(b"TreeEnsembleRegressor") == 1
     session = onnxruntime.InferenceSession(content)
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["description"]) == description.model_dump()
