@@ -11,17 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import (
-    MAX_SIGNALS,
-    MAX_VALUES,
-    UNITS,
-    Ecg,
-    Person,
-    content_of,
-    masked,
-    microvolts_in,
-    number,
-)
+from ecg.recordings.ecg_file import MAX_SIGNALS, MAX_VALUES, UNITS, Ecg, content_of, masked, microvolts_in, number
 from ecg.recordings.tables import decode
 
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
@@ -61,7 +51,7 @@ def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
         values = values.T
     if values.shape[1] != len(leads):
         raise BadRecording(f"file: {values.shape[0]} x {values.shape[1]} values; allowed: samples x {len(leads)} leads")
-    return Ecg(values * scale, rate, leads, Person(), flags=[] if given or names else [ORDER])
+    return Ecg(values * scale, rate, leads, flags=[] if given or names else [ORDER])
 
 
 def split_table(content: bytes) -> list[list[str]]:
@@ -231,7 +221,7 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Any, units: str =
     values = numbers_of(signal)
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(names)} leads")
-    return Ecg(values * (microvolts_in(units) / 1000), float(rate.item()), names.astype(str).tolist(), Person())
+    return Ecg(values * (microvolts_in(units) / 1000), float(rate.item()), names.astype(str).tolist())
 
 
 def numbers_of(signal: Any) -> np.ndarray:
