@@ -111,7 +111,6 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     """Read a table of samples in text, a lead a column or a row.
 
     Return the names of leads, samples x leads, and the unit and sampling rate (Hz) that the table states, or None.
-    BadRecording names the cell that is no sample.
     """
     rows, place = split_table(content), "line"
     is_even = len({len(row) for row in rows}) == 1 and FEWEST <= len(rows) <= MAX_SIGNALS
@@ -140,11 +139,8 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     names = max(rows_of_names, key=count_leads, default=[""] * width)
     units = [unit.strip("()[] ") or unit_in(name) for unit, name in zip(units, names, strict=True)]
     leads = [i for i, name in enumerate(names) if lead_of(name)]
-    rates = {}
-    for i in range(leads[0] if leads else 1):
-        times = times_of(cells[i], values[i])
-        if times is not None:
-            rates[i] = rate_by(times, units[i])
+    before = range(leads[0] if leads else 1)
+    rates = {i: rate_by(times, units[i]) for i in before if (times := times_of(cells[i], values[i])) is not None}
     used = leads or [i for i in cells if i not in rates and (i < width - 1 or not is_empty[i])]
     for row_number, i in np.argwhere(is_word[used])[:1]:
         word = cells[used[i]][row_number] or "nothing"

@@ -47,13 +47,12 @@ def dipole(times: np.ndarray, waves: dict) -> np.ndarray:
     return gaussians @ parameters[:, 2:]
 
 
-def changed(waves: dict, names: tuple, vector=None, *, scale=1.0, widen=1.0, later=0.0) -> dict:
+def changed(waves: dict, names: tuple, vector=(0, 0, 0), *, scale=1.0, widen=1.0, later=0.0) -> dict:
     """Return waves with those named scaled (a number or one an axis), added to (mV), widened and moved (ms)."""
     new = dict(waves)
     for name in names:
         centre, width, *own = waves[name]
-        own = np.array(own) * scale + (0 if vector is None else np.array(vector))
-        new[name] = (centre + later, width * widen, *own)
+        new[name] = (centre + later, width * widen, *(np.array(own) * scale + vector))
     return new
 
 
