@@ -19,8 +19,6 @@ from ecg.recordings.tables import Row, match_rows
 from ecg.run.script import UsageError, printable, warn
 
 PTBXL_TABLE = "ptbxl_database.csv"
-# PTB-XL's folders of recordings, and the column of its table that names their files.
-PTBXL_FOLDERS = {"records500": "filename_hr", "records100": "filename_lr"}
 
 
 class RecordingFile(NamedTuple):
@@ -92,12 +90,12 @@ def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
 def from_ptbxl(root: Path) -> list[RecordingFile]:
     """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
     where = root / PTBXL_TABLE
-    columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *PTBXL_FOLDERS.values()]
+    records, names = ("records500", "filename_hr") if (root / "records500").is_dir() else ("records100", "filename_lr")
+    columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", names]
     table = read_ptbxl_table(str(where), columns)
-    records = "records500" if (root / "records500").is_dir() else "records100"
     sizes = find_headers(root / records)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
-    rows = match_rows(table, PTBXL_FOLDERS[records], list(files.values()), str(where))
+    rows = match_rows(table, names, list(files.values()), str(where))
     return [
         RecordingFile(path_of(Path(file)), header, "ptb-xl", ptbxl_person(rows.get(file, {})), {}, sizes[header])
         for header, file in files.items()
