@@ -175,8 +175,12 @@ def xli_leads(content: bytes, samples: float) -> np.ndarray:
         at += 8 + size
         if not size or at > len(content):
             raise BadRecording(f"file: compressed samples of lead {lead} end early")
-        codes = content[at - size : at]
-        leads.append(integrate(unpack(codes, 2 * n), int.from_bytes(start, "little", signed=True)))
+        # Of second differences the high bytes come first, then the low ones.
+        high, low = unpack(content[at - size : at], 2 * n).reshape(2, n).astype(np.int64)
+        stored = (high << 8 | low).astype(np.int16).astype(np.int64)
+        slope, constant = stored[1] - stored[0], int.from_bytes(start, "little", signed=True)
+        falls = np.cumsum(np.r_[constant, stored[2:-1] - BIAS])[: n - 2]
+        leads.append(np.cumsum(np.r_[stored[0], slope, slope - falls]).astype(np.int16).astype(np.int64))
     one, two, rest_three, rest_right, rest_left, rest_foot, *chest = leads
     three = two - one - rest_three
     right, left, foot = -rest_right - (one + two) // 2, (one - three) // 2 - rest_left, (two + three) // 2 - rest_foot
@@ -201,15 +205,6 @@ def unpack(content: bytes, n_bytes: int) -> np.ndarray:
     if length != n_bytes:
         raise BadRecording(f"file: compressed samples of {length} bytes a lead or more; expected: {n_bytes}")
     return np.frombuffer(b"".join(found), np.uint8)
-
-
-def integrate(halves: np.ndarray, start: int) -> np.ndarray:
-    """Return a lead of its second differences, whose high bytes come first, then the low ones; `start` is the first."""
-    high, low = halves.reshape(2, -1).astype(np.int64)
-    stored = (high << 8 | low).astype(np.int16).astype(np.int64)
-    slope = stored[1] - stored[0]
-    falls = np.cumsum(np.r_[start, stored[2:-1] - BIAS])[: len(stored) - 2]
-    return np.cumsum(np.r_[stored[0], slope, slope - falls]).astype(np.int16).astype(np.int64)
 
 
 XML_FORMATS: dict[str, Callable[[Element], Ecg]] = {
