@@ -9,7 +9,7 @@ from scipy.interpolate import CubicSpline
 
 from ecg.beats.median import median_beat
 from ecg.params import read_params
-from ecg.recordings.hearts import abnormal, healthy_heart, ischemic, leads, twelve_leads
+from ecg.recordings.hearts import DOWER, abnormal, dipole, healthy_heart, ischemic, twelve_leads
 from ecg.recordings.wfdb_header import read_header
 from ecg.recordings.wfdb_signals import read_samples
 
@@ -40,6 +40,11 @@ class Recording(NamedTuple):
     samples: np.ndarray
     normal: np.ndarray
     ectopic: np.ndarray
+
+
+def leads(times: np.ndarray, waves: dict) -> np.ndarray:
+    """Return the 12 leads (times x 12, mV) of one beat, in the chest that Dower's matrix stands for."""
+    return twelve_leads(dipole(times, waves) @ DOWER.T)
 
 
 def known_beats(n: int) -> list[CubicSpline]:

@@ -14,7 +14,7 @@ from projects import DEFAULTS, ROOT, STAGES, run_stage, shrink
 
 from ecg.leads import LEADS
 from ecg.params import read_params
-from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
+from ecg.recordings.hearts import DOWER, dipole, healthy_heart, twelve_leads
 from ecg.recordings.synthetic import write_recordings
 
 
@@ -43,6 +43,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "metrics").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def leads(times: np.ndarray, waves: dict) -> np.ndarray:
+    """The 12 leads (times x 12, mV) of one beat, in the chest that Dower's matrix stands for."""
+    return twelve_leads(dipole(times, waves) @ DOWER.T)
 
 
 def ecg_signal(seconds: float = 10, sampling_rate: float = 500, heart_rate: float = 60, seed: int = 0) -> np.ndarray:

@@ -1,12 +1,12 @@
 """Recordings of drawn beats, for the tests of this room."""
 
 import numpy as np
-from conftest import DEFAULTS
+from conftest import DEFAULTS, leads
 
 from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
 from ecg.params import read_params
-from ecg.recordings.hearts import healthy_heart, leads, twelve_leads
+from ecg.recordings.hearts import healthy_heart, twelve_leads
 
 EXTRACT = read_params(DEFAULTS).extract
 TIMES = beat_times(EXTRACT)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import ecg_signal
+from conftest import ecg_signal, leads
 from drawn import (
     EXTRACT,
     HEART,
@@ -19,7 +19,7 @@ from drawn import (
 
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS, MISSING, RAIL
-from ecg.recordings.hearts import leads, twelve_leads
+from ecg.recordings.hearts import twelve_leads
 
 
 @pytest.mark.parametrize("sampling_rate", [100, 250, 257, 500, 1000])

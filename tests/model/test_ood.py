@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from conftest import leads
 
 from ecg.leads import LEADS
 from ecg.model.ood import BEYOND, OutOfDistribution, fit_ood
-from ecg.recordings.hearts import healthy_heart, leads
+from ecg.recordings.hearts import healthy_heart
 
 TIMES = np.arange(-248, 401, 8.0)  # ms from R
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import wfdb
+from conftest import leads
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ecg.leads import LEADS
-from ecg.recordings.hearts import abnormal, healthy_heart, ischemic, leads
+from ecg.recordings.hearts import abnormal, healthy_heart, ischemic
 from ecg.recordings.read import read_ecg, standard_leads
 from ecg.recordings.synthetic import HOSPITALS, write_recordings
 

@@ -11,17 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import (
-    MAX_SIGNALS,
-    MAX_VALUES,
-    UNITS,
-    Ecg,
-    Person,
-    content_of,
-    masked,
-    microvolts_in,
-    number,
-)
+from ecg.recordings.ecg_file import MAX_SIGNALS, MAX_VALUES, UNITS, Ecg, content_of, masked, microvolts_in, number
 from ecg.recordings.tables import decode
 
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
@@ -61,7 +51,7 @@ def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
         values = values.T
     if values.shape[1] != len(leads):
         raise BadRecording(f"file: {values.shape[0]} x {values.shape[1]} values; allowed: samples x {len(leads)} leads")
-    return Ecg(values * scale, rate, leads, Person(), flags=[] if given or names else [ORDER])
+    return Ecg(values * scale, rate, leads, flags=[] if given or names else [ORDER])
 
 
 def split_table(content: bytes) -> list[list[str]]:
@@ -121,7 +111,6 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     """Read a table of samples in text, a lead a column or a row.
 
     Return the names of leads, samples x leads, and the unit and sampling rate (Hz) that the table states, or None.
-    BadRecording names the cell that is no sample.
     """
     rows, place = split_table(content), "line"
     is_even = len({len(row) for row in rows}) == 1 and FEWEST <= len(rows) <= MAX_SIGNALS
@@ -150,11 +139,8 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     names = max(rows_of_names, key=count_leads, default=[""] * width)
     units = [unit.strip("()[] ") or unit_in(name) for unit, name in zip(units, names, strict=True)]
     leads = [i for i, name in enumerate(names) if lead_of(name)]
-    rates = {}
-    for i in range(leads[0] if leads else 1):
-        times = times_of(cells[i], values[i])
-        if times is not None:
-            rates[i] = rate_by(times, units[i])
+    before = range(leads[0] if leads else 1)
+    rates = {i: rate_by(times, units[i]) for i in before if (times := times_of(cells[i], values[i])) is not None}
     used = leads or [i for i in cells if i not in rates and (i < width - 1 or not is_empty[i])]
     for row_number, i in np.argwhere(is_word[used])[:1]:
         word = cells[used[i]][row_number] or "nothing"
@@ -231,7 +217,7 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Any, units: str =
     values = numbers_of(signal)
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(names)} leads")
-    return Ecg(values * (microvolts_in(units) / 1000), float(rate.item()), names.astype(str).tolist(), Person())
+    return Ecg(values * (microvolts_in(units) / 1000), float(rate.item()), names.astype(str).tolist())
 
 
 def numbers_of(signal: Any) -> np.ndarray:

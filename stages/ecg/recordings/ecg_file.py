@@ -55,7 +55,7 @@ class Ecg(NamedTuple):
     signal: np.ndarray
     sampling_rate: float
     leads: Sequence[str]
-    person: Person
+    person: Person = Person()
     heart_rate: float | None = None
     flags: Sequence[str] = ()
     reason: str = ""

@@ -8,16 +8,7 @@ import edfio
 import numpy as np
 
 from ecg.leads import BadRecording, lead_of
-from ecg.recordings.ecg_file import (
-    MAX_VALUES,
-    Ecg,
-    content_of,
-    masked,
-    microvolts_in,
-    millivolts,
-    number,
-    person,
-)
+from ecg.recordings.ecg_file import MAX_VALUES, Ecg, content_of, masked, microvolts_in, millivolts, number, person
 
 
 def read_edf(path: Path) -> Ecg:

@@ -11,19 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from ecg.leads import limb_leads
 
-# Of leads I, II, V1 - V6.
-DOWER = np.array(
-    [
-        (0.632, -0.235, 0.059),
-        (0.235, 1.066, -0.132),
-        (-0.515, 0.157, -0.917),
-        (0.044, 0.164, -1.387),
-        (0.882, 0.098, -1.277),
-        (1.213, 0.127, -0.601),
-        (1.125, 0.127, -0.086),
-        (0.831, 0.076, 0.230),
-    ]
-)
+# Leads I, II, V1 - V6 x axes.
+DOWER_X = (0.632, 0.235, -0.515, 0.044, 0.882, 1.213, 1.125, 0.831)
+DOWER_Y = (-0.235, 1.066, 0.157, 0.164, 0.098, 0.127, 0.127, 0.076)
+DOWER_Z = (0.059, -0.132, -0.917, -1.387, -1.277, -0.601, -0.086, 0.230)
+DOWER = np.column_stack([DOWER_X, DOWER_Y, DOWER_Z])
 # Each wave: centre (ms from the R peak), width (ms, one standard deviation), x, y, z (mV). ST and T move with QT.
 NORMAL = {
     "P": (-160, 22, 0.06, 0.10, 0.01),
@@ -55,18 +47,12 @@ def dipole(times: np.ndarray, waves: dict) -> np.ndarray:
     return gaussians @ parameters[:, 2:]
 
 
-def leads(times: np.ndarray, waves: dict) -> np.ndarray:
-    """Return the 12 leads (times x 12, mV) of one beat, in the chest that Dower's matrix stands for."""
-    return twelve_leads(dipole(times, waves) @ DOWER.T)
-
-
-def changed(waves: dict, names: tuple, vector=None, *, scale=1.0, widen=1.0, later=0.0) -> dict:
+def changed(waves: dict, names: tuple, vector=(0, 0, 0), *, scale=1.0, widen=1.0, later=0.0) -> dict:
     """Return waves with those named scaled (a number or one an axis), added to (mV), widened and moved (ms)."""
     new = dict(waves)
     for name in names:
         centre, width, *own = waves[name]
-        own = np.array(own) * scale + (0 if vector is None else np.array(vector))
-        new[name] = (centre + later, width * widen, *own)
+        new[name] = (centre + later, width * widen, *(np.array(own) * scale + vector))
     return new
 
 

@@ -53,35 +53,28 @@ def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool
 
 def labelled_person(row: Row) -> Person:
     """Return the person in a row of labels.csv, {} where there is none; of the patient's id, its digest."""
-    return Person(
-        age=row.get("age", ""),
-        sex=row.get("sex", ""),
-        patient=digest_of(row.get("patient", "")),
-        dx=(row["dx"],) if "dx" in row else (),
-        source=row.get("source", ""),
-    )
+    age, sex, patient, source = (row.get(column, "") for column in ("age", "sex", "patient", "source"))
+    return Person(age, sex, digest_of(patient), dx=(row["dx"],) if "dx" in row else (), source=source)
 
 
 def read_ptbxl_table(where: str, columns: list[str]) -> list[Row]:
-    """Read PTB-XL's ptbxl_database.csv from a URL or a path; UsageError where a column is missing."""
+    """Read PTB-XL's table from a URL or a path, numbers without .0; UsageError where a column is missing."""
     content = fetch(where) if "://" in where else from_project(where).read_bytes()
-    rows = read_rows(content, where, ["ecg_id", *columns], ["device", "site"])
-    return [{name: cell for name, cell in row.items() if cell.lower() not in UNKNOWN} for row in rows]
+    table = read_rows(content, where, ["ecg_id", *columns], ["device", "site"])
+    return [{key: cell.removesuffix(".0") for key, cell in row.items() if cell.lower() not in UNKNOWN} for row in table]
 
 
 def ptbxl_person(row: Row) -> Person:
     """Return the person and the recorder in a row of PTB-XL's table, {} where there is none."""
-    patient, fold, sex, device, site = (
-        row.get(column, "").removesuffix(".0") for column in ("patient_id", "strat_fold", "sex", "device", "site")
-    )
+    patient, fold, sex = (row.get(column, "") for column in ("patient_id", "strat_fold", "sex"))
     return Person(
         age=row.get("age", ""),
         sex={"0": "male", "1": "female"}.get(sex, sex),
         patient=patient,
         dx=tuple(filter(None, (row.get("scp_codes"), AXES.get(row.get("heart_axis", ""))))),
         registry="ptb-xl" if patient else "",
-        device=device,
-        site=site,
+        device=row.get("device", ""),
+        site=row.get("site", ""),
         fold=int(fold) if fold.isdecimal() else "",
         flags=() if patient else (NOT_IN_TABLE,),
     )
@@ -96,8 +89,7 @@ def fetch(url: str) -> bytes:
     """Return the content of a URL, checked by a SHA256SUMS.txt beside it, as PhysioNet has one."""
     retry = Retry(5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=False)
     with requests.Session() as session:
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retry))
+        session.mount(urljoin(url, "."), HTTPAdapter(max_retries=retry))
         try:
             sums, answer = (session.get(at, timeout=(10, 60)) for at in (urljoin(url, "SHA256SUMS.txt"), url))
             answer.raise_for_status()

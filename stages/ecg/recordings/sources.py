@@ -19,8 +19,6 @@ from ecg.recordings.tables import Row, match_rows
 from ecg.run.script import UsageError, printable, warn
 
 PTBXL_TABLE = "ptbxl_database.csv"
-# PTB-XL's folders of recordings, and the column of its table that names their files.
-PTBXL_FOLDERS = {"records500": "filename_hr", "records100": "filename_lr"}
 
 
 class RecordingFile(NamedTuple):
@@ -35,7 +33,6 @@ class RecordingFile(NamedTuple):
     source: str = ""
     person: Person = Person()
     told: Row = {}  # noqa: RUF012 (never changed)
-    root: Path | None = None
     size: int = 0
 
 
@@ -58,7 +55,7 @@ def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
     for header, size in sizes.items():
         row, name = rows.get(header, {}), path_of(header.relative_to(root))
         # The folder as a whole is the source: a patient may well be in two of the folders below.
-        recordings.append(RecordingFile(name, header, root.name, labelled_person(row), row, root, size))
+        recordings.append(RecordingFile(name, header, root.name, labelled_person(row), row, size))
     return recordings
 
 
@@ -93,14 +90,14 @@ def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
 def from_ptbxl(root: Path) -> list[RecordingFile]:
     """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
     where = root / PTBXL_TABLE
-    columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", *PTBXL_FOLDERS.values()]
+    records, names = ("records500", "filename_hr") if (root / "records500").is_dir() else ("records100", "filename_lr")
+    columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", names]
     table = read_ptbxl_table(str(where), columns)
-    records = "records500" if (root / "records500").is_dir() else "records100"
     sizes = find_headers(root / records)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
-    rows = match_rows(table, PTBXL_FOLDERS[records], list(files.values()), str(where))
+    rows = match_rows(table, names, list(files.values()), str(where))
     return [
-        RecordingFile(path_of(Path(file)), header, "ptb-xl", ptbxl_person(rows.get(file, {})), {}, root, sizes[header])
+        RecordingFile(path_of(Path(file)), header, "ptb-xl", ptbxl_person(rows.get(file, {})), {}, sizes[header])
         for header, file in files.items()
     ]
 
@@ -109,7 +106,7 @@ def from_kaggle(download: Download) -> list[RecordingFile]:
     """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
     where = download.ptbxl_patients
     table = read_ptbxl_table(where, ["patient_id", "strat_fold"]) if where else []
-    patients = {row.get("ecg_id", "").removesuffix(".0"): row for row in table}
+    patients = {row.get("ecg_id", ""): row for row in table}
     recordings = []
     for handle in download.kaggle:
         root, source = download_data_set(handle), handle.split("/")[1]
@@ -117,7 +114,7 @@ def from_kaggle(download: Download) -> list[RecordingFile]:
             of_ptbxl = re.fullmatch(r"HR0*(\d+)", header.stem) if where else None
             person = ptbxl_person(patients.get(of_ptbxl[1], {})) if of_ptbxl else Person()
             name = f"{source}/{path_of(header.relative_to(root))}"
-            recordings.append(RecordingFile(name, header, source, person, {}, root, size))
+            recordings.append(RecordingFile(name, header, source, person, {}, size))
     return with_short_names(recordings)
 
 
@@ -142,7 +139,7 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
 
     `told` holds for all, where labels.csv has nothing else. A file that is no record will be refused.
     """
-    found = list[RecordingFile]()
+    found, alone = list[RecordingFile](), list[Path]()
     for name in names:
         # Absolute: worker processes may have been started elsewhere.
         path = Path(name).absolute()
@@ -154,11 +151,11 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
             before = name if len(names) > 1 else ""
             found += [recording._replace(record=Path(before, recording.record).as_posix()) for recording in below]
         elif header.exists() or path.exists():
-            one = header if header.exists() else path
-            found.append(RecordingFile(path_of(Path(name).with_name(one.name)), one))
+            alone.append(header if header.exists() else path)
+            found.append(RecordingFile(path_of(Path(name).with_name(alone[-1].name)), alone[-1]))
         else:
             raise UsageError(f"{name}: no such record or folder")
-    rows = read_labels([recording.header for recording in found if not recording.root], lenient=True)
+    rows = read_labels(alone, lenient=True)
     return [
         recording._replace(record=printable(recording.record), told=told | rows.get(recording.header, recording.told))
         for recording in with_short_names(found)

@@ -82,18 +82,15 @@ def match_rows(table: list[Row], column: str, files: list[str], where: str, *, c
         if len(rows) > 1:
             raise UsageError(f"{where} names {file!r} in {len(rows)} rows: {', '.join(repr(cells[i]) for i in rows)}")
     matched = {file: rows[0] for file, rows in (similar | named).items() if len(rows) == 1}
-    if complete and files:
-        taken = {*matched.values()}
-        rest = [cell for i, cell in enumerate(cells) if i not in taken]
-        others = [file for file in files if file not in matched]
-        without = (
-            f"{where}: {len(rest)} of {len(cells)} rows name no recording {rest[:1]}, "
-            f"{len(others)} of {len(files)} recordings have no row {others[:1]}"
-        )
+    taken = {*matched.values()}
+    rest = [cell for i, cell in enumerate(cells) if i not in taken]
+    others = [file for file in files if file not in matched]
+    if complete and files and (rest or others):
+        without = f"{where}: {len(rest)} of {len(cells)} rows name no recording {rest[:1]}, "
+        without += f"{len(others)} of {len(files)} recordings have no row {others[:1]}"
         if cells and not matched:
             raise UsageError(without)
-        if rest or others:
-            warn(without)
+        warn(without)
     return {file: table[i] for file, i in matched.items()}
 
 

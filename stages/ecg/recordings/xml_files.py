@@ -3,7 +3,7 @@
 A file may hold anything: no entity is expanded, no other file opened, and its size is checked before it is parsed.
 """
 
-import base64
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -65,11 +65,6 @@ def numbers_in(text: str | None, separator: str | None) -> np.ndarray:
     return np.array((text or "").strip().removesuffix(",").split(separator), np.float64)
 
 
-def bytes_in(text: str | None) -> bytes:
-    """Decode base64; line breaks may part it."""
-    return base64.b64decode("".join((text or "").split()), validate=True)
-
-
 def read_muse(tree: Element) -> Ecg:
     """Read GE MUSE's RestingECG: int16 in base64; most have eight leads, from which the others follow."""
     waves = [wave for wave in tree.findall("Waveform") if wave.findtext("WaveformType", "").strip().lower() == "rhythm"]
@@ -79,7 +74,7 @@ def read_muse(tree: Element) -> Ecg:
     names, leads = [], []
     for lead in wave.findall("LeadData"):
         name = lead.findtext("LeadID", "")
-        content, width = bytes_in(lead.findtext("WaveFormData")), lead.findtext("LeadSampleSize") or "2"
+        content, width = b64decode(lead.findtext("WaveFormData", "")), lead.findtext("LeadSampleSize") or "2"
         n = number(lead.findtext("LeadSampleCountTotal") or str(len(content) / 2), "LeadSampleCountTotal")
         if width.strip() != "2" or len(content) != 2 * n:
             raise BadRecording(f"file: {len(content)} bytes for {n:g} samples of {width} bytes; allowed: 2 bytes each")
@@ -155,7 +150,7 @@ def read_philips(tree: Element) -> Ecg:
     names = (wave.get("leadlabels") or " ".join(LEADS)).split()
     allow_only("order of leads", " ".join(names[:12]), " ".join(LEADS))
     duration = number(wave.get("durationperchannel"), "durationperchannel")  # ms
-    stored = xli_leads(bytes_in(wave.text), duration / 1000 * rate)
+    stored = xli_leads(b64decode(wave.text or ""), duration / 1000 * rate)
     step = number(fields.get("resolution") or fields.get("signalresolution"), "resolution")
     who = "patient/generalpatientdata"
     born = years_between(tree.findtext(f"{who}/age/dateofbirth"), value_at(tree, "dataacquisition", "date"))
@@ -180,8 +175,12 @@ def xli_leads(content: bytes, samples: float) -> np.ndarray:
         at += 8 + size
         if not size or at > len(content):
             raise BadRecording(f"file: compressed samples of lead {lead} end early")
-        codes = content[at - size : at]
-        leads.append(integrate(unpack(codes, 2 * n), int.from_bytes(start, "little", signed=True)))
+        # Of second differences the high bytes come first, then the low ones.
+        high, low = unpack(content[at - size : at], 2 * n).reshape(2, n).astype(np.int64)
+        stored = (high << 8 | low).astype(np.int16).astype(np.int64)
+        slope, constant = stored[1] - stored[0], int.from_bytes(start, "little", signed=True)
+        falls = np.cumsum(np.r_[constant, stored[2:-1] - BIAS])[: n - 2]
+        leads.append(np.cumsum(np.r_[stored[0], slope, slope - falls]).astype(np.int16).astype(np.int64))
     one, two, rest_three, rest_right, rest_left, rest_foot, *chest = leads
     three = two - one - rest_three
     right, left, foot = -rest_right - (one + two) // 2, (one - three) // 2 - rest_left, (two + three) // 2 - rest_foot
@@ -206,15 +205,6 @@ def unpack(content: bytes, n_bytes: int) -> np.ndarray:
     if length != n_bytes:
         raise BadRecording(f"file: compressed samples of {length} bytes a lead or more; expected: {n_bytes}")
     return np.frombuffer(b"".join(found), np.uint8)
-
-
-def integrate(halves: np.ndarray, start: int) -> np.ndarray:
-    """Return a lead of its second differences, whose high bytes come first, then the low ones; `start` is the first."""
-    high, low = halves.reshape(2, -1).astype(np.int64)
-    stored = (high << 8 | low).astype(np.int16).astype(np.int64)
-    slope = stored[1] - stored[0]
-    falls = np.cumsum(np.r_[start, stored[2:-1] - BIAS])[: len(stored) - 2]
-    return np.cumsum(np.r_[stored[0], slope, slope - falls]).astype(np.int16).astype(np.int64)
 
 
 XML_FORMATS: dict[str, Callable[[Element], Ecg]] = {
