@@ -63,22 +63,6 @@ def plot_precision_recall(curves: Curves, recordings: str) -> Figure:
     return figure
 
 
-def plot_confusion(counts: pd.DataFrame, recordings: str) -> Figure:
-    """Draw metrics/confusion.csv."""
-    decisions = counts[["called", "not_called"]].to_numpy()
-    share = decisions / decisions.sum(axis=1, keepdims=True)
-    figure, axes = create_figure(f"Decision by class, {recordings}", 4.4)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (i, j), n in np.ndenumerate(decisions):
-        color = "white" if share[i, j] > 0.5 else "black"
-        axes.text(j, i, f"{n}\n{share[i, j]:.1%}", ha="center", va="center", color=color)
-    axes.set_xticks(range(2), ["ischemia", "no ischemia"])
-    axes.set_yticks(range(len(counts)), counts.label)
-    axes.set(xlabel="decision", ylabel="actual class")
-    axes.grid(False)
-    return figure
-
-
 def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -> Figure:
     """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006)."""
     figure, axes = create_figure(f"Net benefit, {recordings}", WIDTH)

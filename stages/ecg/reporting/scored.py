@@ -13,7 +13,7 @@ from ecg.evaluation.answers import Reading, in_words
 from ecg.leads import LEADS, MISSING
 from ecg.model.description import Description
 from ecg.model.model import Model, activation_maps, lead_contributions
-from ecg.reporting.ecg_paper import Explanation, plot_ecg
+from ecg.reporting.ecg_paper import plot_ecg
 from ecg.reporting.figures import save_figure
 
 LONGEST = 178  # bytes of a name: most file systems allow 255, and a temporary file needs more
@@ -41,8 +41,8 @@ def draw(folder: Path, readings: list[Reading], rows: list[dict], model: Model, 
             figure = plot_refused(reading, title, notes)
         else:
             activation = activation_maps(model, beat[None])[0] - logit(description.threshold)
-            explanation = Explanation(activation, lead_contributions(model, beat[None])[0])
-            figure = plot_ecg(beat, beat_times(description.extract), title, notes, explanation)
+            contributions = lead_contributions(model, beat[None])[0]
+            figure = plot_ecg(beat, beat_times(description.extract), title, notes, activation, contributions)
         try:
             save_figure(figure, folder / picture_name(row["record"]))
         except OSError as error:
