@@ -88,12 +88,13 @@ def main() -> None:
 
     what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)
     times, beats = beat_times(description.extract), np.concatenate([beats for beats, _ in splits])
-    mean_beats = plot_beats(beats, table.label.to_numpy(), times, data_kind(table.source))
-    for name, (figure, _) in draw_results(results, threshold, what).items():
+    figures = {name: figure for name, (figure, _) in draw_results(results, threshold, what).items()} | {
+        "learning_curve": plot_learning_curve(history, data_kind(description.sources)),
+        "beats": plot_beats(beats, table.label.to_numpy(), times, data_kind(table.source)),
+        "example": plot_example(model, description, test, test_beats, activation),
+    }
+    for name, figure in figures.items():
         save_figure(figure, paths.METRICS / f"{name}.png")
-    save_figure(plot_learning_curve(history, data_kind(description.sources)), paths.LEARNING_CURVE_PNG)
-    save_figure(mean_beats, paths.BEATS_PNG)
-    save_figure(plot_example(model, description, test, test_beats, activation), paths.EXAMPLE_PNG)
     print_summary(scores, numbers, what)
 
 

@@ -59,7 +59,8 @@ def plot_precision_recall(curves: Curves, recordings: str) -> Figure:
             axes.step(points.recall, points.precision, dash, color=color, lw=2, where="pre", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)
-    axes.legend(loc="lower left")
+    # No curve is there without ischemia.
+    axes.legend(handles=axes.get_legend_handles_labels()[0], loc="lower left")
     return figure
 
 

@@ -20,12 +20,9 @@ MODELS = Path("models")
 RELEASED = Path(__file__).parents[3] / "models/ptb-xl.safetensors"
 VALIDATION = Path("data/validation")
 
-# With the tables, curves and pictures of evaluate under the names that ecg/reporting/results.py gives them.
+# Here evaluate writes its tables under the names in ecg/reporting/results.py, and its pictures as it calls them.
 METRICS = Path("metrics")
 EVALUATE_METRICS = Path("metrics/evaluate.json")
-LEARNING_CURVE_PNG = Path("metrics/learning_curve.png")
-BEATS_PNG = Path("metrics/beats.png")
-EXAMPLE_PNG = Path("metrics/example.png")
 AUDIT_TABLE = Path("metrics/audit.csv")
 REPORT = Path("metrics/report.html")
 MODEL_CARD = Path("metrics/model_card.md")
