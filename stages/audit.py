@@ -48,7 +48,7 @@ def main() -> None:
         everything.drop(columns="source").to_csv(temporary, index=False)
     with replacing(paths.AUDIT_TABLE) as temporary:
         summary.to_csv(temporary, index=False)
-    save_figure(plot_audit(summary, f"{len(records)} test {data_kind(records.source)}"), paths.AUDIT_PNG)
+    save_figure(plot_audit(summary, f"{len(records)} test {data_kind(records.source)}"), paths.METRICS / "audit.png")
     shown = ("model", *SIMPLE_MODELS, "age_sex", "source", "recorder")
     aucs = summary[summary.comparison == "roc_auc"].set_index("model").roc_auc.dropna()
     print(f"ROC AUC against normal: {', '.join(f'{name} {aucs[name]:.3f}' for name in shown if name in aucs)}")

@@ -6,9 +6,8 @@ Writes  data/predictions.csv      one probability a class for every median beat,
         metrics/evaluate.json     the numbers that runs are compared by
         metrics/evaluate.csv      every AUC and rate with its interval, and the calibration
         metrics/subgroups.csv     the headline AUC by source, sex, age, heart rate and noise
-        metrics/roc/, precision_recall/                                a curve a comparison
-        metrics/reliability.csv, net_benefit.csv, distribution.csv     other curves
         metrics/confusion.csv     how many recordings of each class are called ischemic
+        metrics/roc/, precision_recall/, reliability.csv, net_benefit.csv, distribution.csv: curves
         metrics/*.png             the same as pictures, and the learning curves
         metrics/beats.png         each class's mean median beat in 12 leads
         metrics/example.png       the ischemic test recording with the highest probability, and what speaks for it
@@ -22,16 +21,16 @@ from matplotlib.figure import Figure
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
-from ecg.evaluation.measures import headline, measures, reliability, score_records, subgroups
-from ecg.evaluation.names import COMPARISON_TITLES, CURVE_FILES, data_kind, say_auc
+from ecg.evaluation.measures import headline, measures, score_records
+from ecg.evaluation.names import COMPARISON_TITLES, data_kind, say_auc
 from ecg.model.description import Description
 from ecg.model.fcn import choose_device
 from ecg.model.model import Model, activation_maps, lead_contributions, load_model
 from ecg.params import read_params
-from ecg.reporting import charts
-from ecg.reporting.ecg_paper import Explanation, plot_beats, plot_ecg
+from ecg.reporting.charts import plot_learning_curve
+from ecg.reporting.ecg_paper import plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
+from ecg.reporting.results import draw_results, result_tables, write_results
 from ecg.run import paths
 from ecg.run.files import load_split, replacing, write_json
 from ecg.run.script import run_stage
@@ -50,8 +49,8 @@ def plot_example(
         f"one of the {len(test)} test {data_kind(test.source)}; model trained on {data_kind(description.sources)}",
     ]
     contributions = lead_contributions(model, beats[chosen : chosen + 1])[0]
-    explanation = Explanation(activation[chosen] - logit(threshold), contributions)
-    return plot_ecg(beats[chosen], beat_times(description.extract), test.record.iloc[chosen], notes, explanation)
+    evidence, times = activation[chosen] - logit(threshold), beat_times(description.extract)
+    return plot_ecg(beats[chosen], times, test.record.iloc[chosen], notes, evidence, contributions)
 
 
 def print_summary(scores: pd.DataFrame, numbers: dict, what: str) -> None:
@@ -73,51 +72,29 @@ def main() -> None:
     splits = [load_split(split) for split in ("train", "val", "test")]
     table = pd.concat([score_records(model, description.classes, beats, rows[ABOUT]) for beats, rows in splits])
     test, test_beats = table[table.split == "test"], splits[-1][0]
-    positive, p = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy()
     terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
 
     scores = measures(test, threshold, evaluate).round(4)
     on_val = description.reference.get("roc_auc_vs_rest")
     numbers = headline(scores, float(f"{threshold:.4g}")) | {"roc_auc_vs_rest_val": on_val and round(on_val, 4)}
-    roc, precision_recall = ({name: points.round(4) for name, points in lines.items()} for lines in curves(test))
-    bins, benefit = reliability(positive, p).round(4), net_benefit(positive, p).round(4)
-    counts, spread = confusion(test, threshold), distribution(test).round(6)
-    groups, activation = subgroups(test, terciles, evaluate).round(4), activation_maps(model, test_beats)
+    results, activation = result_tables(test, scores, threshold, terciles, evaluate), activation_maps(model, test_beats)
 
     write_json(paths.EVALUATE_METRICS, numbers)
     with replacing(paths.ACTIVATION) as temporary:
         np.save(temporary, activation.astype(np.float32))
-    tables = {
-        paths.PREDICTIONS: table,
-        paths.EVALUATE_TABLE: scores,
-        paths.SUBGROUPS: groups,
-        paths.CONFUSION: counts,
-        paths.RELIABILITY: bins,
-        paths.NET_BENEFIT: benefit,
-        paths.DISTRIBUTION: spread,
-    }
-    for path, rows in tables.items():
-        with replacing(path) as temporary:
-            rows.to_csv(temporary, index=False)
-    for folder, lines in ((paths.ROC, roc), (paths.PRECISION_RECALL, precision_recall)):
-        with replacing(folder) as temporary:
-            temporary.mkdir()
-            for comparison, points in lines.items():
-                points.to_csv(temporary / CURVE_FILES[comparison], index=False)
+    with replacing(paths.PREDICTIONS) as temporary:
+        table.to_csv(temporary, index=False)
+    write_results(results)
 
     what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)
     times, beats = beat_times(description.extract), np.concatenate([beats for beats, _ in splits])
-    mean_beats = plot_beats(beats, table.label.to_numpy(), times, data_kind(table.source))
-    save_figure(charts.plot_roc(roc, scores, threshold, what), paths.ROC_PNG)
-    save_figure(charts.plot_precision_recall(precision_recall, what), paths.PRECISION_RECALL_PNG)
-    save_figure(charts.plot_confusion(counts, what), paths.CONFUSION_PNG)
-    save_figure(charts.plot_reliability(bins, scores, what), paths.RELIABILITY_PNG)
-    save_figure(charts.plot_net_benefit(benefit, threshold, what), paths.NET_BENEFIT_PNG)
-    save_figure(charts.plot_distribution(spread, counts, threshold, what), paths.DISTRIBUTION_PNG)
-    save_figure(charts.plot_subgroups(groups, what), paths.SUBGROUPS_PNG)
-    save_figure(charts.plot_learning_curve(history, data_kind(description.sources)), paths.LEARNING_CURVE_PNG)
-    save_figure(mean_beats, paths.BEATS_PNG)
-    save_figure(plot_example(model, description, test, test_beats, activation), paths.EXAMPLE_PNG)
+    figures = {name: figure for name, (figure, _) in draw_results(results, threshold, what).items()} | {
+        "learning_curve": plot_learning_curve(history, data_kind(description.sources)),
+        "beats": plot_beats(beats, table.label.to_numpy(), times, data_kind(table.source)),
+        "example": plot_example(model, description, test, test_beats, activation),
+    }
+    for name, figure in figures.items():
+        save_figure(figure, paths.METRICS / f"{name}.png")
     print_summary(scores, numbers, what)
 
 

@@ -25,9 +25,10 @@ from ecg.evaluation import names
 from ecg.model.description import TREES_FROM, TREES_SHARE, Description, read_description
 from ecg.params import read_params
 from ecg.reporting import charts, tables
-from ecg.reporting.ecg_paper import Explanation, plot_ecg, plot_evidence
+from ecg.reporting.ecg_paper import plot_ecg, plot_evidence
 from ecg.reporting.figures import data_uri
 from ecg.reporting.page import cite_sources, render
+from ecg.reporting.results import draw_results, read_results
 from ecg.run import paths
 from ecg.run.files import CLASSES, load_split, read_table, replacing, write_json
 from ecg.run.script import run_stage
@@ -41,7 +42,7 @@ def explain_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray,
     times = beat_times(description.extract)
 
     def draw(beat: np.ndarray, title: str, values: np.ndarray) -> str:
-        return data_uri(plot_ecg(beat, times, title, explanation=Explanation(values - logit(description.threshold))))
+        return data_uri(plot_ecg(beat, times, title, activation=values - logit(description.threshold)))
 
     maps, means = {}, []
     for name in [name for name in CLASSES if (test.label == name).any()]:
@@ -89,30 +90,17 @@ def describe_environment() -> dict:
 
 def main() -> None:
     params, description = read_params(), read_description(paths.MODEL)
-    scores, confusion, bins = map(pd.read_csv, (paths.EVALUATE_TABLE, paths.CONFUSION, paths.RELIABILITY))
-    benefit, spread = map(pd.read_csv, (paths.NET_BENEFIT, paths.DISTRIBUTION))
-    roc, pr = (
-        {comparison: pd.read_csv(folder / name) for comparison, name in names.CURVE_FILES.items()}
-        for folder in (paths.ROC, paths.PRECISION_RECALL)
-    )
-    groups, audit, history = map(pd.read_csv, (paths.SUBGROUPS, paths.AUDIT_TABLE, paths.HISTORY))
+    results, audit, history = read_results(), pd.read_csv(paths.AUDIT_TABLE), pd.read_csv(paths.HISTORY)
     (beats, rows), activation = load_split("test"), np.load(paths.ACTIVATION)
     test = read_table(paths.PREDICTIONS).set_index("record").loc[rows.record].reset_index()
     counts, refused = tables.count_recordings(read_table(paths.SPLIT), ["train", "val", "test"])
 
     evidence, environment = explain_beats(test, beats, activation, description), describe_environment()
     what, trained_on = f"{len(test)} test {names.data_kind(test.source)}", names.data_kind(description.sources)
-    sources, threshold, maps = sorted(set(counts.source[:-1])), description.threshold, evidence["maps"]
-    precisions = tables.curve_table(pr, "precision", "recall", "precision where recall is at least")
+    sources, scores, maps = sorted(set(counts.source[:-1])), results["evaluate.csv"], evidence["maps"]
     sums = tables.sums_by_part(maps, evidence["times"]).rename_axis("mean map, log odds").reset_index()
-    figures = {
-        "roc": (charts.plot_roc(roc, scores, threshold, what), tables.roc_table(roc)),
-        "precision_recall": (charts.plot_precision_recall(pr, what), precisions),
-        "reliability": (charts.plot_reliability(bins, scores, what), bins),
-        "net_benefit": (charts.plot_net_benefit(benefit, threshold, what), benefit[4::5]),
-        "distribution": (charts.plot_distribution(spread, confusion, threshold, what), spread[spread.n > 0]),
+    figures = draw_results(results, description.threshold, what) | {
         "audit": (charts.plot_audit(audit, what), tables.audit_table(audit)),
-        "subgroups": (charts.plot_subgroups(groups, what), tables.subgroups_table(groups)),
         "evidence": (plot_evidence(maps, evidence["times"], what), sums),
         "learning": (charts.plot_learning_curve(history, trained_on), history.tail(1)),
     }
@@ -128,7 +116,7 @@ def main() -> None:
         "charts": figures,
         "rates": tables.measure_table(scores, tables.RATES),
         "calibration": tables.measure_table(scores, tables.CALIBRATION),
-        "confusion": tables.confusion_table(confusion),
+        "confusion": tables.confusion_table(results["confusion.csv"]),
         "evidence": evidence,
         "source_auc": audit.set_index(["model", "comparison"]).roc_auc.get(("source", "roc_auc")),
         "source_limit": names.SOURCE_LIMIT,

@@ -29,7 +29,7 @@ from ecg.model.description import Description
 from ecg.model.fcn import choose_device
 from ecg.model.model import first_bytes, load_model, save_model
 from ecg.params import read_params
-from ecg.reporting.validation import write_page
+from ecg.reporting.results import write_page
 from ecg.run import paths
 from ecg.run.files import output_file, output_folder, replacing, write_json
 from ecg.run.script import UsageError, refuse_input, run, warn

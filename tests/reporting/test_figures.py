@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
-from ecg.evaluation.measures import measures, reliability, subgroups
+from ecg.evaluation.curves import confusion, curves, distribution
+from ecg.evaluation.measures import measures
 from ecg.evaluation.names import MODEL_TITLES, format_interval
 from ecg.leads import LEADS
 from ecg.params import Evaluate
 from ecg.reporting import charts
-from ecg.reporting.ecg_paper import Explanation, plot_ecg
+from ecg.reporting.ecg_paper import plot_ecg
+from ecg.reporting.results import draw_results, result_tables
 
 BEAT = np.random.default_rng(0).normal(0, 0.3, (12, 188))
 TIMES = np.arange(-62, 126) * 4.0
@@ -45,17 +46,8 @@ def scored(labels):
 def test_recordings_of_fewer_classes_have_every_figure(labels):
     test, evaluate, what = scored(labels), Evaluate(bootstrap=100, seed=1), "40 recordings"
     scores = measures(test, 0.1, evaluate)
-    roc, _ = curves(test)
-    positive, p, decisions = (test.label == "ischemia").to_numpy(), test.p_ischemia.to_numpy(), confusion(test, 0.1)
-    bins = reliability(positive, p)
-    for figure in (
-        charts.plot_roc(roc, scores, 0.1, what),
-        charts.plot_confusion(decisions, what),
-        charts.plot_reliability(bins, scores, what),
-        charts.plot_net_benefit(net_benefit(positive, p), 0.1, what),
-        charts.plot_distribution(distribution(test), decisions, 0.1, what),
-        charts.plot_subgroups(subgroups(test, np.array([10.0, 30.0]), evaluate), what),
-    ):
+    results = result_tables(test, scores, 0.1, np.array([10.0, 30.0]), evaluate)
+    for figure, _ in draw_results(results, 0.1, what).values():
         figure.draw_without_rendering()
 
 
@@ -136,7 +128,7 @@ def test_colours_are_those_of_the_decision_on_one_scale():
     bars = []
     for high in (3.0, 300.0):
         activation = np.repeat([-high, 0.0, 2 * high], [60, 68, 60])
-        figure = plot_ecg(BEAT, TIMES, "a beat", ["a note"], Explanation(activation, np.arange(12.0) - 5))
+        figure = plot_ecg(BEAT, TIMES, "a beat", ["a note"], activation, np.arange(12.0) - 5)
         colours = [c.get_colors() for c in figure.axes[0].collections if len(c.get_segments()) == 187]
         assert len(colours) == 12
         red, _, blue, _ = colours[0].T
@@ -157,7 +149,7 @@ def test_st_is_beside_each_lead():
     beat[:, 55:70] = np.hanning(15)
     levels = np.linspace(-0.3, 0.25, 12).round(2)
     beat[:, 70:] = levels[:, None]
-    figure = plot_ecg(beat, TIMES, "a beat", explanation=Explanation(np.zeros(188)))
+    figure = plot_ecg(beat, TIMES, "a beat", activation=np.zeros(188))
     found = [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("ST ")]
     assert sorted(found) == sorted(f"ST {level:+.2f}" for level in levels)
 
@@ -165,7 +157,7 @@ def test_st_is_beside_each_lead():
 def test_a_trace_beyond_the_row_is_cut_and_marked():
     beat = BEAT.copy()
     beat[3, 50], beat[4, 60] = 40, -40
-    figure = plot_ecg(beat, TIMES, "a beat", explanation=Explanation(np.zeros(188)))
+    figure = plot_ecg(beat, TIMES, "a beat", activation=np.zeros(188))
     axes = figure.axes[0]
     drawn = [line for line in axes.lines if len(line.get_ydata())]
     assert {line.get_marker() for line in drawn} == {"None", "^", "v"}
@@ -174,7 +166,7 @@ def test_a_trace_beyond_the_row_is_cut_and_marked():
 
 def test_long_names_and_all_flags_are_in_the_picture():
     title, notes = "…" + "WM_" * 15 + ": ischemia: 31% (other 60%)", ["a flag with many words; " * 30, "last"]
-    figure = plot_ecg(BEAT, TIMES, title, notes, Explanation(np.zeros(188), np.zeros(12)))
+    figure = plot_ecg(BEAT, TIMES, title, notes, np.zeros(188), np.zeros(12))
     assert inside(figure)
     shown = re.sub(r"\s", "", "".join(text.get_text() for text in figure.axes[0].texts))
     assert all(text.replace(" ", "") in shown for text in (title, *notes))

@@ -75,10 +75,9 @@ def check_leads(marked: np.ndarray, sampling_rate: float) -> None:
     """BadRecording where leads (12 x samples, int16, uV, after `mark_held`) are short, or at a rail."""
     if marked.shape[1] / sampling_rate < MIN_DURATION:
         raise BadRecording(f"too short: {marked.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
-    low, high = marked.min(axis=1), marked.max(axis=1)
-    for lead in np.flatnonzero((high == RAIL) | (low <= -RAIL)):
-        if (np.abs(marked[lead]) == RAIL).mean() > MAX_SATURATED:
-            raise BadRecording(f"saturated lead: {LEADS[lead]}")
+    saturated = (np.abs(marked) == RAIL).mean(axis=1) > MAX_SATURATED
+    if saturated.any():
+        raise BadRecording(f"saturated lead: {LEADS[saturated.argmax()]}")
 
 
 def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
@@ -99,9 +98,7 @@ def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> N
 
 def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return leads x samples (mV, float32) with missing samples interpolated, and where one is missing in any lead."""
-    signal = leads.astype(np.float32)
-    signal /= 1000
-    missing = leads == MISSING
+    signal, missing = leads / np.float32(1000), leads == MISSING
     for lead in np.flatnonzero(missing.any(axis=1)):
         gaps = missing[lead]
         signal[lead, gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), signal[lead, ~gaps])

@@ -59,23 +59,8 @@ def plot_precision_recall(curves: Curves, recordings: str) -> Figure:
             axes.step(points.recall, points.precision, dash, color=color, lw=2, where="pre", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)
-    axes.legend(loc="lower left")
-    return figure
-
-
-def plot_confusion(counts: pd.DataFrame, recordings: str) -> Figure:
-    """Draw metrics/confusion.csv."""
-    decisions = counts[["called", "not_called"]].to_numpy()
-    share = decisions / decisions.sum(axis=1, keepdims=True)
-    figure, axes = create_figure(f"Decision by class, {recordings}", 4.4)
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (i, j), n in np.ndenumerate(decisions):
-        color = "white" if share[i, j] > 0.5 else "black"
-        axes.text(j, i, f"{n}\n{share[i, j]:.1%}", ha="center", va="center", color=color)
-    axes.set_xticks(range(2), ["ischemia", "no ischemia"])
-    axes.set_yticks(range(len(counts)), counts.label)
-    axes.set(xlabel="decision", ylabel="actual class")
-    axes.grid(False)
+    # No curve is there without ischemia.
+    axes.legend(handles=axes.get_legend_handles_labels()[0], loc="lower left")
     return figure
 
 

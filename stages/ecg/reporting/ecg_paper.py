@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from textwrap import fill
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.artist import setp
@@ -37,16 +36,6 @@ LEGEND = (
     "Colour: evidence for ischemia over time (log odds above the threshold; their mean ▼ decides).\n"
     f"ST: at J + {ST_AFTER_J} ms in mV. Red or blue number: contribution of the lead to the log odds."
 )
-
-
-class Explanation(NamedTuple):
-    """Evidence for ischemia in a beat, in log odds: over time (a number a sample), and by lead (12).
-
-    The mean of `activation` is the log odds of p(ischemia) less those of the threshold: from 0 on, ischemia is called.
-    """
-
-    activation: np.ndarray
-    contributions: np.ndarray | None = None
 
 
 def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordings: str) -> Figure:
@@ -106,13 +95,15 @@ def plot_ecg(
     times: np.ndarray,
     title: str,
     notes: Sequence[str] = (),
-    explanation: Explanation | None = None,
+    activation: np.ndarray | None = None,
+    contributions: np.ndarray | None = None,
     reach: float = 5.0,
 ) -> Figure:
     """Draw 12 leads (12 x samples, mV, NaN is missing; times in ms) on ECG paper, 25 mm/s and 10 mm/mV.
 
-    Rows are as high as the traces, which are cut and marked beyond ± `reach` (mV). An explanation colours a median beat
-    (times from the R peak), on the same scale in all pictures. A picture is 640 px wide at 150 dpi.
+    Rows are as high as the traces, which are cut and marked beyond ± `reach` (mV). A picture is 640 px wide at 150 dpi.
+    `activation` colours a median beat (times from the R peak), on the same scale in all pictures: evidence for ischemia
+    at each sample, whose mean is the log odds of p(ischemia) less those of the threshold. `contributions`: by lead.
     """
     x = 1 + (times - times[0]) / 40  # mm
     layout = LAYOUT if x[-1] <= 26 else LONG_LAYOUT
@@ -126,7 +117,7 @@ def plot_ecg(
     # Lines of capitals fit, too.
     title, note = fill(title, 60), "\n".join(fill(text, 80, break_on_hyphens=False) for text in notes)
     caption = f"25 mm/s   10 mm/mV   ▲ ▼ beyond ± {reach:g} mV"
-    if explanation is not None:
+    if activation is not None:
         caption += f"\n\n{LEGEND}"
     below_title = 17 * len(note.splitlines()) * px
     head = below_title + (26 + 19 * title.count("\n")) * px
@@ -141,13 +132,13 @@ def plot_ecg(
         axes.vlines(np.arange(0, width + 1, step), bottom, 0, color=color, lw=thick)
         axes.hlines(np.arange(bottom, 1, step), 0, width, color=color, lw=thick)
 
-    if explanation is not None:
+    if activation is not None:
         mappable = ScalarMappable(Normalize(-SATURATED, SATURATED), FOR_ISCHEMIA)
         bar = axes.inset_axes((330 * px, bottom - 18 * px, 200 * px, 9 * px), transform=axes.transData)
-        draw_color_bar(bar, mappable, explanation.activation.mean())
+        draw_color_bar(bar, mappable, activation.mean())
         # A colour for each step from one sample to the next.
         samples = round(SMOOTHED / (times[1] - times[0]))
-        colors = mappable.to_rgba(uniform_filter1d(explanation.activation, samples, mode="nearest")[1:])
+        colors = mappable.to_rgba(uniform_filter1d(activation, samples, mode="nearest")[1:])
         st = measure_beats(traces[None], times).st[0]
     for _, zero in rows:
         axes.plot([1, 2.5, 2.5, 7.5, 7.5, 9], zero + np.array([0, 0, 10, 10, 0, 0]), color=INK, lw=0.5)
@@ -155,13 +146,13 @@ def plot_ecg(
     for (row, place), lead in np.ndenumerate(layout):
         number, (top, zero), left = LEADS.index(lead), rows[row], 10 + place * column
         trace, name = 10 * kept[number] + zero, top - 6 * px
-        if explanation is not None:
+        if activation is not None:
             points = np.column_stack([left + x, trace])
             steps = np.stack([points[:-1], points[1:]], axis=1)
             axes.add_collection(LineCollection(list(steps), colors=colors, lw=4.3, capstyle="round"))
             axes.text(left + 42 * px, name, f"ST {st[number]:+z.2f}", fontsize=FINE, va="top", color=NOTE)
-            if explanation.contributions is not None:
-                added, right = explanation.contributions[number], left + column - 8 * px
+            if contributions is not None:
+                added, right = contributions[number], left + column - 8 * px
                 color = RED if added > 0 else BLUE
                 axes.text(right, name, f"{added:+z.1f}", fontsize=FINE, va="top", ha="right", color=color)
         axes.plot(left + x, trace, color=INK, lw=0.6)

@@ -1,6 +1,5 @@
 """Pictures of recordings that a model scored or refused."""
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -13,21 +12,10 @@ from ecg.evaluation.answers import Reading, in_words
 from ecg.leads import LEADS, MISSING
 from ecg.model.description import Description
 from ecg.model.model import Model, activation_maps, lead_contributions
-from ecg.reporting.ecg_paper import Explanation, plot_ecg
+from ecg.reporting.ecg_paper import plot_ecg
 from ecg.reporting.figures import save_figure
 
-LONGEST = 178  # bytes of a name: most file systems allow 255, and a temporary file needs more
 SHOWN = 2.5  # s of a refused recording
-
-
-def picture_name(record: str) -> str:
-    """Return the name of the file: characters that end a name, or that Windows refuses, are escaped."""
-    name = re.sub(r'[%/\\:*?"<>|]', lambda found: f"%{ord(found[0]):02X}", record)
-    if len(name.encode()) > LONGEST:
-        # No other name has a % before a -.
-        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-        name = f"{name.encode()[:LONGEST].decode(errors='ignore')}%-{digest}"
-    return f"{name}.png"
 
 
 def draw(folder: Path, readings: list[Reading], rows: list[dict], model: Model, description: Description) -> list[str]:
@@ -41,10 +29,12 @@ def draw(folder: Path, readings: list[Reading], rows: list[dict], model: Model, 
             figure = plot_refused(reading, title, notes)
         else:
             activation = activation_maps(model, beat[None])[0] - logit(description.threshold)
-            explanation = Explanation(activation, lead_contributions(model, beat[None])[0])
-            figure = plot_ecg(beat, beat_times(description.extract), title, notes, explanation)
+            contributions = lead_contributions(model, beat[None])[0]
+            figure = plot_ecg(beat, beat_times(description.extract), title, notes, activation, contributions)
+        # Without characters that end a name, or that Windows refuses.
+        name = re.sub(r'[%/\\:*?"<>|]', lambda found: f"%{ord(found[0]):02X}", row["record"])
         try:
-            save_figure(figure, folder / picture_name(row["record"]))
+            save_figure(figure, folder / f"{name}.png")
         except OSError as error:
             lost.append(str(error))
     return lost
