@@ -23,7 +23,7 @@ from ecg.model.decision import calibrated
 from ecg.model.description import Description
 from ecg.model.model import Model, load_model
 from ecg.model.trees import CHANGE, LEAST, Trees
-from ecg.run.files import output_file, replacing
+from ecg.run.files import output_file, write
 from ecg.run.paths import MODEL, ONNX
 from ecg.run.script import UsageError, refuse_input, run
 
@@ -135,8 +135,7 @@ def main() -> None:
     refuse_input(parser, options.out, [options.model])
     model, description = load_model(options.model)
     content = to_onnx(model, description)
-    with replacing(options.out) as temporary:
-        temporary.write_bytes(content)
+    write(options.out, content)
     print(f"{options.out}: {len(content) / 1e6:.1f} MB, trained on {data_kind(description.sources)}")
 
 
