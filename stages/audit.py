@@ -19,7 +19,7 @@ from ecg.params import read_params
 from ecg.reporting.charts import plot_audit
 from ecg.reporting.figures import save_figure
 from ecg.run import paths
-from ecg.run.files import load_split, read_table, replacing
+from ecg.run.files import load_split, read_table, write
 from ecg.run.script import run_stage, warn
 
 
@@ -44,10 +44,8 @@ def main() -> None:
     summary = simple.summarise_audit(scored, lacks, permuted, probe_row, params.evaluate).round(4)
     scored |= {f"permuted-{number}": values for number, values in enumerate(permuted, start=1)}
     everything = pd.concat([values.assign(model=name) for name, values in [*scored.items(), ("source_probe", probe)]])
-    with replacing(paths.AUDIT_PREDICTIONS) as temporary:
-        everything.drop(columns="source").to_csv(temporary, index=False)
-    with replacing(paths.AUDIT_TABLE) as temporary:
-        summary.to_csv(temporary, index=False)
+    write(paths.AUDIT_PREDICTIONS, everything.drop(columns="source").to_csv(index=False))
+    write(paths.AUDIT_TABLE, summary.to_csv(index=False))
     save_figure(plot_audit(summary, f"{len(records)} test {data_kind(records.source)}"), paths.METRICS / "audit.png")
     shown = ("model", *SIMPLE_MODELS, "age_sex", "source", "recorder")
     aucs = summary[summary.comparison == "roc_auc"].set_index("model").roc_auc.dropna()

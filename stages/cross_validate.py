@@ -25,7 +25,7 @@ from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates
 from ecg.model.recipe import train_model
 from ecg.params import Params, Split, read_params
 from ecg.run import paths
-from ecg.run.files import output_file, read_table, replacing, write_json
+from ecg.run.files import output_file, read_table, write, write_json
 from ecg.run.script import UsageError, locked, refuse_input, run
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
@@ -106,8 +106,7 @@ def main() -> None:
     with locked():
         table, numbers, compared = cross_validate(options.over, range(1, n + 1), read_params())
         write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})
-        with replacing(csv) as temporary:
-            table.to_csv(temporary, index=False)
+        write(csv, table.to_csv(index=False))
     print(table.to_string(index=False, na_rep=""))
     for comparison, others in COMPARISONS.items():
         value, low, high = (numbers[f"{comparison}{end}"] for end in ("", "_low", "_high"))

@@ -32,7 +32,7 @@ from ecg.reporting.ecg_paper import plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
 from ecg.reporting.results import draw_results, result_tables, write_results
 from ecg.run import paths
-from ecg.run.files import load_split, replacing, write_json
+from ecg.run.files import load_split, replacing, write, write_json
 from ecg.run.script import run_stage
 
 ABOUT = ["record", "patient", "source", "split", "label", "age", "sex", "heart_rate", "noise_uv"]
@@ -82,8 +82,7 @@ def main() -> None:
     write_json(paths.EVALUATE_METRICS, numbers)
     with replacing(paths.ACTIVATION) as temporary:
         np.save(temporary, activation.astype(np.float32))
-    with replacing(paths.PREDICTIONS) as temporary:
-        table.to_csv(temporary, index=False)
+    write(paths.PREDICTIONS, table.to_csv(index=False))
     write_results(results)
 
     what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)

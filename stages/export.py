@@ -22,43 +22,43 @@ from ecg.evaluation.names import data_kind
 from ecg.model.decision import calibrated
 from ecg.model.description import Description
 from ecg.model.model import Model, load_model
-from ecg.model.trees import CHANGE, LEAST, Trees
-from ecg.run.files import output_file, replacing
+from ecg.model.trees import LEAST, Trees, late_features
+from ecg.run.files import output_file, write
 from ecg.run.paths import MODEL, ONNX
 from ecg.run.script import UsageError, refuse_input, run
 
 
 class Scores(nn.Module):
-    """The probabilities (n x classes) of a model for beats, and p(ischemia), from the output of its trees."""
+    """The probabilities (n x classes) of a model for beats, p(ischemia), and the features of the trees.
+
+    `mean_shares` (n x classes) stands for what the trees make of their features.
+    """
 
     def __init__(self, model: Model):
         super().__init__()
         self.model = model
 
-    def forward(self, beats: torch.Tensor, trees: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        shares = self.model.shares()
-        logits = [share * (trees if isinstance(part, Trees) else part(beats)) for part, share in shares]
+    def forward(self, beats: torch.Tensor, mean_shares: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        shares, trees = self.model.shares(), self.model.trees
+        features = late_features(beats, trees.first) if trees else beats
+        logits = [share * (torch.log(mean_shares + LEAST) if part is trees else part(beats)) for part, share in shares]
         calibration, ischemia = self.model.calibration(), self.model.ischemia
         probabilities = calibrated(torch.stack(logits).sum(dim=0), calibration, ischemia).exp()
-        return probabilities, probabilities[:, ischemia]
+        return probabilities, probabilities[:, ischemia], features
 
 
-def tree_nodes(trees: Trees) -> list:
-    """Return the nodes of ONNX that compute the output `trees` from `beats`, by the operator for trees."""
-    from onnx import helper, numpy_helper
+def tree_node(trees: Trees) -> Any:
+    """Return the node of ONNX that computes `mean_shares` from `features`, by the operator for trees."""
+    from onnx import helper
 
-    def constant(name: str, value: object) -> Any:
-        return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.asarray(value), name))
-
-    first, end = trees.first, trees.samples
     roots, above, shares = trees.roots.numpy(), trees.above.numpy(), trees.shares.numpy() / len(trees.roots)
     number = np.arange(len(above))
     tree = np.searchsorted(roots, number, side="right") - 1
     within, leaf = number - roots[tree], above == number
     leaves, classes = np.nonzero(leaf[:, None] & (shares > 0))
-    ensemble = helper.make_node(
+    return helper.make_node(
         "TreeEnsembleRegressor",
-        ["late_features"],
+        ["features"],
         ["mean_shares"],
         domain="ai.onnx.ml",
         n_targets=shares.shape[1],
@@ -74,20 +74,6 @@ def tree_nodes(trees: Trees) -> list:
         target_ids=classes,
         target_weights=shares[leaves, classes],
     )
-    numbers = {"first": [first], "second": [first + CHANGE], "last": [end - CHANGE], "end": [end], "time": [2]}
-    return [
-        *(constant(name, value) for name, value in numbers.items()),
-        constant("least", np.float32(LEAST)),
-        helper.make_node("Slice", ["beats", "first", "end", "time"], ["values"]),
-        helper.make_node("Slice", ["beats", "second", "end", "time"], ["later"]),
-        helper.make_node("Slice", ["beats", "first", "last", "time"], ["earlier"]),
-        helper.make_node("Sub", ["later", "earlier"], ["changes"]),
-        helper.make_node("Concat", ["values", "changes"], ["by_lead"], axis=2),
-        helper.make_node("Flatten", ["by_lead"], ["late_features"]),
-        ensemble,
-        helper.make_node("Add", ["mean_shares", "least"], ["at_least"]),
-        helper.make_node("Log", ["at_least"], ["trees"]),
-    ]
 
 
 def to_onnx(model: Model, description: Description) -> bytes:
@@ -107,20 +93,19 @@ def to_onnx(model: Model, description: Description) -> bytes:
     program = torch.onnx.export(
         Scores(model).eval(),
         (beats, torch.zeros(2, len(description.classes))),
-        input_names=["beats", "trees"],
-        output_names=["probabilities", "score"],
-        dynamic_shapes={name: {0: "records"} for name in ("beats", "trees")},
+        input_names=["beats", "mean_shares"],
+        output_names=["probabilities", "score", "features"],
+        dynamic_shapes={name: {0: "records"} for name in ("beats", "mean_shares")},
         verbose=False,
     )
     assert program is not None  # only the older exporter returns none
     ClearMetadataAndDocStringPass()(program.model)  # the paths of the code
     proto = program.model_proto
     graph = proto.graph
-    del graph.input[1]
+    del graph.input[1], graph.output[2]
     if model.trees:
-        nodes = [*tree_nodes(model.trees), *graph.node]
-        del graph.node[:]
-        graph.node.extend(nodes)
+        before = [i for i, node in enumerate(graph.node) if "features" in node.output]
+        graph.node.insert(before[0] + 1, tree_node(model.trees))
         proto.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
     about = {"description": json.dumps(description.model_dump(), sort_keys=True)}
     helper.set_model_props(proto, about | {"trained_on": data_kind(description.sources)})
@@ -135,8 +120,7 @@ def main() -> None:
     refuse_input(parser, options.out, [options.model])
     model, description = load_model(options.model)
     content = to_onnx(model, description)
-    with replacing(options.out) as temporary:
-        temporary.write_bytes(content)
+    write(options.out, content)
     print(f"{options.out}: {len(content) / 1e6:.1f} MB, trained on {data_kind(description.sources)}")
 
 

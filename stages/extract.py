@@ -16,7 +16,7 @@ from ecg.beats.median import MedianBeat, median_beat
 from ecg.beats.plausibility import compare_heart_rates
 from ecg.beats.windows import beat_offsets
 from ecg.params import Extract, read_params
-from ecg.run.files import read_table, replacing
+from ecg.run.files import read_table, replacing, write
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import BEATS, BEATS_TABLE, RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError, run_stage
@@ -63,8 +63,7 @@ def main() -> None:
     with replacing(BEATS) as temporary:
         np.save(temporary, np.array(beats, "<f4").reshape(-1, 12, len(beat_offsets(extract))))
     table = quality_table(kept, results)
-    with replacing(BEATS_TABLE) as temporary:
-        table.to_csv(temporary, index=False)
+    write(BEATS_TABLE, table.to_csv(index=False))
     reasons = table.reason[table.row.isna()].str.split(":").str[0].value_counts().sort_index()
     refused = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     print(f"{len(table)} recordings, {len(beats)} median beats" + (f"; refused: {refused}" if refused else ""))

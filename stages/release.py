@@ -34,10 +34,10 @@ from ecg.model.decision import Calibration, calibrated, fit_calibration, thresho
 from ecg.model.description import TREES_SHARE
 from ecg.model.model import save_model, uncalibrated_logits
 from ecg.model.recipe import classes_of, describe, fit_model
-from ecg.params import Params, labels_of, read_params
+from ecg.params import Params, read_params
 from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
-from ecg.run.files import output_folder, replacing
+from ecg.run.files import output_folder, write
 from ecg.run.script import UsageError, locked, run
 
 FOLDS = 5
@@ -138,10 +138,9 @@ def release(name: str, archives: list[str], seeds: int) -> None:
     model.calibrate(calibration)
     # The performance of the recipe on unseen patients: the model itself has seen all of them.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    description = describe(model, rows.source, classes, labels_of(params.download), params, threshold, reference)
+    description = describe(model, rows.source, classes, params, threshold, reference)
     file = paths.MODELS / f"{name}.safetensors"
-    with replacing(file) as temporary:
-        save_model(temporary, model, description)
+    save_model(file, model, description)
     weights, counts = file.read_bytes(), pd.crosstab(rows.source, rows.label)
     values = {
         "name": name,
@@ -163,8 +162,7 @@ def release(name: str, archives: list[str], seeds: int) -> None:
         "sha256": hashlib.sha256(weights).hexdigest(),
         "params": yaml.safe_dump(params.model_dump(include={"extract", "train"}), sort_keys=False),
     }
-    with replacing(file.with_suffix(".md")) as temporary:
-        temporary.write_text(render("released.md", values), encoding="utf-8")
+    write(file.with_suffix(".md"), render("released.md", values))
     print(f"{file}: {len(weights) / 1e6:.1f} MB, trained on {len(rows)} recordings")
 
 

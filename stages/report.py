@@ -30,7 +30,7 @@ from ecg.reporting.figures import data_uri
 from ecg.reporting.page import cite_sources, render
 from ecg.reporting.results import draw_results, read_results
 from ecg.run import paths
-from ecg.run.files import CLASSES, load_split, read_table, replacing, write_json
+from ecg.run.files import CLASSES, load_split, read_table, write, write_json
 from ecg.run.script import run_stage
 
 ERRORS = 2  # of each kind, in the page
@@ -131,9 +131,8 @@ def main() -> None:
         "citations": cite_sources(sources, kaggle=params.download.source == "kaggle"),
     }
     page, card = render("report.html", values), render("model_card.md", values)
-    for path, text in ((paths.REPORT, page), (paths.MODEL_CARD, card)):
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+    write(paths.REPORT, page)
+    write(paths.MODEL_CARD, card)
     write_json(paths.ENVIRONMENT, environment)
     print(f"{paths.REPORT}: {len(page.encode()) / 1000:.0f} kB")
 

@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ecg.params import Split, read_params
-from ecg.run.files import read_table, replacing
+from ecg.run.files import read_table, write
 from ecg.run.paths import BEATS_TABLE, RECORDINGS_TABLE, SPLIT
 from ecg.run.script import UsageError, run_stage
 
@@ -82,8 +82,7 @@ def main() -> None:
     print(counts.reindex(columns=["train", "val", "test"], fill_value=0).to_string())
     table = table.drop(columns="fold").join(dealt[["fold", "split"]])
     table = table.astype(dict.fromkeys(("fold", "row", "n_beats", "n_used"), "Int64"))
-    with replacing(SPLIT) as temporary:
-        table[COLUMNS].to_csv(temporary, index=False)
+    write(SPLIT, table[COLUMNS].to_csv(index=False))
 
 
 if __name__ == "__main__":

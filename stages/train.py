@@ -13,8 +13,8 @@ import numpy as np
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, reference_numbers, scored_table
 from ecg.model.model import probabilities, save_model
 from ecg.model.recipe import describe, train_model
-from ecg.params import labels_of, read_params
-from ecg.run.files import load_split, replacing, write_json
+from ecg.params import read_params
+from ecg.run.files import load_split, write, write_json
 from ecg.run.paths import HISTORY, MODEL, TRAIN_NUMBERS
 from ecg.run.script import run_stage
 
@@ -24,11 +24,8 @@ def main() -> None:
     model, classes, threshold, p_val, history = train_model(beats, rows, params.extract, params.train)
     train, val = ((rows.split == name).to_numpy() for name in ("train", "val"))
     reference = reference_numbers(scored_table(rows[val], classes, p_val), threshold)
-    labels = labels_of(params.download)
-    with replacing(HISTORY) as temporary:
-        history.groupby("epoch").mean().round(4).to_csv(temporary)
-    with replacing(MODEL) as temporary:
-        save_model(temporary, model, describe(model, rows.source, classes, labels, params, threshold, reference))
+    write(HISTORY, history.groupby("epoch").mean().round(4).to_csv())
+    save_model(MODEL, model, describe(model, rows.source, classes, params, threshold, reference))
     aucs = {f"{comparison}_val": reference.get(comparison) for comparison in COMPARISONS}
     of_label = p_val[np.arange(len(p_val)), rows.label[val].map(classes.index)]
     losses = {"brier_val": reference["brier"], "cross_entropy_val": float(-np.log(of_label).mean())}

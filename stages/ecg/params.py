@@ -171,11 +171,6 @@ class Params(Section):
         return self
 
 
-def labels_of(download: Download) -> Labels:
-    """Return the definition of the classes alone."""
-    return Labels(**{key: getattr(download, key) for key in Labels.model_fields})
-
-
 def read_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check all of params.yaml; UsageError names key, value and what is allowed."""
     try:

@@ -17,6 +17,7 @@ from ecg.model.description import TREES_SHARE, Description, no_model, read_descr
 from ecg.model.fcn import FCN, outputs
 from ecg.model.ood import OutOfDistribution
 from ecg.model.trees import Trees, first_sample
+from ecg.run.files import write
 
 
 class Model(nn.Module):
@@ -127,10 +128,10 @@ def first_bytes(hashes: Iterable[str]) -> np.ndarray:
 
 
 def save_model(path: Path, model: nn.Module, description: Description) -> None:
-    """Write weights and description."""
+    """Write weights and description, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # One entry of metadata: safetensors writes several in an order that changes from run to run.
-    path.write_bytes(save(state, metadata={"description": json.dumps(description.model_dump(), sort_keys=True)}))
+    write(path, save(state, metadata={"description": json.dumps(description.model_dump(), sort_keys=True)}))
 
 
 @torch.no_grad()

@@ -88,13 +88,7 @@ def remember(model: Model, sha256: pd.Series) -> None:
 
 
 def describe(
-    model: Model,
-    sources: pd.Series,
-    classes: list[str],
-    labels: Labels,
-    params: Params,
-    threshold: float,
-    reference: dict[str, float],
+    model: Model, sources: pd.Series, classes: list[str], params: Params, threshold: float, reference: dict[str, float]
 ) -> Description:
     """Return the description of a calibrated model that was fitted to recordings of these sources."""
     trees = model.trees
@@ -109,7 +103,7 @@ def describe(
         n_samples=len(beat_times(params.extract)),
         unit="mV",
         extract=params.extract,
-        labels=labels,
+        labels=Labels(**params.download.model_dump(include=set(Labels.model_fields))),
         sources=sorted(set(sources)),
         recordings=len(model.hashes),
         reference=reference,

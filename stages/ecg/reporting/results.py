@@ -15,7 +15,7 @@ from ecg.reporting import charts, tables
 from ecg.reporting.figures import WIDTH, save_figure
 from ecg.reporting.page import render
 from ecg.run import paths
-from ecg.run.files import replacing
+from ecg.run.files import write
 
 # By the names of their files in metrics/.
 Results = dict[str, pd.DataFrame]
@@ -44,8 +44,7 @@ def write_results(results: Results) -> None:
     for name, table in results.items():
         path = paths.METRICS / name
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as temporary:
-            table.to_csv(temporary, index=False)
+        write(path, table.to_csv(index=False))
 
 
 def read_results() -> Results:
@@ -109,5 +108,4 @@ def write_page(
     charts.plot_roc(curves_in(results, "roc"), scores, threshold, what, left)
     charts.plot_reliability(results["reliability.csv"], scores, what, right)
     save_figure(picture, folder / "validate.png")
-    with replacing(folder / "validate.html") as temporary:
-        temporary.write_text(render("validate.html", values), encoding="utf-8")
+    write(folder / "validate.html", render("validate.html", values))

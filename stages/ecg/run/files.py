@@ -82,11 +82,16 @@ def output_folder(text: str | Path, *files: str) -> Path:
     return Path(text)
 
 
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text in UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def write_json(path: Path, values: dict) -> None:
     """Write flat values, floats rounded to 9 decimals."""
     rounded = {key: round(value, 9) if isinstance(value, float) else value for key, value in values.items()}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(rounded, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write(path, json.dumps(rounded, indent=2, allow_nan=False) + "\n")
 
 
 def read_table(path: Path) -> pd.DataFrame:
