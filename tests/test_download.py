@@ -166,13 +166,6 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
     assert "2 recordings count as patients of their own" in capsys.readouterr().err
 
 
-def test_synthetic_recordings_are_of_three_hospitals(project):
-    table = run_download(project, synthetic_patients=20)
-    assert table.patient.nunique() == 20 and len(table) > 20
-    assert set(table.sampling_rate) == {"500", "257", "1000"}
-    assert set(table.source) == {"synthetic-north", "synthetic-east", "synthetic-west"}
-
-
 def test_real_kaggle_cache(project, real_data, monkeypatch):
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(real_data / "kagglehub"))
     table = run_download(project, source="kaggle", ptbxl_patients=real_data / "ptb-xl" / "ptbxl_database.csv")

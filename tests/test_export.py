@@ -10,7 +10,6 @@ from small_models import description_of, small_model
 
 from ecg.model.description import Description
 from ecg.model.model import probabilities, save_model
-from ecg.run.script import UsageError
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
 CLASSES = {"classes": ["ischemia", "normal", "other"]}
@@ -58,10 +57,3 @@ def test_the_command_writes_the_same_file_which_describes_itself(exported, tmp_p
     assert (beats.name, beats.shape) == ("beats", ["records", 12, 94])
     outputs = {output.name: output.shape for output in session.get_outputs()}
     assert outputs == {"probabilities": ["records", 3], "score": ["records"]}
-
-
-def test_a_missing_model_is_a_usage_error(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["export.py", "--model", str(tmp_path / "no"), "--out", str(tmp_path / "m.onnx")])
-    with pytest.raises(UsageError, match="no model at "):
-        main()
-    assert list(tmp_path.iterdir()) == []

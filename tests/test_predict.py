@@ -149,20 +149,6 @@ def test_text_from_files_is_harmless(run, tmp_path):
     assert len(list((tmp_path / "pictures").iterdir())) == 2
 
 
-def test_files_that_are_no_records_are_refused_or_counted(run, tmp_path):
-    path = write_challenge(tmp_path / "in", "upper", SAMPLES)
-    path.rename(path.with_name("upper.HEA"))
-    (tmp_path / "in" / "ecg.csv").write_text("0.1,0.2\n")
-    done = run("in/upper.HEA", "in/ecg.csv")
-    assert done.returncode == 3
-    assert re.match(r"upper: (no )?ischemia: [\d<>]", done.stdout)
-    assert done.stdout.splitlines()[1].startswith("ecg: refused: no ECG file: ")
-    done = run("in")
-    assert done.returncode == 0 and re.match(r"upper: (no )?ischemia: [\d<>]", done.stdout)
-    assert f"predict: warning: 1 files in {tmp_path / 'in'} are no recordings: .csv 1\n" in done.stderr
-    assert re.match(r"upper: (no )?ischemia: [\d<>]", run(".").stdout)
-
-
 def test_all_formats_mixed_in_a_folder_give_one_score(run, tmp_path):
     write_challenge(tmp_path / "in", "wfdb", SAMPLES)
     for name, writer in WRITERS.items():

@@ -92,12 +92,3 @@ def test_the_minimum_duration_counts_signal(change, reason):
     assert found.beat is None
     assert found.reason.startswith(reason)
     assert "missing samples in V1, V4" in found.reason or not reason.startswith("too short")
-
-
-def test_missing_samples_cost_only_the_beats_that_they_touch():
-    samples = recording(every(800), emg=20)
-    whole = median_beat(samples, 500, EXTRACT)
-    samples[2350:2370, 7] = MISSING
-    gap = median_beat(samples, 500, EXTRACT)
-    assert whole.n_beats - gap.n_beats == 1
-    assert np.isfinite(gap.beat).all()

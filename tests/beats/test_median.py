@@ -71,15 +71,6 @@ def test_beats_at_the_edges_are_dropped_not_padded():
     assert found.n_beats == 11
 
 
-@pytest.mark.parametrize("drift", [300, 1000])
-def test_drift_leaves_the_beat_alone(drift):
-    # In uV per second, in the shortest recording that gives a beat.
-    samples = recording(every(700, seconds=5), seconds=5)
-    slopes = drift * np.random.default_rng(0).uniform(-1, 1, 8)
-    samples = samples + twelve_leads(np.arange(len(samples))[:, None] / 500 * slopes).astype(np.int16)
-    assert error_uv(median_beat(samples, 500, EXTRACT)) < 8
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecg.beats.median import MedianBeat
-from ecg.evaluation.answers import UNLIKE, answer, in_percent, in_words
+from ecg.evaluation.answers import UNLIKE, answer, in_words
 
 CLASSES = ["normal", "ischemia", "other"]
 BEAT = MedianBeat(np.zeros((12, 82), np.float32), n_beats=10, n_used=9, heart_rate=60.04)
@@ -86,8 +86,3 @@ def test_no_rounding_contradicts_the_decision(threshold):
         row = answer_of(min(p, 1), threshold)
         assert row["ischemia"] == (p >= threshold) == (row["probability"] >= threshold)
         assert row["probability"] == row["p_ischemia"] == pytest.approx(p, abs=1e-6)
-
-
-@pytest.mark.parametrize("p", [0, 1e-9, 0.0004, 0.00051, 0.0994, 0.0996, 0.1, 0.994, 0.996, 1 - 1e-9, 1])
-def test_a_percentage_is_never_0_or_100(p):
-    assert in_percent(p) not in ("0%", "100%")

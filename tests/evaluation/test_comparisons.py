@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from ecg.evaluation.bootstrap import auc_row
 from ecg.evaluation.curves import curves
-from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, reference_numbers, roc_auc, select_comparison
+from ecg.model.comparisons import COMPARISONS, counts_and_aucs, reference_numbers, roc_auc, select_comparison
 from ecg.params import Evaluate
 
 EVALUATE = Evaluate(bootstrap=100, seed=1)
@@ -46,16 +46,6 @@ def test_roc_auc_equals_scikit_learn_with_ties_and_weights():
     assert roc_auc(positive, score)[0] == pytest.approx(roc_auc_score(positive, score), rel=1e-12)
     with pytest.raises(ValueError, match="not finite"):
         roc_auc(positive, np.where(positive, np.nan, score))
-
-
-def test_rates_by_hand_and_none_without_records():
-    labels = np.array(["ischemia", "ischemia", "normal", "normal", "normal", "normal", "other"])
-    called = np.array([True, False, True, False, False, False, True])
-    expected = {"sensitivity": 0.5, "specificity": 0.6, "specificity_normal": 0.75, "specificity_other": 0}
-    assert rates(called, labels) == pytest.approx(expected)
-    none = {"sensitivity": None, "specificity_other": None}
-    assert rates(called[2:6], labels[2:6]) == {"specificity": 0.75, "specificity_normal": 0.75} | none
-    assert rates(called[:2], labels[:2]) == dict.fromkeys(expected) | {"sensitivity": 0.5}
 
 
 def test_a_reference_leaves_out_what_it_has_no_records_for():

@@ -77,15 +77,6 @@ def test_no_slope_where_the_classes_do_not_overlap():
     assert np.isfinite(intercept)
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("positive", [np.ones(3, bool), np.zeros(3, bool)])
-def test_no_line_without_both_classes(positive):
-    slope, intercept, error = calibration_rows(positive, np.array([0.1, 0.3, 0.35]))
-    assert np.isnan([slope["value"], intercept["value"]]).all()
-    assert slope["reason"] == intercept["reason"] == "no such recording"
-    assert error["value"] == pytest.approx(abs(positive[0] - 0.25))
-
-
 def test_calibration_error_by_hand():
     # Bins .1-.2: mean .15, none of two; .8-1: mean .95, three of four. (2 * .15 + 4 * .2) / 6.
     positive = np.array([False, False, True, True, True, False])

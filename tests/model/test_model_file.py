@@ -33,12 +33,6 @@ def test_saved_model_comes_back_with_its_description(tmp_path, changes):
     np.testing.assert_array_equal(probabilities(model, beats), probabilities(saved, beats))
 
 
-def test_saved_bytes_are_the_same_each_time(tmp_path):
-    for name in ("one", "two"):
-        save_model(tmp_path / name, small_model(12), Description(**DESCRIPTION))
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-
-
 def test_a_broken_file_is_refused_in_one_line(tmp_path):
     path = tmp_path / "m.safetensors"
     save_model(path, small_model(12), Description(**DESCRIPTION))

@@ -104,14 +104,6 @@ def test_a_physical_minimum_above_the_maximum_turns_a_lead_of_edf(tmp_path):
     np.testing.assert_array_equal(samples[:, 0], -SAMPLES[:, 0])
 
 
-def test_ranges_of_edf(tmp_path):
-    content = swap(edf(SAMPLES, 500), "physical_min", b"-32768", b"-65286")
-    content = swap(content, "physical_max", b"32767", b"65784")  # twice, 250 uV above
-    np.testing.assert_allclose(read(tmp_path, content)[:, V1], 2 * SAMPLES[:, V1] + 250, atol=1)
-    flat = swap(edf(SAMPLES, 500), "physical_max", b"32767", b"-32768")
-    assert refused(tmp_path, flat).startswith("gain: 0 uV")
-
-
 @pytest.mark.parametrize(
     ("content", "old", "new", "reason"),
     [

@@ -53,12 +53,6 @@ def test_the_same_recording_in_every_format(tmp_path, name):
     assert not any(secret in repr((ecg.person, ecg.flags, flags, ecg.leads)) for secret in SECRETS)
 
 
-def test_a_wfdb_record_too(tmp_path):
-    ecg = read_ecg(write_challenge(tmp_path, "a", SAMPLES))
-    assert (ecg.sampling_rate, tuple(ecg.leads), ecg.person.dx) == (500, LEADS, ("426783006",))
-    np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
-
-
 def test_the_signal_of_any_reader_in_millivolts(tmp_path):
     off = SAMPLES.copy()
     off[100:200, 7] = MISSING
@@ -95,15 +89,6 @@ def test_two_waveforms_are_refused_and_a_median_alone_too(tmp_path):
     assert refused(write(tmp_path, strip.replace(b"StripData", b"Other"))) == "file: 0 StripData; allowed: one"
     derived = aecg(SAMPLES, 500).replace(b"RHYTHM", b"OTHER")
     assert refused(write(tmp_path, derived)) == "file: 0 series of rhythm; allowed: one"
-
-
-def test_padding_of_dicom_is_missing_at_the_rails_only(tmp_path):
-    samples, _ = standard_leads(read_ecg(write(tmp_path, dicom(SAMPLES, 500, padding=0))))
-    assert (samples != MISSING).all()
-    off = SAMPLES.astype(float)
-    off[100:200, 7] = -32768 * 4.88
-    samples, _ = standard_leads(read_ecg(write(tmp_path, dicom(off, 500, padding=-32768))))
-    assert np.array_equal(np.argwhere(samples == MISSING)[:, 0], np.arange(100, 200))
 
 
 def test_a_deflated_dicom_is_refused(tmp_path):

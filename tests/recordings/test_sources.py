@@ -166,12 +166,3 @@ def test_kaggle_that_does_not_answer_ends_in_one_line(answers, error, tries):
     ):
         download_data_set(HANDLE)
     assert len(answers) == 7 - tries
-
-
-def test_a_data_set_in_kagglehubs_cache_needs_no_network(monkeypatch, tmp_path):
-    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing answers there
-    folder = tmp_path / "datasets/owner/data/versions/1"
-    folder.mkdir(parents=True)
-    (folder.parents[1] / "1.complete").touch()
-    assert download_data_set(HANDLE) == folder

@@ -9,7 +9,7 @@ from matplotlib.text import Text
 
 from ecg.evaluation.curves import confusion, curves, distribution
 from ecg.evaluation.measures import measures
-from ecg.evaluation.names import MODEL_TITLES, format_interval
+from ecg.evaluation.names import format_interval
 from ecg.leads import LEADS
 from ecg.params import Evaluate
 from ecg.reporting import charts
@@ -79,20 +79,6 @@ def test_every_subgroup_shows_its_number_or_the_reason():
     assert {format_interval(row, "roc_auc") for row in groups.to_dict("records") if row["reason"] == ""} < set(found)
     assert {"too few", "all test recordings\n9/20", "north\n5/8", "age < 50\n5/7"} < set(found)
     assert max(map(len, found)) <= 30
-
-
-def test_every_model_of_the_audit_is_shown():
-    audit = pd.DataFrame({"model": list(MODEL_TITLES), "comparison": "roc_auc"})
-    audit = audit.assign(roc_auc=np.linspace(0.2, 0.9, len(audit)), low=0.1, high=0.95, reason="")
-    audit.loc[5, ["roc_auc", "low", "high", "reason"]] = [np.nan, np.nan, np.nan, "one source only"]
-    figure = charts.plot_audit(audit, "4 recordings")
-    left, right = figure.axes[0].get_xlim()
-    assert left < 0.1
-    assert right == 1
-    found = texts(figure)
-    assert {title.replace(" ", "") for title in MODEL_TITLES.values()} <= {re.sub(r"\s", "", text) for text in found}
-    assert sum("0.950)" in text for text in found) == len(audit) - 1
-    assert "one source only" in found
 
 
 def drawn(figure, lead):

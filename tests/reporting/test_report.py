@@ -11,12 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import report
-from projects import run_stage
-from safetensors import safe_open
-from safetensors.numpy import save_file
-
-from ecg.model.description import read_description
-from ecg.params import Architecture
 
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac$*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")
@@ -127,22 +121,6 @@ def test_two_classes_and_missing_numbers(copy):
         assert not re.search(r"\b(nan|NaN|None)\b", text)
 
 
-def test_the_page_gives_the_evidence_in_each_part_of_the_beat(copy):
-    activation = np.load(copy / "data/activation.npy")
-    table = pd.read_csv(copy / "data/predictions.csv")
-    ischemic = (table.label[table.split == "test"] == "ischemia").to_numpy()
-    # The beat runs from -250 to 400 ms: R comes after 5 of 13 parts, and 340 ms of 650 are ST–T.
-    activation[:] = -1
-    activation[ischemic, activation.shape[1] * 5 // 13] = 5
-    # What is in every beat is no evidence.
-    activation[:, -1] = 7
-    np.save(copy / "data/activation.npy", activation)
-    page, card = written(copy)
-    claim = "the QRS complex holds more evidence for ischemia than ST–T: 0% of the evidence for ischemia lies in ST–T"
-    assert claim in " ".join(page.split())
-    assert "0% lies in ST–T, which is 52% of the beat, and 100% in the QRS complex" in card
-
-
 def test_gains_a_source_that_separates_the_classes_and_missing_intervals(copy):
     scores = pd.read_csv(copy / "metrics/evaluate.csv").astype({"reason": object})
     rows = scores.measure.isin(["roc_auc", "roc_auc_vs_other"])
@@ -164,27 +142,6 @@ def test_gains_a_source_that_separates_the_classes_and_missing_intervals(copy):
     assert "| against other | 0.875 | " in card
 
 
-def test_other_networks_without_trees_are_described_as_they_are(finished, copy, texts, monkeypatch):
-    # In steps of 8 ms, at 125 Hz.
-    reach = read_description(finished / "data/model.safetensors").architecture.reach
-    sees = "a point of it depends on {} ms of the beat for the networks"
-    assert f"{sees.format(8 * reach)}; the trees see single samples, 8 ms apart, from 10 ms" in texts[0]
-    words = {"networks": "residual networks", "source": "He K (2016)", "details": "5 blocks", "reach": 25}
-    for name, value in words.items():
-        monkeypatch.setattr(Architecture, name, value)
-    with safe_open(copy / "data/model.safetensors", framework="numpy") as file:
-        description = json.loads(file.metadata()["description"])
-    description["architecture"]["trees"] = 0
-    save_file({"x": np.zeros(1)}, copy / "data/model.safetensors", {"description": json.dumps(description)})
-    page, card = written(copy)
-    assert f"{sees.format(200)}." in page
-    for text in (page, card):
-        assert "residual networks" in text and "He K (2016)" in text
-        text = re.sub(r"base64,[^\"]*", "", text)
-        assert not re.search(r"\bFCN\b|Wang|fully convolutional|kernels [0-9]|Geurts", text)
-    assert not re.search("Wang|fully convolutional", (copy / "stages/templates/released.md").read_text())
-
-
 def test_no_script_no_network_and_ids_of_its_own(texts):
     page = texts[0]
     assert "<script" not in page
@@ -196,16 +153,6 @@ def test_no_script_no_network_and_ids_of_its_own(texts):
     assert len(ids) == len(set(ids))
     assert {source[1:] for source in sources if source.startswith("#")} <= set(ids)
     assert page.count("<img ") >= 3 and len(page.encode()) < 1_000_000
-
-
-def test_the_same_bytes_in_another_folder(finished, copy):
-    (copy / "matplotlibrc").write_text("font.size: 30\nlines.linewidth: 9\n")
-    assert run_stage(copy, "report", PYTHONHASHSEED="7", LC_ALL="C", TZ="Asia/Tokyo").returncode == 0
-    for name in OUTPUTS:
-        assert (copy / "metrics" / name).read_bytes() == (finished / "metrics" / name).read_bytes(), name
-    text = (finished / "metrics/environment.json").read_text()
-    assert {"python", "processor", "cores", "threads", "accelerator", "torch", "numpy"} <= set(json.loads(text))
-    assert "/" not in text
 
 
 def test_a_browser_shows_the_page_on_a_phone_in_the_dark_and_on_paper(finished):

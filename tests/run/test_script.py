@@ -6,7 +6,7 @@ import sys
 import pytest
 from projects import STAGES
 
-from ecg.run.script import UsageError, locked, printable, run, run_stage, warn
+from ecg.run.script import UsageError, locked, printable, run, run_stage
 
 
 def failing(error):
@@ -36,12 +36,6 @@ def test_a_users_mistake_is_one_printable_line_and_ctrl_c_none(capsys, monkeypat
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         run(lambda: 1 / 0)
-
-
-def test_a_warning_names_the_script_and_has_no_control_characters(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["stages/split.py"])
-    warn("x \x1b]0;title\x07 \r\n")
-    assert capsys.readouterr().err == "split: warning: x \\x1b]0;title\\x07 \\r\\n\n"
 
 
 def test_of_two_runs_in_a_folder_the_second_is_refused(tmp_path):
