@@ -23,7 +23,7 @@ import neurokit2
 import numpy as np
 import pandas as pd
 import wfdb
-from reference import CONDITIONS, EXTRACT, beat_at, known_beats, read_real, recording
+from reference import CONDITIONS, EXTRACT, RATE, beat_at, known_beats, read_real, recording
 from scipy.signal import resample
 from tqdm import tqdm
 
@@ -34,7 +34,6 @@ from ecg.beats.windows import beat_times
 from ecg.leads import LEADS
 
 TIMES = beat_times(EXTRACT)
-RATE = 500
 ST = 100  # ms from R: 60 ms after a J point at 40 ms
 NEAR, APART = 0.15, 0.1  # s, between two peaks of one beat, at most, and of two beats, at least
 BEYOND = 0.3  # s: what is nearer to the first or last annotated beat is no beat that was not annotated

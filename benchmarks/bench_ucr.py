@@ -34,8 +34,6 @@ PUBLISHED = {
     "GunPoint": 1.000,
     "TwoLeadECG": 1.000,
 }
-
-
 PAPER = Architecture(filters=[128, 256, 128], kernels=[8, 5, 3], dropout=[0.0] * 3, parts=1, trees=0)
 
 

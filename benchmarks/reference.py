@@ -16,7 +16,9 @@ from ecg.recordings.wfdb_signals import read_samples
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
 START, END = EXTRACT.window_start, EXTRACT.window_end  # ms
 FADE = 50  # ms, over which a known beat goes to 0 at both ends
-RATE = 500  # Hz, of the known beats
+RATE = 500  # Hz
+SECONDS = 10
+HUM = 10  # uV
 
 CONDITIONS = {
     "clean": {"emg": 20, "wander": 100},
@@ -91,26 +93,22 @@ def recording(
     seed: int,
     emg: float = 0,
     wander: float = 0,
-    hum: float = 10,
     pvcs: int = 0,
     burst: float = 0,
     breathing: float = 0,
-    seconds: float = 10,
-    sampling_rate: float = 500,
-    heart_rate: float | None = None,
 ) -> Recording:
-    """Make a recording of a known beat: noise, wander, hum and an electrode's burst in uV, breathing as a share."""
+    """Make a recording of a known beat: noise, wander and an electrode's burst in uV, breathing as a share."""
     rng = np.random.default_rng(seed)
-    times = np.arange(int(seconds * sampling_rate)) * 1000 / sampling_rate
-    rr = 60_000 / (heart_rate or rng.uniform(66, 80))
-    n = int(seconds * 1000 / rr) + 1
+    times = np.arange(SECONDS * RATE) * 1000 / RATE
+    rr = 60_000 / rng.uniform(66, 80)
+    n = int(SECONDS * 1000 / rr) + 1
     peaks = rng.uniform(300, 300 + rr / 2) + np.cumsum(np.r_[0, rr * rng.normal(1, 0.02, n)])
     # Ectopic beats come early and the next one on time: a compensatory pause. None is beside another, or at an end.
-    places = np.arange(1, int((seconds * 1000 - peaks[0]) / rr) - 1, 2)
+    places = np.arange(1, int((SECONDS * 1000 - peaks[0]) / rr) - 1, 2)
     early = np.sort(rng.choice(places, pvcs, replace=False)) if pvcs else np.array([], dtype=int)
     ectopic = peaks[early] - rr * rng.uniform(0.2, 0.4, pvcs)
     normal = np.delete(peaks, early)
-    normal = normal[normal < seconds * 1000]
+    normal = normal[normal < SECONDS * 1000]
 
     shape = premature_beat(rng)
     signal = np.zeros((len(times), 12))
@@ -125,12 +123,12 @@ def recording(
     for frequency in rng.uniform(0.1, 0.4, 2):
         phase = rng.uniform(0, 2 * np.pi, 8)
         noise += wander / 2000 * np.sin(2 * np.pi * frequency * times[:, None] / 1000 + phase)
-    noise += hum / 1000 * np.sin(2 * np.pi * 50 * times[:, None] / 1000 + rng.uniform(0, 2 * np.pi))
+    noise += HUM / 1000 * np.sin(2 * np.pi * 50 * times[:, None] / 1000 + rng.uniform(0, 2 * np.pi))
     signal += twelve_leads(noise)
     if burst:
         # One chest electrode loses contact for 0.6 s.
-        at = rng.integers(len(times) - int(0.6 * sampling_rate))
-        lost = slice(at, at + int(0.6 * sampling_rate))
+        at = rng.integers(len(times) - int(0.6 * RATE))
+        lost = slice(at, at + int(0.6 * RATE))
         signal[lost, rng.integers(6, 12)] += np.cumsum(rng.normal(0, burst / 5000, lost.stop - lost.start))
     samples = np.clip(np.rint(1000 * signal), -32767, 32767).astype(np.int16)
     return Recording(samples, normal, ectopic)

@@ -10,13 +10,12 @@ from pydicom.uid import ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage
 
 from ecg.leads import LEADS
 
-EIGHT = [0, 1, *range(6, 12)]
 SECRETS = ("Miller", "Joan", "ID4711", "1961", "2024")
 PERSON = {"age": 62, "sex": "female"}
 DOCTYPE = '<?xml version="1.0" encoding="ISO-8859-1"?>\n<!DOCTYPE RestingECG SYSTEM "restecg.dtd">\n'
 
 
-def muse(samples, rate, step=4.88, columns=EIGHT, rhythms=1):
+def muse(samples, rate, step=4.88, rhythms=1):
     """GE MUSE: samples x 12, uV."""
 
     def wave(kind, values):
@@ -27,7 +26,7 @@ def muse(samples, rate, step=4.88, columns=EIGHT, rhythms=1):
             f"<LeadSampleSize>2</LeadSampleSize><LeadOff>FALSE</LeadOff>"
             f"<WaveFormData>\n{base64.encodebytes(np.rint(values[:, i] / step).astype('<i2').tobytes()).decode()}"
             "</WaveFormData></LeadData>"
-            for i in columns
+            for i in (0, 1, *range(6, 12))
         )
         head = f"<WaveformType>{kind}</WaveformType><SampleBase>{rate}</SampleBase><SampleExponent>0</SampleExponent>"
         return f"<Waveform>{head}{leads}</Waveform>"
@@ -156,7 +155,7 @@ def coded(value, scheme, meaning):
     return item
 
 
-def dicom_group(samples, rate, label, step, padding):
+def dicom_group(samples, rate, label, step):
     group = Dataset()
     group.WaveformOriginality = "ORIGINAL" if label == "RHYTHM" else "DERIVED"
     group.MultiplexGroupLabel, group.SamplingFrequency = label, str(rate)
@@ -171,16 +170,12 @@ def dicom_group(samples, rate, label, step, padding):
         channel.ChannelBaseline, channel.WaveformBitsStored = "0", 16
         channels.append(channel)
     group.ChannelDefinitionSequence = channels
-    stored = np.rint(samples / step).astype("<i2")
-    if padding is not None:
-        group.add_new("WaveformPaddingValue", "OW", np.array([padding], "<i2").tobytes())
-    group.add_new("WaveformData", "OW", stored.tobytes())
+    group.add_new("WaveformPaddingValue", "OW", bytes(2))
+    group.add_new("WaveformData", "OW", np.rint(samples / step).astype("<i2").tobytes())
     return group
 
 
-def dicom(
-    samples, rate, step=4.88, padding=0, groups=("MEDIAN BEAT", "RHYTHM"), syntax=ExplicitVRLittleEndian, change=None
-):
+def dicom(samples, rate, step=4.88, groups=("MEDIAN BEAT", "RHYTHM"), syntax=ExplicitVRLittleEndian, change=None):
     """`change` is a function of the last group, which is that of the rhythm."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = TwelveLeadECGWaveformStorage, "1.2.2024.1"
@@ -193,7 +188,7 @@ def dicom(
     note.ConceptNameCodeSequence, note.NumericValue = [coded("2:16016", "MDC", "Ventricular Heart Rate")], "60"
     file.WaveformAnnotationSequence = [note]
     file.WaveformSequence = [
-        dicom_group(samples if label == "RHYTHM" else samples[:600] * 2, rate, label, step, padding) for label in groups
+        dicom_group(samples if label == "RHYTHM" else samples[:600] * 2, rate, label, step) for label in groups
     ]
     if change:
         change(file.WaveformSequence[-1])
@@ -223,8 +218,8 @@ def edf(samples, rate, step=1, kind="EDF+C", unit="uV"):
     return head.encode("latin-1") + b"".join(records)
 
 
-def csv(samples, rate, separator=",", names=LEADS):
-    rows = [separator.join(names)] + [separator.join(f"{value / 1000:.3f}" for value in row) for row in samples]
+def csv(samples, rate):
+    rows = [",".join(LEADS)] + [",".join(f"{value / 1000:.3f}" for value in row) for row in samples]
     return "\n".join(rows).encode()
 
 

@@ -62,16 +62,7 @@ def run_dvc(folder: Path, *arguments: str, **changes: str) -> subprocess.Complet
     )
 
 
-def repro(folder: Path, *arguments: str, **changes: str) -> subprocess.CompletedProcess:
-    return run_dvc(folder, "repro", *arguments, **changes)
-
-
 def outputs(folder: Path) -> dict[str, bytes]:
     """The bytes of each file in data/ and metrics/ by path; the lock is none of them."""
     paths = [path for name in ("data", "metrics") for path in (folder / name).rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths if path.name != ".lock"}
-
-
-def differences(one: dict, other: dict) -> list[str]:
-    """The keys whose values differ, or that one of the two lacks."""
-    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))

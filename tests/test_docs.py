@@ -10,16 +10,12 @@ import wfdb
 import yaml
 from predict import predict
 from projects import DEFAULTS, ROOT
+from test_readme import METHOD, PAGES, README, RESULTS
 
 from ecg.model.description import TREES_SHARE
 from ecg.params import Train
 from ecg.recordings.synthetic import write_recordings
 
-PAGES = {
-    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
-}
-README, METHOD, RESULTS = PAGES["README.md"], PAGES["docs/method.md"], PAGES["docs/results.md"]
 PICTURE = (ROOT / "docs/pipeline.svg").read_text(encoding="utf-8")
 PARAMS = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
 
@@ -36,9 +32,7 @@ def test_documents_are_short():
     assert len(METHOD.splitlines()) <= 280
     counted = [page for page in PAGES if page.startswith("docs/") and page != "docs/experiment_log.md"]
     assert sum(len(PAGES[page].encode()) for page in counted) <= 75_000
-
-
-def test_the_table_of_results_in_the_readme_has_at_most_eight_rows():
+    # The table of results.
     assert len(re.findall(r"^\| \([a-e]\) ", README, re.M)) <= 8
 
 

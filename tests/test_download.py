@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ecg_signal, write_challenge
-from ecg_files import WRITERS
 
 from ecg.leads import LEADS
 from ecg.recordings.index import NO_PATIENT
@@ -185,17 +184,6 @@ def test_real_ptbxl_and_challenge_folders(project, real_data):
     table = from_directory(project, real_data / "challenge")
     assert (table.reason == "").all()
     assert table.source.value_counts().to_dict() == {"georgia": 20, "chapman-ningbo": 20, "ptb-xl": 10}
-
-
-def test_an_example_of_each_refusal_is_named(project, capsys):
-    archive = project / "archive"
-    for name, dx in (("a", "426783006"), ("b", None), ("c", None)):
-        write_challenge(archive, name, SAMPLES, dx=dx)
-    (archive / "ecg.csv").write_bytes(WRITERS["table.csv"](SAMPLES, 500))
-    from_directory(project)
-    printed = capsys.readouterr().err
-    assert "1 refused (no sampling_rate, no units), as ecg: no sampling_rate, no units: columns" in printed
-    assert "2 refused (no Dx), as b: no Dx\n" in printed
 
 
 def test_where_all_are_refused_the_table_has_the_reasons(project):

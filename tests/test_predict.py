@@ -39,11 +39,6 @@ def run(model, tmp_path, monkeypatch, capsys):
     return command
 
 
-def write_npy(path, samples):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, samples)
-
-
 def rows(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -197,8 +192,9 @@ def test_usage(run, tmp_path):
 def test_pictures_of_long_and_foreign_names(run, tmp_path):
     names = ["short", "心电图" * 24 + "甲", "ö" * 110, "50%-2F"]
     names.append(os.fsdecode("größe".encode("latin-1")))
+    (tmp_path / "in").mkdir()
     for name in names:
-        write_npy(tmp_path / "in" / f"{name}.npy", SAMPLES[:1000])
+        np.save(tmp_path / "in" / f"{name}.npy", SAMPLES[:1000])
     told = ["--sampling-rate", "500", "--units", "uV"]
     done = run("in", *told, "--csv", "out.csv", "--plot", "pictures")
     assert done.returncode == 3

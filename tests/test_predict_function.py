@@ -1,6 +1,5 @@
 """The function predict(): signals, rates and leads of any type, and errors that name what is of no use."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

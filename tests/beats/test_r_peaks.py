@@ -5,7 +5,7 @@ import warnings
 import neurokit2
 import numpy as np
 import pytest
-from drawn import EXTRACT, HEART, T_WAVES, TIMES, changed, every, fast_repolarisation, in_uv, recording
+from drawn import EXTRACT, HEART, T_WAVES, changed, every, fast_repolarisation, in_uv, recording
 from scipy.signal import find_peaks
 
 from ecg.beats.median import filter_leads, median_beat
@@ -32,18 +32,6 @@ def test_a_heart_that_is_too_fast_is_refused_with_its_own_rate(heart_rate):
     assert found.beat is None
     rate = float(found.reason.removeprefix("too fast: ").split("/")[0])
     assert rate == pytest.approx(heart_rate, rel=0.02)
-
-
-@pytest.mark.parametrize("first", [0, 1])
-def test_a_beat_before_an_early_one_is_left_out_and_the_rate_counts_all(first):
-    # A premature beat 420 ms after every third beat: its QRS complex begins in the window.
-    peaks = every(900, first=300 + 450 * first)
-    early = peaks[1::3] + 420
-    rhythm = np.sort(np.concatenate([peaks, early]))
-    ectopic = tuple(np.flatnonzero(np.isin(rhythm, early)))
-    found = median_beat(recording(rhythm, emg=20, ectopic=ectopic), 500, EXTRACT)
-    assert 5 <= found.n_used <= 8
-    assert np.abs(found.beat[:, TIMES > 360]).max() < 0.2  # no part of the early one
 
 
 def test_a_wide_ectopic_complex_counts_and_a_tall_t_wave_does_not():

@@ -62,15 +62,6 @@ def test_a_feature_is_the_share_of_the_time_above_a_threshold():
     assert 0.3 < shares_above(model, BEATS).mean() < 0.7
 
 
-def test_each_kernel_sums_over_leads_that_were_drawn():
-    for _, weights, _ in drawn():
-        seen = np.abs(weights).sum(axis=2) > 0
-        assert set(seen.sum(axis=1)) <= {1, 2, 3} and seen.any(axis=1).all()
-        assert all((weights[kernel, lead] == KERNELS[kernel]).all() for kernel, lead in np.argwhere(seen))
-    many = [np.abs(weights).sum(axis=2) > 0 for _, weights, _ in drawn(beats=np.repeat(BEATS, 4, axis=1))]
-    assert max(seen.sum(axis=1).max() for seen in many) == 9
-
-
 def test_the_seed_decides_what_is_drawn_and_threads_do_not():
     def found(seed: int, threads: int) -> np.ndarray:
         with threadpool_limits(threads):

@@ -7,7 +7,6 @@ from small_models import PARAMS, made_beats, small_model
 
 from ecg.model.model import (
     activation_maps,
-    average_beat,
     first_bytes,
     lead_contributions,
     probabilities,
@@ -68,19 +67,6 @@ def test_a_map_adds_up_to_the_log_odds(parts, trees, classes, ischemia):
     assert maps.shape == (5, 94)
     np.testing.assert_allclose(maps.mean(axis=1), expected, rtol=1e-5, atol=2e-5)
     assert expected.std() > 1e-3 and maps.std(axis=1).min() > 0.1
-
-
-def test_the_map_of_the_average_beat_is_flat():
-    model = small_model(12, classes=3, trees=30)
-    model.ood.mean.normal_()
-    model.ood.size[0] = -1.5  # the log of its root mean square
-    average = average_beat(model)
-    assert average.shape == (1, 12, 94)
-    # Limb leads obey Einthoven's law; the others are those of the mean.
-    np.testing.assert_allclose(average[0, 2], average[0, 1] - average[0, 0], atol=1e-6)
-    np.testing.assert_allclose(average[0, 6:], np.exp(-1.5) * model.ood.mean[2:], rtol=1e-5)
-    (found,) = activation_maps(model, average)
-    np.testing.assert_allclose(found, log_odds(model, average)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_leads_contribution_is_the_cost_of_its_absence():

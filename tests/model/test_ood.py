@@ -59,11 +59,6 @@ def test_what_no_heart_does_is_beyond(model, change):
     assert share_beyond(model, change(beats_of(3, 100))) >= 0.9
 
 
-def test_a_beat_does_not_depend_on_its_batch(model):
-    beats = torch.from_numpy(beats_of(3, 10))
-    torch.testing.assert_close(torch.cat([model(beat[None]) for beat in beats]), model(beats))
-
-
 def test_few_beats_and_flat_ones_have_a_distance():
     model = fit_ood(beats_of(0, 3), np.arange(3))
     beats = np.concatenate([beats_of(2, 2), np.zeros_like(beats_of(2, 1))])

@@ -147,17 +147,6 @@ def test_the_nearest_labels_count(archive, capsys):
     assert "labels.csv" not in capsys.readouterr().err
 
 
-def test_a_sex_or_age_that_is_not_understood_is_flagged(archive):
-    for i, name in enumerate("abc"):
-        write(archive, i, name=name)
-    labels(archive, "file,age,sex", "a,61 years,Frau", "b,NaN,Unknown", f"c,61,{'x; no patient id' * 9}")
-    table = index(archive)
-    assert table["flags"]["a"] == "age: 61 years is not believed; sex: Frau is not understood; no patient id"
-    assert table["flags"]["b"] == "no patient id"
-    assert table["flags"]["c"].split("; ")[0].startswith("sex: x, no patient id") and len(table["flags"]["c"]) < 90
-    assert list(table.sex) == [""] * 3
-
-
 def test_ptbxl_layout(tmp_path):
     root, folder = tmp_path / "ptb-xl", "records100/00000"
     for i in (1, 2, 3, 5):

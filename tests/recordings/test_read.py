@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import DEFAULTS, noisy_signal, write_challenge
-from ecg_files import PERSON, SECRETS, TOLD, WRITERS, aecg, cardiosoft, csv, dicom, edf, muse, npy, philips
+from ecg_files import PERSON, SECRETS, TOLD, WRITERS, aecg, cardiosoft, dicom, edf, muse, npy, philips
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ecg.beats.median import median_beat
@@ -122,13 +122,6 @@ def test_other_files_are_none(tmp_path, content):
     path = write(tmp_path, content)
     assert format_of(path) is None
     assert refused(path).startswith("no ECG file")
-
-
-def test_tables_need_a_rate_and_units(tmp_path):
-    table = write(tmp_path, csv(SAMPLES, 500))
-    assert refused(table).startswith("no sampling_rate, no units: ")
-    assert refused(table, told=TOLD | {"units": "mm"}) == "units: 'mm'; allowed: uV, mV, V"
-    assert refused(table, told=TOLD | {"sampling_rate": "0"}).startswith("sampling rate: 0 Hz")
 
 
 def test_arrays_lie_either_way_and_hold_no_pickles(tmp_path):

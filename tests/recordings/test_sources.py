@@ -9,7 +9,7 @@ from ecg.recordings import sources
 from ecg.recordings.ecg_file import Person
 from ecg.recordings.labels import NOT_IN_TABLE
 from ecg.recordings.read import find_headers
-from ecg.recordings.sources import download_data_set, find_named, from_folders
+from ecg.recordings.sources import download_data_set, from_folders
 from ecg.run.script import UsageError
 
 SAMPLES = ecg_signal(2)
@@ -30,15 +30,6 @@ def test_recordings_are_headers(tmp_path, capsys):
     sizes = find_headers(tmp_path)
     assert set(sizes) == {path, upper} and sizes[upper] > SAMPLES.nbytes
     assert capsys.readouterr().err.endswith(f"1 files in {tmp_path} are no recordings: .mat 1\n")
-
-
-@pytest.mark.parametrize("name", ["r", "r.hea", "r.mat", "r.dat", "a.b"])
-def test_a_record_is_named_by_any_of_its_files(tmp_path, name):
-    for record in ("r", "a.b"):
-        write_challenge(tmp_path, record, SAMPLES)
-    (found,) = find_named([str(tmp_path / name)], {"units": "mV"})
-    assert found.record == ("a.b" if name == "a.b" else "r") and found.told == {"units": "mV"}
-    assert found.header == tmp_path / f"{found.record}.hea"
 
 
 def test_files_that_are_no_records_are_counted(tmp_path, capsys):

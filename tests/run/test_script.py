@@ -2,18 +2,12 @@
 
 import importlib
 import sys
+from unittest.mock import Mock
 
 import pytest
 from projects import STAGES
 
 from ecg.run.script import UsageError, locked, printable, run, run_stage
-
-
-def failing(error):
-    def main():
-        raise error
-
-    return main
 
 
 @pytest.mark.parametrize(
@@ -28,7 +22,7 @@ def test_a_users_mistake_is_one_printable_line_and_ctrl_c_none(capsys, monkeypat
     monkeypatch.setattr(sys, "argv", ["stages/split.py"])
     monkeypatch.setattr(sys.stdout, "reconfigure", lambda errors: None, raising=False)
     with pytest.raises(SystemExit) as end:
-        run(failing(error))
+        run(Mock(side_effect=error))
     assert end.value.code == status
     assert capsys.readouterr().err == (f"split: {line}\n" if line else "")
 
