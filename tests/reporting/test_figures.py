@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from ecg.evaluation.curves import confusion, curves, distribution
-from ecg.evaluation.measures import measures
+from ecg.evaluation.measures import confusion, curves, distribution, measures
 from ecg.evaluation.names import MODEL_TITLES, format_interval
 from ecg.leads import LEADS
 from ecg.params import Evaluate
