@@ -20,6 +20,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
 # One core: this must stand before numpy is imported.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
+import numpy as np
 import wfdb
 from bench_beats import notebook
 from extract import extract_batch
@@ -27,7 +28,6 @@ from reference import CONDITIONS, EXTRACT, known_beats, read_real, recording
 
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS
-from ecg.run.files import write_rows
 from ecg.run.parallel import in_parallel
 
 RATE, LENGTH = 500, 5000
@@ -51,7 +51,7 @@ def bench(folder, n):
         wfdb.wrsamp(f"r{i:04d}", RATE, sig_name=list(LEADS), d_signal=samples, write_dir=str(folder), **form)
     headers = sorted(folder.glob("*.hea"))
     part = folder / "part.npy"
-    write_rows(part, recordings, dtype="<i2", row_shape=(12,))
+    np.save(part, np.concatenate(recordings))
     places = [(i * LENGTH, LENGTH, float(RATE)) for i in range(n)]
     records = [str(path.with_suffix("")) for path in headers[:10]]
     result = {

@@ -32,7 +32,7 @@ def main() -> None:
     model = records.assign(**predictions.filter(like="p_"))
     # Not normal: anything abnormal, ischemic or not.
     scored = {"model": model, "not_normal": model.assign(p_ischemia=1 - model.p_normal)}
-    scored |= simple.score_simple_models(train_beats, train, test_beats, records, params.extract, audit)
+    scored |= simple.score_simple_models(train_beats, train, test_beats, records, params)
     others, lacks = simple.score_other_models(train, test, records)
     scored |= others
     components = simple.principal_components(train_beats, test_beats, audit)

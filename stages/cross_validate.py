@@ -45,14 +45,14 @@ def test_sets(over: str, split: Split, sources: list[str]) -> dict[str, Split]:
 def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int) -> tuple[pd.DataFrame, float]:
     """Train a model on train and val; return the test rows with columns p_CLASS and `called`, and its threshold."""
     settings, test = params.train.model_copy(update={"seed": seed}), (rows.split == "test").to_numpy()
-    trained = train_model(beats, rows, params.extract, settings)
-    scored = score_records(trained.model, trained.classes, beats[test], rows[test])
-    return scored.assign(called=scored.p_ischemia >= trained.threshold), trained.threshold
+    model, classes, threshold, *_ = train_model(beats, rows, params.extract, settings)
+    scored = score_records(model, classes, beats[test], rows[test])
+    return scored.assign(called=scored.p_ischemia >= threshold), threshold
 
 
 def score_simple(beats: np.ndarray, rows: pd.DataFrame, train: np.ndarray, test: np.ndarray, params: Params):
     """Return the test rows once for each simple model of the audit, fitted to the train rows; masks choose them."""
-    scored = score_simple_models(beats[train], rows[train], beats[test], rows[test], params.extract, params.audit)
+    scored = score_simple_models(beats[train], rows[train], beats[test], rows[test], params)
     return pd.concat([table.assign(model=name) for name, table in scored.items()])
 
 

@@ -9,6 +9,7 @@ Writes  data/recordings/     the samples of every usable recording (see ecg/run/
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -17,7 +18,7 @@ from ecg.recordings.codes import CLASSES, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.sources import RecordingFile, from_folders, from_kaggle
 from ecg.recordings.synthetic import write_recordings
-from ecg.run.files import PART_BYTES, replacing, scratch, write_rows
+from ecg.run.files import PART_BYTES, replacing, scratch
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError, run_stage, warn
@@ -44,7 +45,7 @@ def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> l
             row |= {"part": part.name, "start": start}
             start += len(samples)
             kept.append(samples)
-    write_rows(part, kept, dtype="<i2", row_shape=(12,))
+    np.save(part, np.concatenate([np.empty((0, 12), "<i2"), *kept]))
     return rows
 
 

@@ -53,17 +53,6 @@ def plot_example(
     return plot_ecg(beats[chosen], times, test.record.iloc[chosen], notes, evidence, contributions)
 
 
-def print_summary(scores: pd.DataFrame, numbers: dict, what: str) -> None:
-    """Print the ROC AUCs with their counts, and the shares called."""
-    print(what)
-    for row in scores.to_dict("records")[: len(COMPARISON_TITLES)]:
-        print(say_auc(row))
-    called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
-    if numbers["specificity_other"] is not None:
-        called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]
-    print(f"called: {', '.join(f'{share:.0%} of {name}' for name, share in called.items())} recordings")
-
-
 def main() -> None:
     evaluate = read_params().evaluate
     model, description = load_model(paths.MODEL)
@@ -94,7 +83,13 @@ def main() -> None:
     }
     for name, figure in figures.items():
         save_figure(figure, paths.METRICS / f"{name}.png")
-    print_summary(scores, numbers, what)
+    print(what)
+    for row in scores.to_dict("records")[: len(COMPARISON_TITLES)]:
+        print(say_auc(row))
+    called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
+    if numbers["specificity_other"] is not None:
+        called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]
+    print(f"called: {', '.join(f'{share:.0%} of {name}' for name, share in called.items())} recordings")
 
 
 if __name__ == "__main__":

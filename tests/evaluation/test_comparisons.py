@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ecg.evaluation.bootstrap import auc_row
-from ecg.evaluation.curves import curves
+from ecg.evaluation.measures import curves
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, reference_numbers, roc_auc, select_comparison
 from ecg.params import Evaluate
 

@@ -20,8 +20,8 @@ from ecg.evaluation.simple_models import (
 from ecg.model.comparisons import roc_auc
 from ecg.params import Audit, Evaluate, read_params
 
-EXTRACT = read_params(DEFAULTS).extract
 AUDIT, EVALUATE = Audit(components=5, permutations=2, seed=1), Evaluate(bootstrap=100, seed=1)
+PARAMS = read_params(DEFAULTS).model_copy(update={"audit": AUDIT})
 
 
 def records(n: int = 240) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
@@ -59,21 +59,21 @@ def test_test_records_change_no_probability_and_of_many_train_records_some_do(mo
     monkeypatch.setattr(simple_models, "CONVOLUTIONS", 840)
     train, test, seen = records(120)
     # Noise in place of beats, with what depends on the label a little in every lead's ST segment.
-    times = beat_times(EXTRACT)
+    times = beat_times(PARAMS.extract)
     beats = np.random.default_rng(1).normal(0, 0.05, (len(seen), 12, len(times))).astype(np.float32)
     beats[:, :, (times > 80) & (times < 300)] += seen.mean(axis=1)[:, None, None].astype(np.float32)
     of_train, of_test = beats[: len(train)], beats[len(train) :]
     # Other labels and twice as many test records.
     more = pd.concat([test, test.assign(label="normal")], ignore_index=True)
-    found = score_simple_models(of_train, train, of_test, test, EXTRACT, AUDIT)
-    wide = score_simple_models(of_train, train, np.concatenate([of_test] * 2), more, EXTRACT, AUDIT)
+    found = score_simple_models(of_train, train, of_test, test, PARAMS)
+    wide = score_simple_models(of_train, train, np.concatenate([of_test] * 2), more, PARAMS)
     assert list(found) == list(wide) == list(SIMPLE_MODELS)
     for name, scored in found.items():
         np.testing.assert_allclose(wide[name].p_ischemia, np.tile(scored.p_ischemia, 2), atol=1e-4)
         # Each finds what there is.
         assert roc_auc((test.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy())[0] > 0.6
     monkeypatch.setattr(simple_models, "MOST", 60)
-    fewer = score_simple_models(of_train, train, of_test, test, EXTRACT, AUDIT)
+    fewer = score_simple_models(of_train, train, of_test, test, PARAMS)
     assert all((fewer[name].p_ischemia != scored.p_ischemia).any() for name, scored in found.items())
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg.evaluation.curves import curves
-from ecg.evaluation.measures import measures
+from ecg.evaluation.measures import curves, measures
 from ecg.evaluation.names import format_interval
 from ecg.leads import LEADS
 from ecg.params import Evaluate

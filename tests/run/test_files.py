@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from ecg.run.files import output_file, output_folder, read_table, replacing, write_json, write_rows
+from ecg.run.files import output_file, output_folder, read_table, replacing, write_json
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path):
@@ -60,14 +59,6 @@ def test_json_is_rounded_and_has_null_for_unknown(tmp_path):
     assert (tmp_path / "m.json").read_text() == '{\n  "a": 0.333333333,\n  "b": null,\n  "n": 7\n}\n'
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "m.json", {"a": float("nan")})
-
-
-def test_rows_come_back_also_where_there_are_none(tmp_path):
-    blocks = [np.full((n, 12), n, np.int16) for n in (5, 0, 7)]
-    for name, given, shape in (("part.npy", blocks, (12, 12)), ("none.npy", [], (0, 12))):
-        write_rows(tmp_path / name, iter(given), dtype="<i2", row_shape=(12,))
-        written = np.load(tmp_path / name)
-        assert (written.shape, written.dtype, written.sum()) == (shape, np.int16, sum(block.sum() for block in given))
 
 
 def test_text_in_tables_stays_text_and_an_empty_number_is_nan(tmp_path):

@@ -1,4 +1,4 @@
-"""All numbers of scored test records: AUCs, also of groups of patients, rates at the threshold, calibration."""
+"""All numbers of scored test records: AUCs, also of groups of patients, rates, calibration, points of curves."""
 
 import numpy as np
 import pandas as pd
@@ -6,6 +6,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.evaluation.bootstrap import auc_row, auc_with_interval, bootstrap_intervals
 from ecg.model.comparisons import COMPARISONS, scored_table, select_comparison
@@ -19,6 +20,9 @@ RATES = ("sensitivity", "specificity", "specificity_normal", "specificity_other"
 # A subgroup with fewer ischemic or fewer normal patients has no AUC worth a number.
 MIN_EACH = 5
 NONE = "no such recording"
+POINTS = 1000  # of a curve, at most: more show the same
+THRESHOLDS = np.arange(1, 51) / 100  # of net benefit: above 50% a false alarm would weigh more than a miss
+BINS = (np.arange(41) / 40) ** 2  # of p(ischemia), equally wide on a square root axis
 
 
 def score_records(model: Model, classes: list[str], beats: np.ndarray, rows: pd.DataFrame) -> pd.DataFrame:
@@ -92,9 +96,8 @@ def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> 
 
     values = rates(np.ones((1, len(p))))[0]
     intervals = bootstrap_intervals(rates, positive, test.patient.to_numpy(), evaluate)
-    table = pd.DataFrame(
-        {"measure": [*names, "brier"], "value": values, "low": intervals[:, 0], "high": intervals[:, 1]}
-    )
+    table = pd.DataFrame({"measure": [*names, "brier"], "value": values})
+    table[["low", "high"]] = intervals
     n_others = {"specificity_normal": groups[2].sum(), "specificity_other": groups[3].sum()}
     table["n_others"] = table.measure.map(n_others).fillna(groups[1].sum()).astype(int)
     table["reason"] = table.value.isna().map({True: NONE, False: None})
@@ -161,3 +164,54 @@ def headline(scores: pd.DataFrame, threshold: float) -> dict:
     table = table.where(table.notna(), None)
     numbers = {"roc_auc": table.value.roc_auc, "roc_auc_low": table.low.roc_auc, "roc_auc_high": table.high.roc_auc}
     return numbers | {name: table.value[name] for name in (*COMPARISONS, *RATES)} | {"threshold": threshold}
+
+
+def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Return by comparison the points of the ROC and of the precision-recall curve, from where nobody is called on.
+
+    No points where the test records do not answer it. Without those that lie on a straight line between others, and
+    those where only precision falls; of very many points every so many, both ends among them.
+    """
+    roc, precision_recall = {}, {}
+    for comparison in COMPARISONS:
+        positive, score, _ = select_comparison(test, comparison)
+        fpr = tpr = above = recall = precision = threshold = np.array([])
+        if 0 < positive.sum() < len(positive):
+            fpr, tpr, above = roc_curve(positive, score)
+            precision, recall, threshold = precision_recall_curve(positive, score, drop_intermediate=True)
+            threshold = np.append(threshold, 1)
+        # The first threshold is infinite: nobody is called.
+        roc[comparison] = pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": above.clip(max=1)})
+        points = pd.DataFrame({"recall": recall, "precision": precision, "threshold": threshold})
+        precision_recall[comparison] = points[::-1]
+        for lines in (roc, precision_recall):
+            n = len(lines[comparison])
+            lines[comparison] = lines[comparison].iloc[np.linspace(0, n - 1, min(n, POINTS)).astype(int)]
+    return roc, precision_recall
+
+
+def confusion(test: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Return for each label how many test records are called ischemic, and how many are not."""
+    called = (test.p_ischemia >= threshold).groupby(test.label).agg(["sum", "size"])
+    return pd.DataFrame({"called": called["sum"], "not_called": called["size"] - called["sum"]}).reset_index()
+
+
+def net_benefit(positive: np.ndarray, p: np.ndarray) -> pd.DataFrame:
+    """Return the net benefit of the model, of calling all and of calling none, at each of `THRESHOLDS`.
+
+    True positives a record, less false positives weighted by the odds of the threshold (Vickers & Elkin 2006).
+    """
+
+    def benefit(called: np.ndarray) -> np.ndarray:
+        return (called & positive).mean(axis=1) - (called & ~positive).mean(axis=1) * THRESHOLDS / (1 - THRESHOLDS)
+
+    called = p >= THRESHOLDS[:, None]
+    everyone = benefit(np.ones_like(called))
+    return pd.DataFrame({"threshold": THRESHOLDS, "model": benefit(called), "all": everyone, "none": 0.0})
+
+
+def distribution(test: pd.DataFrame) -> pd.DataFrame:
+    """Return how many test records of each label have p(ischemia) in each of `BINS`."""
+    bins = {"bin_low": BINS[:-1], "bin_high": BINS[1:]}
+    groups = test.groupby("label").p_ischemia
+    return pd.concat([pd.DataFrame({"label": name} | bins | {"n": np.histogram(p, BINS)[0]}) for name, p in groups])

@@ -22,7 +22,7 @@ from ecg.beats.windows import beat_times
 from ecg.evaluation.bootstrap import bootstrap_intervals, compare_models, too_few
 from ecg.evaluation.random_convolutions import convolution_features
 from ecg.model.comparisons import COMPARISONS, roc_auc, scored_table, select_comparison
-from ecg.params import Audit, Evaluate, Extract
+from ecg.params import Audit, Evaluate, Params
 
 STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
 CHOOSERS = 3000  # records for the choice of the strength, at most
@@ -46,9 +46,8 @@ def logistic_of_best_strength(train: pd.DataFrame, audit: Audit) -> GridSearchCV
     rows = train.iloc[chosen]
     folds = StratifiedGroupKFold(3, shuffle=True, random_state=audit.seed).split(rows, rows.label, rows.patient)
     splits = [(chosen[fitted], chosen[left_out]) for fitted, left_out in folds]
-    return GridSearchCV(
-        standardised_logistic(), {"logisticregression__C": STRENGTHS}, scoring="neg_log_loss", cv=splits
-    )
+    grid = {"logisticregression__C": STRENGTHS}
+    return GridSearchCV(standardised_logistic(), grid, scoring="neg_log_loss", cv=splits)
 
 
 def convolution_regression(n: int) -> Pipeline:
@@ -69,23 +68,18 @@ def classify(model: BaseEstimator, features: Sequence, labels: ArrayLike, record
 
 @one_thread
 def score_simple_models(
-    train_beats: np.ndarray,
-    train: pd.DataFrame,
-    test_beats: np.ndarray,
-    test: pd.DataFrame,
-    extract: Extract,
-    audit: Audit,
+    train_beats: np.ndarray, train: pd.DataFrame, test_beats: np.ndarray, test: pd.DataFrame, params: Params
 ) -> dict[str, pd.DataFrame]:
     """Return by simple model the rows of test with its probabilities, fitted to train (n x 12 x samples, mV)."""
     chosen = np.linspace(0, len(train) - 1, min(len(train), MOST)).astype(int)
-    train_beats, train, times = train_beats[chosen], train.iloc[chosen], beat_times(extract)
-    both = train_beats, test_beats
+    train_beats, train, times = train_beats[chosen], train.iloc[chosen], beat_times(params.extract)
+    both, seed = (train_beats, test_beats), params.audit.seed
     flat = [beats.reshape(len(beats), -1) for beats in both]
-    convolved = convolution_features(CONVOLUTIONS, train_beats, audit.seed, *both)
+    convolved = convolution_features(CONVOLUTIONS, train_beats, seed, *both)
     measured = [np.column_stack(measure_beats(beats, times)) for beats in both]
-    trees = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=audit.seed, n_jobs=-1)
+    trees = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=seed, n_jobs=-1)
     models = {
-        "logistic": (logistic_of_best_strength(train, audit), flat),
+        "logistic": (logistic_of_best_strength(train, params.audit), flat),
         "trees": (trees, flat),
         "random_convolutions": (convolution_regression(len(train)), convolved),
         "st_t": (standardised_logistic(), measured),

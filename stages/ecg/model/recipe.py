@@ -1,7 +1,5 @@
 """The recipe from median beats and their labels to a calibrated model and its description."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 import torch
@@ -47,20 +45,13 @@ def fit_model(
     return Model(members, trees, ood, hashes, classes.index("ischemia")).to(device), pd.DataFrame(history)
 
 
-class Trained(NamedTuple):
-    """A calibrated model, its classes and threshold; from before a refit p(val) (n x classes) and epochs."""
-
-    model: Model
-    classes: list[str]
-    threshold: float
-    p_val: np.ndarray
-    history: pd.DataFrame
-
-
-def train_model(beats: np.ndarray, rows: pd.DataFrame, extract: Extract, settings: Train) -> Trained:
+def train_model(
+    beats: np.ndarray, rows: pd.DataFrame, extract: Extract, settings: Train
+) -> tuple[Model, list[str], float, np.ndarray, pd.DataFrame]:
     """Fit a model to the beats (n x 12 x samples, mV) of split train; calibrate it and set its threshold on val.
 
-    `train.refit` then fits the weights anew to both.
+    `train.refit` then fits the weights anew to both. Return the model, its classes and threshold; and from before a
+    refit p(val) (n x classes) and epochs.
     """
     train, val = (np.flatnonzero(rows.split == name) for name in ("train", "val"))
     labels = rows.label.iloc[train]
@@ -79,7 +70,7 @@ def train_model(beats: np.ndarray, rows: pd.DataFrame, extract: Extract, setting
         model, _ = fit_model(beats[both], rows.iloc[both], classes, extract, settings)
         model.calibrate(calibration)
     remember(model, rows.sha256.iloc[val])
-    return Trained(model, classes, threshold, p, history)
+    return model, classes, threshold, p, history
 
 
 def remember(model: Model, sha256: pd.Series) -> None:

@@ -5,7 +5,6 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.artist import setp
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -80,16 +79,6 @@ def arrange_rows(traces: np.ndarray, layout: np.ndarray) -> tuple[list[tuple[flo
     return rows, edge
 
 
-def draw_color_bar(bar: Axes, mappable: ScalarMappable, mean: float) -> None:
-    """Draw the scale of the colours, and mark the mean of a map."""
-    ticks = np.linspace(-SATURATED, SATURATED, 5)
-    bar.figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both", ticks=ticks, format="%+d")
-    bar.tick_params(labelsize=FINE, length=2, width=0.4, pad=1)
-    bar.plot(mean, 1.5, "v", color=INK, ms=3, transform=bar.get_xaxis_transform(), clip_on=False)
-    for x, side, text in ((-0.07, "right", "against ischemia"), (1.07, "left", "for ischemia")):
-        bar.text(x, 0.5, text, transform=bar.transAxes, ha=side, va="center", fontsize=FINE)
-
-
 def plot_ecg(
     traces: np.ndarray,
     times: np.ndarray,
@@ -135,7 +124,12 @@ def plot_ecg(
     if activation is not None:
         mappable = ScalarMappable(Normalize(-SATURATED, SATURATED), FOR_ISCHEMIA)
         bar = axes.inset_axes((330 * px, bottom - 18 * px, 200 * px, 9 * px), transform=axes.transData)
-        draw_color_bar(bar, mappable, activation.mean())
+        ticks = np.linspace(-SATURATED, SATURATED, 5)
+        figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both", ticks=ticks, format="%+d")
+        bar.tick_params(labelsize=FINE, length=2, width=0.4, pad=1)
+        bar.plot(activation.mean(), 1.5, "v", color=INK, ms=3, transform=bar.get_xaxis_transform(), clip_on=False)
+        for place, side, text in ((-0.07, "right", "against ischemia"), (1.07, "left", "for ischemia")):
+            bar.text(place, 0.5, text, transform=bar.transAxes, ha=side, va="center", fontsize=FINE)
         # A colour for each step from one sample to the next.
         samples = round(SMOOTHED / (times[1] - times[0]))
         colors = mappable.to_rgba(uniform_filter1d(activation, samples, mode="nearest")[1:])

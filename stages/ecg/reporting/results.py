@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ecg.evaluation.curves import confusion, curves, distribution, net_benefit
-from ecg.evaluation.measures import reliability, subgroups
+from ecg.evaluation.measures import confusion, curves, distribution, net_benefit, reliability, subgroups
 from ecg.evaluation.names import CURVE_FILES, SYNTHETIC, data_kind
 from ecg.model.description import Description
 from ecg.params import Evaluate

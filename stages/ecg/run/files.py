@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,8 +108,3 @@ def load_split(*names: str) -> tuple[np.ndarray, pd.DataFrame]:
     table = read_table(SPLIT)
     table = table[table.split.isin(names)].reset_index(drop=True)
     return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table
-
-
-def write_rows(path: Path, blocks: Iterable[np.ndarray], *, dtype: str, row_shape: tuple[int, ...]) -> None:
-    """Write blocks (each rows x `row_shape`) as one .npy file."""
-    np.save(path, np.concatenate([np.empty((0, *row_shape), dtype), *blocks]))
