@@ -16,8 +16,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=output_folder, metavar="FOLDER", help="a new or an empty one")
     parser.add_argument("--patients", type=int, default=10, metavar="N", help="default: 10, 1.5 recordings each")
-    parser.add_argument("--seed", type=int, default=2, metavar="N", help="default: 2; download's is 1")
+    parser.add_argument("--seed", type=int, default=2, metavar="N", help="default: 2; download's is 6")
     options = parser.parse_args()
+    if options.patients < 1 or options.seed < 0:
+        parser.error("--patients takes a whole number from 1, --seed from 0")
     if any(options.folder.iterdir()):
         parser.error(f"FOLDER {options.folder} is not empty")
     write_recordings(options.folder, patients=options.patients, seed=options.seed)

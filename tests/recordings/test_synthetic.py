@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import synthesise
 import wfdb
 from conftest import leads
 from sklearn.linear_model import LogisticRegression
@@ -79,3 +80,12 @@ def test_ischemic_hearts_and_others_overlap_by_one_measurement_and_for_a_straigh
     assert 0.6 < one < roc_auc_score(y[~train], model.decision_function(x[~train])) < 0.97
     # Some are nearly as they were before.
     assert np.mean(st[y == 1] > np.median(st[y == 0])) > 0.1
+
+
+@pytest.mark.parametrize("option", ["--patients=0", "--seed=-1"])
+def test_numbers_that_make_no_recordings_are_refused(tmp_path, monkeypatch, capsys, option):
+    monkeypatch.setattr("sys.argv", ["synthesise.py", str(tmp_path / "new"), option])
+    with pytest.raises(SystemExit) as end:
+        synthesise.main()
+    assert end.value.code == 2
+    assert "--patients takes a whole number from 1" in capsys.readouterr().err

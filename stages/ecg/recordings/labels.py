@@ -60,7 +60,7 @@ def labelled_person(row: Row) -> Person:
 def read_ptbxl_table(where: str, columns: list[str]) -> list[Row]:
     """Read PTB-XL's table from a URL or a path, numbers without .0; UsageError where a column is missing."""
     content = fetch(where) if "://" in where else from_project(where).read_bytes()
-    table = read_rows(content, where, ["ecg_id", *columns], ["device", "site"])
+    table = read_rows(content, where, ["ecg_id", *columns], ["heart_axis", "device", "site"])
     return [{key: cell.removesuffix(".0") for key, cell in row.items() if cell.lower() not in UNKNOWN} for row in table]
 
 

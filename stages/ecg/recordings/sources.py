@@ -91,7 +91,7 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
     """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
     where = root / PTBXL_TABLE
     records, names = ("records500", "filename_hr") if (root / "records500").is_dir() else ("records100", "filename_lr")
-    columns = ["patient_id", "strat_fold", "scp_codes", "heart_axis", "age", "sex", names]
+    columns = ["patient_id", "strat_fold", "scp_codes", "age", "sex", names]
     table = read_ptbxl_table(str(where), columns)
     sizes = find_headers(root / records)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
