@@ -86,19 +86,17 @@ def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> 
         print(f"recalibrated, on the other half: {name} {before}, then {after}")
 
 
+def folder(text: str) -> Path:
+    return output_folder(text, *PARTS)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--model", type=Path, default=paths.RELEASED, metavar="FILE", help=f"default: {paths.RELEASED}")
+    parser.add_argument("--out", default=str(paths.VALIDATION), metavar="DIR", help="default: %(default)s", type=folder)
     parser.add_argument(
-        "--out",
-        type=lambda text: output_folder(text, *PARTS),
-        default=str(paths.VALIDATION),
-        metavar="DIR",
-        help="default: %(default)s",
-    )
-    parser.add_argument(
-        "--recalibrate", type=output_file, metavar="NEW.safetensors", help="write the model fitted to ARCHIVE"
+        "--recalibrate", metavar="NEW.safetensors", help="write the model fitted here", type=output_file
     )
     options = parser.parse_args()
     refuse_input(parser, options.recalibrate, [options.model])

@@ -77,10 +77,8 @@ def qrs_limits(beat: np.ndarray, times: np.ndarray) -> tuple[float, float]:
     origin, last = int(np.abs(fine).argmin()), len(fine) - 1
     onset = qrs_onset(slope, origin, 1000 / STEP)
     end = qrs_onset(bend[::-1], last - origin, 1000 / STEP, BENT, STRAIGHT_FOR)
-    return (
-        USUAL_ONSET if onset is None else float(fine[onset - 1]),
-        -ONSET_FROM if end is None else float(fine[last - end + 1]),
-    )
+    begins = USUAL_ONSET if onset is None else float(fine[onset - 1])
+    return begins, -ONSET_FROM if end is None else float(fine[last - end + 1])
 
 
 def qrs_flags(beat: np.ndarray, times: np.ndarray, heart_rate: float | None, sampling_rate: float) -> list[str]:

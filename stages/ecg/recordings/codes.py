@@ -31,9 +31,7 @@ UNKNOWN = ("", "unknown", "nan", "na", "n/a", "#n/a", "<na>", "none", "null", "-
 OTHER_SEX = ("o", "other", "u", "un", "x", "undifferentiated", "undefined", "unspecified")
 
 NAME = re.compile(r"(?<=[\d\s])\(([^()]*)\)")  # of a code, in brackets after it
-DOUBT = re.compile(
-    r"\b(no|not|without|excluded?|rule[sd]? out|suspected|possible|probable|unlikely)\b|\?", re.IGNORECASE
-)
+DOUBT = re.compile(r"(?i)\b(no|not|without|excluded?|rule[sd]? out|suspected|possible|probable|unlikely)\b|\?")
 
 
 def class_of(codes: Iterable[str], ischemia: Iterable[str], normal: Iterable[str]) -> str:

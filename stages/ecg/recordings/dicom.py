@@ -11,17 +11,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.waveforms import multiplex_array
 
 from ecg.leads import LEADS, BadRecording, lead_of
-from ecg.recordings.ecg_file import (
-    Ecg,
-    allow_only,
-    content_of,
-    heart_rate_of,
-    microvolts_in,
-    millivolts,
-    number,
-    person,
-    years_between,
-)
+from ecg.recordings.ecg_file import Ecg, allow_only, content_of, microvolts_in, millivolts, number, person
 
 MAX_DICOM = 2**21  # bytes: pydicom takes 20 us for each of eight that are an item
 # Little endian, implicit and explicit. A deflated file may be a thousand times as long as it looks.
@@ -73,19 +63,16 @@ def from_dataset(dataset: Dataset) -> Ecg:
         units = next((str(one.CodeValue) for one in channel.get("ChannelSensitivityUnitsSequence", [])), None)
         baseline = field(channel, "ChannelBaseline", 0) * (microvolts_in(units) / 1000)
         signal[:, i] = np.where(missing[:, i], np.nan, stored[:, i] * millivolts(step, units) + baseline)
-    when = dataset.get("AcquisitionDateTime") or dataset.get("StudyDate")
+    dates = (dataset.get("PatientBirthDate"), dataset.get("AcquisitionDateTime") or dataset.get("StudyDate"))
     age = re.fullmatch(r"(\d{1,3})([YMWD])", str(dataset.get("PatientAge") or ""))
-    about = person(
-        age=age[1] if age else years_between(str(dataset.get("PatientBirthDate") or ""), str(when or "")),
-        unit=age[2] if age else "y",
-        sex=dataset.get("PatientSex"),
-        patient=dataset.get("PatientID"),
-    )
-    heart_rate = None
-    for note in dataset.get("WaveformAnnotationSequence", []):
-        if any(concept.get("CodeValue") in HEART_RATES for concept in note.get("ConceptNameCodeSequence", [])):
-            heart_rate = heart_rate or heart_rate_of(str(note.get("NumericValue")))
-    return Ecg(signal, rate, names, about, heart_rate)
+    years, unit = age.groups() if age else ("", "")
+    about = person(dataset.get("PatientSex"), dataset.get("PatientID"), years, unit, dates)
+    heart_rates = [
+        str(note.get("NumericValue"))
+        for note in dataset.get("WaveformAnnotationSequence", [])
+        if any(concept.get("CodeValue") in HEART_RATES for concept in note.get("ConceptNameCodeSequence", []))
+    ]
+    return Ecg(signal, rate, names, about, next(iter(heart_rates), None))
 
 
 def field(channel: Dataset, keyword: str, default: float | None = None) -> float:

@@ -48,17 +48,25 @@ class Ecg(NamedTuple):
     """A recording as its file has it.
 
     signal is samples x leads: in the reader of WFDB int16, uV, of the 12 standard leads; in all others float, mV, NaN
-    where missing. leads are their names in the file. heart_rate is the cart's own (beats/min), None where the file has
-    none. flags are corrections and oddities. reason is why the signal cannot be used, of a file whose other data can.
+    where missing. leads are their names in the file. heart_rate_text is the cart's own heart rate as the file has it.
+    flags are corrections and oddities. reason is why the signal cannot be used, of a file whose other data can.
     """
 
     signal: np.ndarray
     sampling_rate: float
     leads: Sequence[str]
     person: Person = Person()
-    heart_rate: float | None = None
+    heart_rate_text: str | None = None
     flags: Sequence[str] = ()
     reason: str = ""
+
+    @property
+    def heart_rate(self) -> float | None:
+        """The cart's own heart rate (beats/min); None where the file has none, or no plausible one."""
+        with suppress(ValueError):
+            rate = float(self.heart_rate_text or "")
+            return rate if 0 < rate < 1000 else None
+        return None
 
     def in_mv(self) -> np.ndarray:
         """Return the signal in mV, samples x leads, float, NaN where missing; BadRecording where it cannot be used."""
@@ -84,14 +92,6 @@ def number(text: str | None, name: str) -> float:
         if math.isfinite(value):
             return value
     raise BadRecording(f"file: {name} is {text!r}; allowed: a number")
-
-
-def heart_rate_of(text: str | None) -> float | None:
-    """Parse a heart rate (beats/min) that a file may have."""
-    with suppress(ValueError):
-        value = float(text or "")
-        return value if 0 < value < 1000 else None
-    return None
 
 
 def microvolts_in(units: str | None) -> int:
@@ -121,16 +121,9 @@ def allow_only(name: str, given: object, *allowed: object) -> None:
         raise BadRecording(f"file: {name} is {given!r}; allowed: {', '.join(map(str, allowed))}")
 
 
-def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
-    """Return leads as samples x leads; BadRecording where they differ in length."""
-    if len({len(lead) for lead in leads}) > 1:
-        raise BadRecording(f"file: leads of {', '.join(str(len(lead)) for lead in leads)} samples")
-    return np.column_stack(leads) if leads else np.empty((0, 0))
-
-
-def person(*, age: object = "", unit: object = "y", sex: object = "", patient: object = "") -> Person:
-    """Return a person of a file's fields: age in years, sex, and the digest of the patient's id."""
-    years: str | int = str(age or "").strip()
+def person(sex: object, patient: object, age: object = "", unit: object = "", dates: Sequence[object] = ()) -> Person:
+    """Return a person of a file's fields; `dates` of birth and of the recording give an age that is not stated."""
+    years: str | int = str(age or "").strip() or years_between(*dates)
     days = DAYS.get(str(unit or "y").strip().lower()[:1], 0)
     with suppress(ValueError, OverflowError):
         years = math.floor(float(years) * days / DAYS["y"] + 1e-9)
@@ -145,9 +138,7 @@ def digest_of(patient: str) -> str:
     return "" if text.lower() in UNKNOWN else DIGEST + digest
 
 
-def years_between(born: str | None, recorded: str | None) -> str:
+def years_between(*dates: object) -> str:
     """Return the whole years between two dates that begin with year, month and day; '' where one is unknown."""
-    dates = [re.sub(r"\D", "", text or "")[:8] for text in (born, recorded)]
-    if not all(len(date) == 8 for date in dates):
-        return ""
-    return str((int(dates[1]) - int(dates[0])) // 10000)
+    days = [int(day[1]) for date in dates if (day := re.match(r"(\d{8})", re.sub(r"\D", "", str(date or ""))))]
+    return str((days[1] - days[0]) // 10000) if len(days) == 2 else ""

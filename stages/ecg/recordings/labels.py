@@ -20,10 +20,10 @@ LABELS = "labels.csv"
 COLUMNS = ("patient", "dx", "label", "age", "sex", "source", "sampling_rate", "units", "leads")
 
 NOT_IN_TABLE = "no patient id in PTB-XL's table"
-LEFT, RIGHT, INDETERMINATE = "39732003", "47665007", "251200008"
 # The table's column heart_axis as the Challenge's SNOMED CT codes have it: deviation of the axis to the left or right,
 # or an indeterminate one. MID, the usual axis, has none.
-AXES = {"LAD": LEFT, "ALAD": LEFT, "RAD": RIGHT, "ARAD": RIGHT} | dict.fromkeys(("AXL", "AXR", "SAG"), INDETERMINATE)
+AXES = {"LAD": "39732003", "ALAD": "39732003", "RAD": "47665007", "ARAD": "47665007"}
+AXES |= dict.fromkeys(("AXL", "AXR", "SAG"), "251200008")
 
 
 def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool = False) -> dict[Path, Row]:
@@ -66,18 +66,13 @@ def read_ptbxl_table(where: str, columns: list[str]) -> list[Row]:
 
 def ptbxl_person(row: Row) -> Person:
     """Return the person and the recorder in a row of PTB-XL's table, {} where there is none."""
-    patient, fold, sex = (row.get(column, "") for column in ("patient_id", "strat_fold", "sex"))
-    return Person(
-        age=row.get("age", ""),
-        sex={"0": "male", "1": "female"}.get(sex, sex),
-        patient=patient,
-        dx=tuple(filter(None, (row.get("scp_codes"), AXES.get(row.get("heart_axis", ""))))),
-        registry="ptb-xl" if patient else "",
-        device=row.get("device", ""),
-        site=row.get("site", ""),
-        fold=int(fold) if fold.isdecimal() else "",
-        flags=() if patient else (NOT_IN_TABLE,),
-    )
+    columns = ("age", "sex", "patient_id", "device", "site", "strat_fold")
+    age, sex, patient, device, site, fold = (row.get(column, "") for column in columns)
+    dx = tuple(filter(None, (row.get("scp_codes"), AXES.get(row.get("heart_axis", "")))))
+    person = Person(age, {"0": "male", "1": "female"}.get(sex, sex), patient, dx, device=device, site=site)
+    if not patient:
+        person = person._replace(flags=(NOT_IN_TABLE,))
+    return person._replace(registry="ptb-xl" if patient else "", fold=int(fold) if fold.isdecimal() else "")
 
 
 def from_project(where: str) -> Path:

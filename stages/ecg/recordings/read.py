@@ -103,14 +103,10 @@ def read_wfdb(path: Path, verify_checksums: bool) -> Ecg:
     header = read_header(path)
     archive = archive_of(header)
     comments = {key: values[0] for key, values in header.comments.items()}
-    patient = comments.get("patient", "")
-    person = Person(
-        age=comments.get("age", ""),
-        sex=comments.get("sex", ""),
-        patient="" if patient.lower() in UNKNOWN else patient,
-        dx=tuple(header.comments.get("dx", [])),
-        source=comments.get("source") or (archive.source if archive else ""),
-    )
+    age, sex, patient = (comments.get(key, "") for key in ("age", "sex", "patient"))
+    patient = "" if patient.lower() in UNKNOWN else patient
+    source = comments.get("source") or (archive.source if archive else "")
+    person = Person(age, sex, patient, tuple(header.comments.get("dx", [])), source)
     try:
         samples, flags = read_samples(header, verify_checksums=verify_checksums)
     except BadRecording as error:

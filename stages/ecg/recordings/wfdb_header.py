@@ -96,23 +96,13 @@ def parse_signal(line: str) -> Signal:
     file, layout, gain, _, zero, _, checksum, _, lead = fields + OMITTED[len(fields) :]
     stored, calibration = LAYOUT.fullmatch(layout), GAIN.fullmatch(gain)
     if not (stored and calibration and INTEGER.fullmatch(zero) and INTEGER.fullmatch(checksum)):
-        raise BadRecording(
-            f"header: cannot read {line!r}; expected: file, format, gain, bits, zero, first, checksum, …"
-        )
+        raise BadRecording(f"header: cannot read {line!r}; expected: file, format, gain, bits, zero, first, checksum")
     if Path(file).name != file or "\0" in file:
         raise BadRecording(f"header: not a plain file name: {file!r}")
-    return Signal(
-        file=file,
-        format=stored[1],
-        per_frame=int(stored[2] or 1),
-        skew=int(stored[3] or 0),
-        offset=int(stored[4] or 0),
-        gain=float(calibration[1]),
-        baseline=int(calibration[2] or zero or 0),
-        units=calibration[3] or "mV",
-        checksum=int(checksum) if checksum else None,
-        lead=lead,
-    )
+    per_frame, skew, offset = int(stored[2] or 1), int(stored[3] or 0), int(stored[4] or 0)
+    scale, baseline, units = float(calibration[1]), int(calibration[2] or zero or 0), calibration[3] or "mV"
+    checked = int(checksum) if checksum else None
+    return Signal(file, stored[1], per_frame, skew, offset, scale, baseline, units, checked, lead)
 
 
 def archive_of(header: Header) -> Archive | None:

@@ -31,12 +31,9 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
         raise BadRecording("header: leads differ in samples a frame; allowed: one sampling rate")
     stored = read_leads(header, list(columns.values()))
     # A checksum is of 16 bits, and overflows as this sum does.
-    wrong = [
-        signal.lead
-        for signal, values in zip(signals, stored, strict=True)
-        if signal.checksum is not None and (signal.checksum - int(values.sum(dtype=np.int16))) % 65536
-    ]
-    if wrong:
+    sums = [int(values.sum(dtype=np.int16)) for values in stored]
+    stated = [(s.lead, s.checksum - total) for s, total in zip(signals, sums, strict=True) if s.checksum is not None]
+    if wrong := [lead for lead, difference in stated if difference % 65536]:
         flags.append(f"wrong checksum: {', '.join(wrong)}")
         if verify_checksums:
             raise BadRecording(flags[-1])

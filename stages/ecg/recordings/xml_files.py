@@ -12,19 +12,7 @@ import numpy as np
 from defusedxml.ElementTree import fromstring
 
 from ecg.leads import LEADS, BadRecording
-from ecg.recordings.ecg_file import (
-    Ecg,
-    allow_only,
-    content_of,
-    heart_rate_of,
-    masked,
-    microvolts_in,
-    millivolts,
-    number,
-    person,
-    side_by_side,
-    years_between,
-)
+from ecg.recordings.ecg_file import Ecg, allow_only, content_of, masked, microvolts_in, millivolts, number, person
 
 MAX_XML = 8 * 2**20  # bytes
 VENTRICULAR_RATE = "RestingECGMeasurements/VentricularRate"
@@ -65,6 +53,13 @@ def numbers_in(text: str | None, separator: str | None) -> np.ndarray:
     return np.array((text or "").strip().removesuffix(",").split(separator), np.float64)
 
 
+def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
+    """Return leads as samples x leads; BadRecording where they differ in length."""
+    if len({len(lead) for lead in leads}) > 1:
+        raise BadRecording(f"file: leads of {', '.join(str(len(lead)) for lead in leads)} samples")
+    return np.column_stack(leads) if leads else np.empty((0, 0))
+
+
 def read_muse(tree: Element) -> Ecg:
     """Read GE MUSE's RestingECG: int16 in base64; most have eight leads, from which the others follow."""
     waves = [wave for wave in tree.findall("Waveform") if wave.findtext("WaveformType", "").strip().lower() == "rhythm"]
@@ -88,8 +83,8 @@ def read_muse(tree: Element) -> Ecg:
         leads.append(masked(stored * (np.nan if off else scale), stored))
     fields = ("PatientAge", "AgeUnits", "Gender", "PatientID")
     age, unit, sex, patient = (tree.findtext(f"PatientDemographics/{field}") for field in fields)
-    about = person(age=age, unit=unit, sex=sex, patient=patient)
-    return Ecg(side_by_side(leads), rate, names, about, heart_rate_of(tree.findtext(VENTRICULAR_RATE)))
+    about = person(sex, patient, age, unit)
+    return Ecg(side_by_side(leads), rate, names, about, tree.findtext(VENTRICULAR_RATE))
 
 
 def read_cardiosoft(tree: Element) -> Ecg:
@@ -101,9 +96,9 @@ def read_cardiosoft(tree: Element) -> Ecg:
     names = [wave.get("lead", "") for wave in strip.findall("WaveformData")]
     stored = side_by_side([numbers_in(wave.text, ",") for wave in strip.findall("WaveformData")])
     age, sex, patient = (tree.findtext(f"PatientInfo/{key}") for key in ("Age", "Gender", "PID"))
-    about = person(age=age, unit=value_at(tree, "PatientInfo/Age", "units"), sex=sex, patient=patient)
+    about = person(sex, patient, age, value_at(tree, "PatientInfo/Age", "units"))
     rate = number(strip.findtext("SampleRate"), "SampleRate")
-    return Ecg(masked(stored * scale, stored), rate, names, about, heart_rate_of(tree.findtext(VENTRICULAR_RATE)))
+    return Ecg(masked(stored * scale, stored), rate, names, about, tree.findtext(VENTRICULAR_RATE))
 
 
 def read_aecg(tree: Element) -> Ecg:
@@ -126,14 +121,12 @@ def read_aecg(tree: Element) -> Ecg:
     subject = "componentOf/timepointEvent/componentOf/subjectAssignment/subject/trialSubject"
     who, identity = f"{subject}/subjectDemographicPerson", tree.find(f"{subject}/id")
     when = value_at(tree, "effectiveTime/center", "value") or value_at(tree, "effectiveTime/low", "value")
-    age = years_between(value_at(tree, f"{who}/birthTime", "value"), when)
     sex = value_at(tree, f"{who}/administrativeGenderCode", "code")
     patient = identity is not None and f"{identity.get('root')} {identity.get('extension')}"
-    about = person(age=age, sex=sex, patient=patient)
+    about = person(sex, patient, dates=(value_at(tree, f"{who}/birthTime", "value"), when))
     rates = [one for one in tree.iter() if value_at(one, "code", "code") == "MDC_ECG_HEART_RATE"]
     heart_rate = value_at(rates[0], "value", "value") if rates else None
-    rate = 1 / interval if interval else 0
-    return Ecg(side_by_side(leads), rate, names, about, heart_rate_of(heart_rate))
+    return Ecg(side_by_side(leads), 1 / interval if interval else 0, names, about, heart_rate)
 
 
 def read_philips(tree: Element) -> Ecg:
@@ -153,11 +146,11 @@ def read_philips(tree: Element) -> Ecg:
     stored = xli_leads(b64decode(wave.text or ""), duration / 1000 * rate)
     step = number(fields.get("resolution") or fields.get("signalresolution"), "resolution")
     who = "patient/generalpatientdata"
-    born = years_between(tree.findtext(f"{who}/age/dateofbirth"), value_at(tree, "dataacquisition", "date"))
+    dates = (tree.findtext(f"{who}/age/dateofbirth"), value_at(tree, "dataacquisition", "date"))
     sex, patient = (tree.findtext(f"{who}/{key}") for key in ("sex", "patientid"))
-    about = person(age=tree.findtext(f"{who}/age/years") or born, sex=sex, patient=patient)
+    about = person(sex, patient, tree.findtext(f"{who}/age/years"), dates=dates)
     heart_rate = tree.findtext(".//heartrate") or tree.findtext(".//meanventrate")
-    return Ecg(masked(stored * millivolts(step, "uV"), stored), rate, LEADS, about, heart_rate_of(heart_rate))
+    return Ecg(masked(stored * millivolts(step, "uV"), stored), rate, LEADS, about, heart_rate)
 
 
 def xli_leads(content: bytes, samples: float) -> np.ndarray:
