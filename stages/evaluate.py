@@ -30,7 +30,7 @@ from ecg.params import read_params
 from ecg.reporting.charts import plot_learning_curve
 from ecg.reporting.ecg_paper import plot_beats, plot_ecg
 from ecg.reporting.figures import save_figure
-from ecg.reporting.results import draw_results, result_tables, write_results
+from ecg.reporting.results import draw_results, result_tables
 from ecg.run import paths
 from ecg.run.files import load_split, replacing, write, write_json
 from ecg.run.script import run_stage
@@ -72,7 +72,10 @@ def main() -> None:
     with replacing(paths.ACTIVATION) as temporary:
         np.save(temporary, activation.astype(np.float32))
     write(paths.PREDICTIONS, table.to_csv(index=False))
-    write_results(results)
+    for name, result in results.items():
+        path = paths.METRICS / name
+        path.parent.mkdir(exist_ok=True)
+        write(path, result.to_csv(index=False))
 
     what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)
     times, beats = beat_times(description.extract), np.concatenate([beats for beats, _ in splits])

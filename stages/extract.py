@@ -32,15 +32,6 @@ def extract_batch(part: Path, recordings: list[tuple[int, int, float]], extract:
         return [median_beat(np.array(samples[s : s + n]), rate, extract) for s, n, rate in recordings]
 
 
-def batches(kept: pd.DataFrame, extract: Extract) -> list[tuple]:
-    """Cut the kept recordings into calls of `extract_batch`, each within one part."""
-    calls = []
-    for part, rows in kept.groupby("part", sort=False):
-        places = list(rows[["start", "samples", "sampling_rate"]].itertuples(index=False, name=None))
-        calls += [(RECORDINGS.resolve() / part, places[i : i + BATCH], extract) for i in range(0, len(places), BATCH)]
-    return calls
-
-
 def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame:
     """Return a row for every kept record: its row in beats.npy and its quality, or the reason against it."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
@@ -56,7 +47,10 @@ def main() -> None:
     extract = read_params().extract
     index = read_table(RECORDINGS_TABLE)
     kept = index[index.reason == ""]
-    calls = batches(kept, extract)
+    calls: list[tuple] = []
+    for part, rows in kept.groupby("part", sort=False):
+        places = list(rows[["start", "samples", "sampling_rate"]].itertuples(index=False, name=None))
+        calls += [(RECORDINGS.resolve() / part, places[i : i + BATCH], extract) for i in range(0, len(places), BATCH)]
     done = tqdm(in_parallel(extract_batch, calls), total=len(calls), desc=f"batches of {BATCH}", disable=None)
     results = [result for batch in done for result in batch]
     beats = [result.beat for result in results if result.beat is not None]

@@ -112,13 +112,10 @@ def left_out_archives(beats: np.ndarray, rows: pd.DataFrame, params: Params, see
 
 def version_of_code() -> str:
     """Return the last commit that changed the code or the params, marked where they differ from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments, "--", "stages", "params.yaml"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-    changed = "-dirty" if git("status", "--porcelain") else ""
-    return git("log", "-1", "--format=%h", "--abbrev=12") + changed or "unknown"
+    commands = ["log", "-1", "--format=%h", "--abbrev=12"], ["status", "--porcelain"]
+    runs = [["git", *command, "--", "stages", "params.yaml"] for command in commands]
+    commit, changed = (subprocess.run(command, capture_output=True, text=True).stdout.strip() for command in runs)
+    return commit + "-dirty" * bool(changed) or "unknown"
 
 
 def release(name: str, archives: list[str], seeds: int) -> None:

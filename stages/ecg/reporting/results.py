@@ -39,13 +39,6 @@ def result_tables(
     return results
 
 
-def write_results(results: Results) -> None:
-    for name, table in results.items():
-        path = paths.METRICS / name
-        path.parent.mkdir(exist_ok=True)
-        write(path, table.to_csv(index=False))
-
-
 def read_results() -> Results:
     curve_files = [f"{folder}/{name}" for folder in ("roc", "precision_recall") for name in CURVE_FILES.values()]
     return {name: pd.read_csv(paths.METRICS / name) for name in (*TABLES, *curve_files)}
