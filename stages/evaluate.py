@@ -17,15 +17,13 @@ Numbers in metrics/ have four decimals: what is beyond them differs between proc
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy.special import logit
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation.measures import headline, measures, score_records
 from ecg.evaluation.names import COMPARISON_TITLES, data_kind, say_auc
-from ecg.model.description import Description
 from ecg.model.fcn import choose_device
-from ecg.model.model import Model, activation_maps, lead_contributions, load_model
+from ecg.model.model import activation_maps, lead_contributions, load_model
 from ecg.params import read_params
 from ecg.reporting.charts import plot_learning_curve
 from ecg.reporting.ecg_paper import plot_beats, plot_ecg
@@ -36,21 +34,6 @@ from ecg.run.files import load_split, replacing, write, write_json
 from ecg.run.script import run_stage
 
 ABOUT = ["record", "patient", "source", "split", "label", "age", "sex", "heart_rate", "noise_uv"]
-
-
-def plot_example(
-    model: Model, description: Description, test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray
-) -> Figure:
-    """Draw the ischemic test recording with the highest probability, and the evidence for it."""
-    chosen = int(test.p_ischemia.where(test.label == "ischemia").argmax())
-    p, threshold = test.p_ischemia.iloc[chosen], description.threshold
-    notes = [
-        f"labelled ischemia; p(ischemia) {p:.0%}, called from {threshold:.0%} on",
-        f"one of the {len(test)} test {data_kind(test.source)}; model trained on {data_kind(description.sources)}",
-    ]
-    contributions = lead_contributions(model, beats[chosen : chosen + 1])[0]
-    evidence, times = activation[chosen] - logit(threshold), beat_times(description.extract)
-    return plot_ecg(beats[chosen], times, test.record.iloc[chosen], notes, evidence, contributions)
 
 
 def main() -> None:
@@ -79,10 +62,16 @@ def main() -> None:
 
     what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)
     times, beats = beat_times(description.extract), np.concatenate([beats for beats, _ in splits])
+    shown = int(test.p_ischemia.where(test.label == "ischemia").argmax())
+    notes = [
+        f"labelled ischemia; p(ischemia) {test.p_ischemia.iloc[shown]:.0%}, called from {threshold:.0%} on",
+        f"one of the {what}; model trained on {data_kind(description.sources)}",
+    ]
+    evidence, contributions = activation[shown] - logit(threshold), lead_contributions(model, test_beats[[shown]])[0]
     figures = {name: figure for name, (figure, _) in draw_results(results, threshold, what).items()} | {
         "learning_curve": plot_learning_curve(history, data_kind(description.sources)),
         "beats": plot_beats(beats, table.label.to_numpy(), times, data_kind(table.source)),
-        "example": plot_example(model, description, test, test_beats, activation),
+        "example": plot_ecg(test_beats[shown], times, test.record.iloc[shown], notes, evidence, contributions),
     }
     for name, figure in figures.items():
         save_figure(figure, paths.METRICS / f"{name}.png")

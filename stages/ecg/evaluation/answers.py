@@ -79,19 +79,18 @@ def in_percent(p: float) -> str:
     return "< 0.1%" if percent == 0 else "> 99%" if percent == 100 else f"{percent:g}%"
 
 
-def decision_in_words(row: dict, classes: list[str]) -> str:
-    """Return the decision, the probabilities, the most probable class first, and the threshold."""
-    shown, limit = in_percent(row["p_ischemia"]), in_percent(row["threshold"])
-    near = ", just below the threshold" if shown == limit and not row["ischemia"] else ""
-    others = sorted((name for name in classes if name != "ischemia"), key=lambda name: -row[f"p_{name}"])
-    rest = ", ".join(f"{name} {in_percent(row[f'p_{name}'])}" for name in others)
-    return f"{'ischemia' if row['ischemia'] else 'no ischemia'}: {shown}{near} ({rest}); called from {limit} on"
-
-
 def in_words(row: dict, description: Description) -> list[str]:
-    """Return an answer in clauses: the decision, the beats that it rests on, flags, the model's training data."""
+    """Return an answer in clauses: the decision, the beats that it rests on, flags, the model's training data.
+
+    The decision states the probabilities, the most probable other class first, and the threshold.
+    """
     trained_on = f"model trained on {row['trained_on']}"
     if row["reason"]:
         return [f"refused: {row['reason']}", *row["flags"], trained_on]
+    shown, limit = in_percent(row["p_ischemia"]), in_percent(row["threshold"])
+    near = ", just below the threshold" if shown == limit and not row["ischemia"] else ""
+    others = sorted((name for name in description.classes if name != "ischemia"), key=lambda name: -row[f"p_{name}"])
+    rest = ", ".join(f"{name} {in_percent(row[f'p_{name}'])}" for name in others)
+    called = f"{'ischemia' if row['ischemia'] else 'no ischemia'}: {shown}{near} ({rest}); called from {limit} on"
     beats = f"{row['n_used']} beats at {row['heart_rate']:.0f}/min"
-    return [decision_in_words(row, description.classes), beats, *row["flags"], trained_on]
+    return [called, beats, *row["flags"], trained_on]

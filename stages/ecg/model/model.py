@@ -100,13 +100,13 @@ def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
     maps = (maps[1:] - maps[0]) / temperature
     first = outputs(model, both, "uncalibrated").double() / temperature + log_prior
     others = [number for number in range(first.shape[1]) if number != model.ischemia]
-    against = maps[:, others[0]]
-    if len(others) == 2:
-        apart = first[:, others[1]] - first[:, others[0]]
-        change = apart[1:] - apart[0]
-        soft = functional.softplus(apart)
-        rate = torch.where(change.abs() < 1e-9, torch.sigmoid(apart[1:]), (soft[1:] - soft[0]) / change)
-        against = against + rate[:, None] * (maps[:, others[1]] - against)
+    # One other class counts as two equal ones.
+    one, two = others[0], others[-1]
+    apart = first[:, two] - first[:, one]
+    change = apart[1:] - apart[0]
+    soft = functional.softplus(apart)
+    rate = torch.where(change.abs() < 1e-9, torch.sigmoid(apart[1:]), (soft[1:] - soft[0]) / change)
+    against = maps[:, one] + rate[:, None] * (maps[:, two] - maps[:, one])
     return (slope * (maps[:, model.ischemia] - against)).numpy() + log_odds(model, both[:1])
 
 

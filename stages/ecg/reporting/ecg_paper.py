@@ -68,17 +68,6 @@ def plot_evidence(maps: dict[str, np.ndarray], times: np.ndarray, recordings: st
     return figure
 
 
-def arrange_rows(traces: np.ndarray, layout: np.ndarray) -> tuple[list[tuple[float, float]], float]:
-    """Return upper edge and zero line (mm, down is negative) of each row of leads, and the lower edge of all."""
-    rows, edge = [], 0.0
-    for leads in layout:
-        values = np.append(traces[[LEADS.index(lead) for lead in leads]], [-0.4, 1.0])
-        zero = edge - NAMES - 5 * np.ceil(2 * np.nanmax(values))
-        rows.append((edge, zero))
-        edge = zero + 5 * np.floor(2 * np.nanmin(values) - 0.2)  # a coloured line is broad
-    return rows, edge
-
-
 def plot_ecg(
     traces: np.ndarray,
     times: np.ndarray,
@@ -97,7 +86,13 @@ def plot_ecg(
     x = 1 + (times - times[0]) / 40  # mm
     layout = LAYOUT if x[-1] <= 26 else LONG_LAYOUT
     kept = np.clip(traces, -reach, reach)
-    rows, bottom = arrange_rows(kept, layout)
+    # Upper edge and zero line of each row, and the lower edge of all: mm, down is negative.
+    rows, bottom = [], 0.0
+    for leads in layout:
+        values = np.append(kept[[LEADS.index(lead) for lead in leads]], [-0.4, 1.0])
+        zero = bottom - NAMES - 5 * np.ceil(2 * np.nanmax(values))
+        rows.append((bottom, zero))
+        bottom = zero + 5 * np.floor(2 * np.nanmin(values) - 0.2)  # a coloured line is broad
     # Axes over the whole picture are in mm of the paper; texts lie so many pixels above and below it.
     px = max((10 + layout.shape[1] * max(20, x[-1] + 1)) / WIDE, -bottom / PAPER)  # in mm
     width, edge = WIDE * px, EDGE * px
