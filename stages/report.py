@@ -104,6 +104,9 @@ def main() -> None:
         "evidence": (plot_evidence(maps, evidence["times"], what), sums),
         "learning": (charts.plot_learning_curve(history, trained_on), history.tail(1)),
     }
+    sections = (params.download, params.extract, params.split, params.train, params.evaluate, params.audit)
+    # A section is called as its class.
+    parameters = {type(section).__name__.lower(): section.model_dump() for section in sections}
     values = {
         "synthetic": trained_on == names.SYNTHETIC,
         "recordings": what,
@@ -122,7 +125,7 @@ def main() -> None:
         "gains": [names.say_gain(row) for row in names.strongest_simple(audit).to_dict("records")],
         "counts": counts,
         "refused": refused,
-        "parameters": yaml.safe_dump(params.model_dump(), sort_keys=False, allow_unicode=True),
+        "parameters": yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True),
         "environment": yaml.safe_dump(environment, sort_keys=False),
         "sources": sources,
         "citations": cite_sources(sources, kaggle=params.download.source == "kaggle"),
