@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ecg.evaluation.measures import confusion, curves, distribution, net_benefit, reliability, subgroups
 from ecg.evaluation.names import CURVE_FILES, SYNTHETIC, data_kind
 from ecg.model.description import Description
 from ecg.params import Evaluate
@@ -25,6 +24,15 @@ def result_tables(
     scored: pd.DataFrame, scores: pd.DataFrame, threshold: float, terciles: np.ndarray, evaluate: Evaluate
 ) -> Results:
     """Return the tables of scored recordings beside their `scores`; `terciles` are those of the noise (uV)."""
+    from ecg.evaluation.measures import (
+        confusion,
+        curves,
+        distribution,
+        net_benefit,
+        reliability,
+        subgroups,
+    )  # takes 1.2 s, which report saves
+
     positive, p = (scored.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy()
     results = {
         "evaluate.csv": scores,
