@@ -18,7 +18,7 @@ from ecg.recordings.codes import CLASSES, SNOMED
 from ecg.recordings.index import NO_PATIENT, index_of, read_recording
 from ecg.recordings.sources import RecordingFile, from_folders, from_kaggle
 from ecg.recordings.synthetic import write_recordings
-from ecg.run.files import PART_BYTES, replacing, scratch
+from ecg.run.files import PART_BYTES, replacing, scratch, write
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import RECORDINGS, RECORDINGS_TABLE
 from ecg.run.script import UsageError, run_stage, warn
@@ -101,8 +101,7 @@ def main() -> None:
             for part in tqdm(in_parallel(store_batch, batches), "parts of the store", len(batches), disable=None):
                 rows += part
     index = index_of(rows)
-    with replacing(RECORDINGS_TABLE) as temporary:
-        index.to_csv(temporary, index=False, float_format="%.10g")
+    write(RECORDINGS_TABLE, index.to_csv(index=False, float_format="%.10g"))
     print_summary(index, download)
     if (index.reason != "").all():
         raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")

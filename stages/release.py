@@ -171,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.seeds < 1 or not re.fullmatch(r"\w[\w.-]*", options.name):
         parser.error("NAME is a name of letters, digits, '.', '_' and '-'; --seeds takes a whole number from 1")
-    output_folder(paths.MODELS, f"{options.name}.safetensors", f"{options.name}.md")
+    output_folder(paths.MODELS, [f"{options.name}.safetensors", f"{options.name}.md"])
     with locked():
         release(options.name, options.archives, options.seeds)
 

@@ -14,6 +14,7 @@ Writes  DIR/validate.json  the keys of metrics/evaluate.json but val, and more; 
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from ecg.model.model import first_bytes, load_model, save_model
 from ecg.params import read_params
 from ecg.reporting.results import write_page
 from ecg.run import paths
-from ecg.run.files import output_file, output_folder, replacing, write_json
+from ecg.run.files import output_file, output_folder, write, write_json
 from ecg.run.script import UsageError, refuse_input, run, warn
 
 PARTS = [f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")]
@@ -42,8 +43,7 @@ FAR = 1.5  # times the odds of being called that are expected
 def is_far(called: int, n: int, expected: float) -> bool:
     """Return whether `called` of n is beyond the binomial 99% range, with odds over `FAR` times off the expected."""
     low, high = binom.interval(0.99, n, expected)
-    with np.errstate(divide="ignore"):
-        return not low <= called <= high and bool(abs(logit(called / n) - logit(expected)) > np.log(FAR))
+    return not low <= called <= high and bool(abs(logit(called / n) - logit(expected)) > np.log(FAR))
 
 
 def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, description: Description) -> dict:
@@ -86,18 +86,13 @@ def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> 
         print(f"recalibrated, on the other half: {name} {before}, then {after}")
 
 
-def folder(text: str) -> Path:
-    return output_folder(text, *PARTS)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--model", type=Path, default=paths.RELEASED, metavar="FILE", help=f"default: {paths.RELEASED}")
+    folder = partial(output_folder, files=PARTS)
     parser.add_argument("--out", default=str(paths.VALIDATION), metavar="DIR", help="default: %(default)s", type=folder)
-    parser.add_argument(
-        "--recalibrate", metavar="NEW.safetensors", help="write the model fitted here", type=output_file
-    )
+    parser.add_argument("--recalibrate", metavar="NEW.safetensors", help="the model, fitted here", type=output_file)
     options = parser.parse_args()
     refuse_input(parser, options.recalibrate, [options.model])
     evaluate = read_params().evaluate
@@ -113,23 +108,22 @@ def main() -> None:
     scored["in_training"] = np.isin(seen, model.hashes.cpu().numpy())
     if known := int(scored.in_training.sum()):
         warn(f"{known} of {len(scored)} recordings were in the model's training data: numbers on them are too good")
-    half = halves(scored.label, scored.patient, evaluate.seed) if options.recalibrate else None
 
     scores = measures(scored, description.threshold, evaluate)
     numbers = headline(scores, description.threshold) | more_numbers(table, scored, scores, description)
-    if half is not None:
+    if options.recalibrate:
+        half = halves(scored.label, scored.patient, evaluate.seed)
         new, about = recalibrate(model, description, beats, scored, half)
         before = reference_numbers(scored[half == "checked"], description.threshold)
         numbers |= {f"before_{name}": value for name, value in before.items()}
         numbers |= {f"after_{name}": value for name, value in about.reference.items()}
         scored["half"] = half
-        with replacing(options.recalibrate) as temporary:
-            save_model(temporary, new, about)
+        save_model(options.recalibrate, new, about)
 
     write_json(options.out / "validate.json", numbers)
     columns = [column for column in scored if column not in table]
-    with replacing(options.out / "validate.csv") as temporary:
-        table.join(scored[columns]).drop(columns="sha256").round(9).to_csv(temporary, index=False)
+    rows = table.join(scored[columns]).drop(columns="sha256").round(9)
+    write(options.out / "validate.csv", rows.to_csv(index=False))
     write_page(options.out, table, scored, scores, numbers, description, evaluate)
     print_summary(scored, scores, numbers)
     if numbers["called_far"]:

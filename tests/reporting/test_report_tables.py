@@ -27,7 +27,8 @@ def test_sensitivity_at_given_specificities():
         "roc_auc_vs_rest": pd.DataFrame({"fpr": [0, 0.2, 1], "tpr": [0, 1, 1]}),
         "roc_auc_vs_other": pd.DataFrame({"fpr": [], "tpr": []}),
     }
-    table = tables.roc_table(curves).set_index("sensitivity where specificity is at least")
+    curves = {name: points.assign(specificity=1 - points.fpr) for name, points in curves.items()}
+    table = tables.curve_table(curves, "tpr", "specificity", "specificity").set_index("specificity")
     expected = {"0.50": 0.7, "0.70": 0.2, "0.80": 0.2, "0.90": 0.2, "0.95": 0, "0.99": 0}
     assert table.loc["against normal"].to_dict() == expected
     assert table.loc["against all others", ["0.90", "0.80"]].tolist() == [0, 1]

@@ -50,12 +50,6 @@ def logistic_of_best_strength(train: pd.DataFrame, audit: Audit) -> GridSearchCV
     return GridSearchCV(standardised_logistic(), grid, scoring="neg_log_loss", cv=splits)
 
 
-def convolution_regression(n: int) -> Pipeline:
-    """Return a logistic regression on random convolutions of n records, of few on all of their principal components."""
-    classifier = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
-    return make_pipeline(StandardScaler(), KernelPCA() if n < FEW else "passthrough", classifier)
-
-
 @one_thread
 def classify(model: BaseEstimator, features: Sequence, labels: ArrayLike, records: pd.DataFrame) -> pd.DataFrame:
     """Fit a model to features of train; return the records of test with a column p_CLASS for each class."""
@@ -78,10 +72,12 @@ def score_simple_models(
     convolved = convolution_features(CONVOLUTIONS, train_beats, seed, *both)
     measured = [np.column_stack(measure_beats(beats, times)) for beats in both]
     trees = ExtraTreesClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=seed, n_jobs=-1)
+    regression = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
+    rotation = KernelPCA() if len(train) < FEW else "passthrough"
     models = {
         "logistic": (logistic_of_best_strength(train, params.audit), flat),
         "trees": (trees, flat),
-        "random_convolutions": (convolution_regression(len(train)), convolved),
+        "random_convolutions": (make_pipeline(StandardScaler(), rotation, regression), convolved),
         "st_t": (standardised_logistic(), measured),
     }
     progress = tqdm(models.items(), desc="simple models", disable=None, leave=False)

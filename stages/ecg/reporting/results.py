@@ -61,9 +61,11 @@ def draw_results(results: Results, threshold: float, recordings: str) -> dict[st
     """Return by name each chart and the table of its numbers."""
     scores, groups, decisions, bins, benefit, spread = (results[name] for name in TABLES)
     roc, precision_recall = curves_in(results, "roc"), curves_in(results, "precision_recall")
+    specific = {comparison: points.assign(specificity=1 - points.fpr) for comparison, points in roc.items()}
+    sensitivities = tables.curve_table(specific, "tpr", "specificity", "sensitivity where specificity is at least")
     precisions = tables.curve_table(precision_recall, "precision", "recall", "precision where recall is at least")
     return {
-        "roc": (charts.plot_roc(roc, scores, threshold, recordings), tables.roc_table(roc)),
+        "roc": (charts.plot_roc(roc, scores, threshold, recordings), sensitivities),
         "precision_recall": (charts.plot_precision_recall(precision_recall, recordings), precisions),
         "reliability": (charts.plot_reliability(bins, scores, recordings), bins),
         "net_benefit": (charts.plot_net_benefit(benefit, threshold, recordings), benefit[4::5]),

@@ -45,11 +45,6 @@ def curve_table(curves: dict[str, pd.DataFrame], best: str, where: str, title: s
     return pd.DataFrame(rows).T.rename_axis(title).reset_index()
 
 
-def roc_table(curves: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    curves = {comparison: points.assign(specificity=1 - points.fpr) for comparison, points in curves.items()}
-    return curve_table(curves, "tpr", "specificity", "sensitivity where specificity is at least")
-
-
 def measure_table(scores: pd.DataFrame, titles: dict[str, str], reference: Mapping | None = None) -> pd.DataFrame:
     """Return rows of metrics/evaluate.csv under titles, beside the values at the reference if there are any."""
     rows = scores.set_index("measure").loc[list(titles)].assign(title=titles.values())

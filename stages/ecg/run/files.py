@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def output_file(text: str | Path, *beside: str) -> Path:
     return Path(text)
 
 
-def output_folder(text: str | Path, *files: str) -> Path:
+def output_folder(text: str | Path, files: Iterable[str] = ()) -> Path:
     """Return the path of a folder to write, as the `type` of an argument, and make it; `files` in it are checked."""
     try:
         Path(text).mkdir(parents=True, exist_ok=True)
