@@ -197,10 +197,8 @@ def test_where_all_are_refused_the_table_has_the_reasons(project):
 
 def test_a_store_is_replaced_and_nothing_else(project):
     write_challenge(project / "archive", "a", SAMPLES)
-    first = from_directory(project)
-    assert from_directory(project).equals(first)
+    assert from_directory(project).equals(from_directory(project))
     (RECORDINGS / "mine.npy").write_text("kept")
-    held = {path: path.read_bytes() for path in RECORDINGS.iterdir()}
     with pytest.raises(UsageError, match=r"mine\.npy is no part of a store"):
         from_directory(project)
-    assert {path: path.read_bytes() for path in RECORDINGS.iterdir()} == held
+    assert {path.name for path in RECORDINGS.iterdir()} == {"mine.npy", "part-00000.npy"}

@@ -84,6 +84,6 @@ def test_ischemic_hearts_and_others_overlap_by_one_measurement_and_for_a_straigh
 
 @pytest.mark.parametrize("option", ["--patients=0", "--seed=-1"])
 def test_numbers_that_make_no_recordings_are_refused(tmp_path, monkeypatch, option):
-    monkeypatch.setattr("sys.argv", ["synthesise.py", str(tmp_path / "new"), option])
+    monkeypatch.setattr("sys.argv", ["synthesise.py", f"{tmp_path}/new", option])
     with pytest.raises(SystemExit, match="2"):
         synthesise.main()
