@@ -178,7 +178,6 @@ def test_real_kaggle_cache(project, real_data, monkeypatch):
 def test_real_ptbxl_and_challenge_folders(project, real_data):
     table = from_directory(project, real_data / "ptb-xl")
     assert (table.reason == "").all()
-    # Of the 297 with NORM, 66 have more: an axis to the left, a sinus arrhythmia, …
     assert table.label.value_counts().to_dict() == {"normal": 231, "other": 229, "ischemia": 40}
     assert set(table.fold) == {str(fold) for fold in range(1, 11)}
     table = from_directory(project, real_data / "challenge")
