@@ -73,10 +73,8 @@ def describe_environment() -> dict:
     """Return the machine, and the versions of the packages in requirements.txt."""
     cpu = Path("/proc/cpuinfo")
     processor = re.search(r"^model name\s*: (.+)$", cpu.read_text(), re.M) if cpu.exists() else None
-    accelerators = ""
-    if shutil.which("nvidia-smi"):
-        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        accelerators = subprocess.run(query, capture_output=True, text=True).stdout
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    accelerators = subprocess.run(query, capture_output=True, text=True).stdout if shutil.which(query[0]) else ""
     packages = re.findall(r"^([\w.-]+)==", REQUIREMENTS.read_text(encoding="utf-8"), re.M)
     return {
         "python": platform.python_version(),

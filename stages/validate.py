@@ -35,7 +35,6 @@ from ecg.run import paths
 from ecg.run.files import output_file, output_folder, write, write_json
 from ecg.run.script import UsageError, refuse_input, run, warn
 
-PARTS = [f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")]
 MORE = ("called", "calibration_slope", "calibration_intercept", "expected_calibration_error", "unlike_training")
 FAR = 1.5  # times the odds of being called that are expected
 
@@ -90,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
     parser.add_argument("--model", type=Path, default=paths.RELEASED, metavar="FILE", help=f"default: {paths.RELEASED}")
-    folder = partial(output_folder, files=PARTS)
+    folder = partial(output_folder, files=[f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")])
     parser.add_argument("--out", default=str(paths.VALIDATION), metavar="DIR", help="default: %(default)s", type=folder)
     parser.add_argument("--recalibrate", metavar="NEW.safetensors", help="the model, fitted here", type=output_file)
     options = parser.parse_args()

@@ -30,7 +30,7 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
         ("extract.sampling_rate=125 extract.low_pass=63", ["below half the sampling_rate 125"]),
         ("train.filters=[32,32] train.kernels=[8,5,3]", ["2 filters, 3 kernels"]),
         ("train.lr=nan", ["train.lr"]),
-        ("train.parts=83", ["params.yaml: train.parts is 83; the beat has 82 samples"]),
+        ("train.parts=83", ["params.yaml: train.parts is 83: input should be less than or equal to 31"]),
         ("extract.detector=mine", ["extract.detector is 'mine'", "'pantompkins1985'"]),
         ("download.kaggle=[a/ischemia-dataset]", ["download.kaggle.0", "ischemia-dataset"]),
         ("download.directory=5", ["download.directory", " is 5", "string", "list"]),

@@ -106,7 +106,7 @@ class Architecture(Section):
     filters: Annotated[list[Positive], Field(min_length=1)]
     kernels: Annotated[list[Positive], Field(min_length=1)]
     dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
-    parts: Positive
+    parts: Annotated[int, Field(ge=1, le=31)]  # samples of the shortest beat
     trees: Annotated[int, Field(ge=0, le=2000)]
 
     @model_validator(mode="after")
@@ -158,14 +158,6 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     audit: Audit
-
-    @model_validator(mode="after")
-    def beat_has_enough_samples(self):
-        window = (-self.extract.window_start, self.extract.window_end)
-        samples = sum(time * self.extract.sampling_rate // 1000 for time in window) + 1
-        if self.train.parts > samples:
-            raise ValueError(f"train.parts is {self.train.parts}; the beat has {samples} samples")
-        return self
 
 
 def read_params(path: Path = Path("params.yaml")) -> Params:

@@ -123,7 +123,8 @@ def allow_only(name: str, given: object, *allowed: object) -> None:
 
 def person(sex: object, patient: object, age: object = "", unit: object = "", dates: Sequence[object] = ()) -> Person:
     """Return a person of a file's fields; `dates` of birth and of the recording give an age that is not stated."""
-    years: str | int = str(age or "").strip() or years_between(*dates)
+    read = [int(day[1]) for date in dates if (day := re.match(r"(\d{8})", re.sub(r"\D", "", str(date or ""))))]
+    years: str | int = str(age or "").strip() or ((read[1] - read[0]) // 10000 if len(read) == 2 else "")
     days = DAYS.get(str(unit or "y").strip().lower()[:1], 0)
     with suppress(ValueError, OverflowError):
         years = math.floor(float(years) * days / DAYS["y"] + 1e-9)
@@ -136,9 +137,3 @@ def digest_of(patient: str) -> str:
     text = re.sub(r"^(\d+)\.0+$", r"\1", patient.strip())
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return "" if text.lower() in UNKNOWN else DIGEST + digest
-
-
-def years_between(*dates: object) -> str:
-    """Return the whole years between two dates that begin with year, month and day; '' where one is unknown."""
-    days = [int(day[1]) for date in dates if (day := re.match(r"(\d{8})", re.sub(r"\D", "", str(date or ""))))]
-    return str((days[1] - days[0]) // 10000) if len(days) == 2 else ""
