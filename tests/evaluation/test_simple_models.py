@@ -10,7 +10,6 @@ from ecg.evaluation import simple_models
 from ecg.evaluation.names import SIMPLE_MODELS, say_gain, strongest_simple
 from ecg.evaluation.simple_models import (
     STRENGTHS,
-    convolution_regression,
     logistic_of_best_strength,
     probe_source,
     score_other_models,
@@ -72,17 +71,13 @@ def test_test_records_change_no_probability_and_of_many_train_records_some_do(mo
         np.testing.assert_allclose(wide[name].p_ischemia, np.tile(scored.p_ischemia, 2), atol=1e-4)
         # Each finds what there is.
         assert roc_auc((test.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy())[0] > 0.6
+    # A regression on all principal components of features is one on the features.
+    monkeypatch.setattr(simple_models, "FEW", 0)
+    direct = score_simple_models(of_train, train, of_test, test, PARAMS)["random_convolutions"]
+    np.testing.assert_allclose(direct.p_ischemia, found["random_convolutions"].p_ischemia, atol=2e-3)
     monkeypatch.setattr(simple_models, "MOST", 60)
     fewer = score_simple_models(of_train, train, of_test, test, PARAMS)
     assert all((fewer[name].p_ischemia != scored.p_ischemia).any() for name, scored in found.items())
-
-
-def test_components_of_all_features_give_the_probabilities_of_the_features():
-    train, _, _ = records()
-    features = np.random.default_rng(2).random((240, 500)).astype(np.float32)
-    n, labels = len(train), train.label
-    few, many = (convolution_regression(size).fit(features[:n], labels) for size in (n, 10_000))
-    np.testing.assert_allclose(few.predict_proba(features[n:]), many.predict_proba(features[n:]), atol=2e-3)
 
 
 @pytest.mark.parametrize(("device", "site"), [("AT-6", ""), ("", "3")])

@@ -20,7 +20,7 @@ def test_a_patient_without_a_fold_stays_that_patient(tmp_path):
     cells = "1,10.0,3.0,AT-6 C 5.5 ,0.0\n2,10,,CS-12   E,12.0\n3,,4,CS-12,1\n4,NA,4,,\n5,12.0,NaN,,nan\n"
     path = tmp_path / "t.csv"
     path.write_text(f"ecg_id,patient_id,strat_fold,device,site\n{cells}")
-    assert [ptbxl_person(row) for row in (*read_ptbxl_table(str(path), COLUMNS), {})] == [
+    assert [ptbxl_person(row) for row in (*read_ptbxl_table(str(path), COLUMNS, ["device", "site"]), {})] == [
         Person(patient="10", registry="ptb-xl", fold=3, device="AT-6 C 5.5", site="0"),
         Person(patient="10", registry="ptb-xl", device="CS-12   E", site="12"),
         Person(flags=(NOT_IN_TABLE,), fold=4, device="CS-12", site="1"),
@@ -63,7 +63,7 @@ def server(monkeypatch):
 def test_the_table_is_fetched_from_a_server_that_recovers_and_verified(server):
     server.answers["/t.csv"] = [(503, b""), (429, b""), (500, b"busy"), (200, CONTENT)]
     server.answers["/SHA256SUMS.txt"] = [(503, b""), (200, SUMS)]
-    assert read_ptbxl_table(server.url, COLUMNS) == [{"ecg_id": "1", "patient_id": "7", "strat_fold": "3"}]
+    assert read_ptbxl_table(server.url, COLUMNS, []) == [{"ecg_id": "1", "patient_id": "7", "strat_fold": "3"}]
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,10 @@ def labelled_person(row: Row) -> Person:
     return Person(age, sex, digest_of(patient), dx=(row["dx"],) if "dx" in row else (), source=source)
 
 
-def read_ptbxl_table(where: str, columns: list[str]) -> list[Row]:
+def read_ptbxl_table(where: str, columns: list[str], optional: list[str]) -> list[Row]:
     """Read PTB-XL's table from a URL or a path, numbers without .0; UsageError where a column is missing."""
     content = fetch(where) if "://" in where else from_project(where).read_bytes()
-    table = read_rows(content, where, ["ecg_id", *columns], ["heart_axis", "device", "site"])
+    table = read_rows(content, where, ["ecg_id", *columns], optional)
     return [{key: cell.removesuffix(".0") for key, cell in row.items() if cell.lower() not in UNKNOWN} for row in table]
 
 

@@ -92,7 +92,7 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
     where = root / PTBXL_TABLE
     records, names = ("records500", "filename_hr") if (root / "records500").is_dir() else ("records100", "filename_lr")
     columns = ["patient_id", "strat_fold", "scp_codes", "age", "sex", names]
-    table = read_ptbxl_table(str(where), columns)
+    table = read_ptbxl_table(str(where), columns, ["heart_axis", "device", "site"])
     sizes = find_headers(root / records)
     files = {header: header.relative_to(root).as_posix() for header in sizes}
     rows = match_rows(table, names, list(files.values()), str(where))
@@ -105,7 +105,7 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
 def from_kaggle(download: Download) -> list[RecordingFile]:
     """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
     where = download.ptbxl_patients
-    table = read_ptbxl_table(where, ["patient_id", "strat_fold"]) if where else []
+    table = read_ptbxl_table(where, ["patient_id", "strat_fold"], ["device", "site"]) if where else []
     patients = {row.get("ecg_id", ""): row for row in table}
     recordings = []
     for handle in download.kaggle:
