@@ -52,7 +52,7 @@ def bench(folder, n):
     headers = sorted(folder.glob("*.hea"))
     part = folder / "part.npy"
     np.save(part, np.concatenate(recordings))
-    places = [(i * LENGTH, LENGTH, float(RATE)) for i in range(n)]
+    places = [(i * LENGTH, LENGTH, float(RATE), np.nan) for i in range(n)]
     records = [str(path.with_suffix("")) for path in headers[:10]]
     result = {
         # In uV, as `notebook` takes them.

@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat, median_beat
-from ecg.beats.plausibility import compare_heart_rates
 from ecg.beats.windows import beat_offsets
 from ecg.params import Extract, read_params
 from ecg.run.files import read_table, replacing, write
@@ -24,20 +23,19 @@ from ecg.run.script import UsageError, run_stage
 BATCH = 50  # recordings
 
 
-def extract_batch(part: Path, recordings: list[tuple[int, int, float]], extract: Extract) -> list[MedianBeat]:
-    """Return the median beats of recordings (start, samples, sampling rate in Hz) in one part of the store."""
+def extract_batch(part: Path, recordings: list[tuple[int, int, float, float]], extract: Extract) -> list[MedianBeat]:
+    """Return median beats of recordings (start, samples, sampling rate, the file's heart rate or NaN) in one part."""
     # Sums must not depend on how many threads there are.
     with threadpool_limits(limits=1):
         samples = np.load(part, mmap_mode="r")
-        return [median_beat(np.array(samples[s : s + n]), rate, extract) for s, n, rate in recordings]
+        return [median_beat(np.array(samples[s : s + n]), hz, extract, rate) for s, n, hz, rate in recordings]
 
 
 def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame:
     """Return a row for every kept record: its row in beats.npy and its quality, or the reason against it."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
     found = table.beat.notna()
-    of_rate = map(compare_heart_rates, table.heart_rate, kept.heart_rate)
-    table["flags"] = ["; ".join((*flags, *more)) for flags, more in zip(table["flags"], of_rate, strict=True)]
+    table["flags"] = table["flags"].map("; ".join)
     table.insert(0, "record", kept.record.to_numpy())
     table.insert(1, "row", (found.cumsum() - 1).astype("Int64").where(found))
     return table.drop(columns="beat").round({"heart_rate": 2, "noise_uv": 2, "correlation": 4})
@@ -49,7 +47,7 @@ def main() -> None:
     kept = index[index.reason == ""]
     calls: list[tuple] = []
     for part, rows in kept.groupby("part", sort=False):
-        places = list(rows[["start", "samples", "sampling_rate"]].itertuples(index=False, name=None))
+        places = list(rows[["start", "samples", "sampling_rate", "heart_rate"]].itertuples(index=False, name=None))
         calls += [(RECORDINGS.resolve() / part, places[i : i + BATCH], extract) for i in range(0, len(places), BATCH)]
     done = tqdm(in_parallel(extract_batch, calls), total=len(calls), desc=f"batches of {BATCH}", disable=None)
     results = [result for batch in done for result in batch]

@@ -26,7 +26,7 @@ from split import check_classes, split_patients
 from tqdm import tqdm
 
 from ecg.evaluation.bootstrap import pool, summarise_runs
-from ecg.evaluation.labelled_archives import read_archives
+from ecg.evaluation.labelled_archives import read_archives, recordings_of
 from ecg.evaluation.measures import calibration_line
 from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, SIMPLE_MODELS, names_of
 from ecg.model.comparisons import counts_and_aucs, reference_numbers, scored_table
@@ -155,7 +155,7 @@ def release(name: str, archives: list[str], seeds: int) -> None:
         "recordings": len(rows),
         "citations": cite_sources(sorted(set(rows.source)), kaggle=False),
         "version": version_of_code(),
-        "samples": hashlib.sha256("\n".join(sorted(rows.sha256)).encode()).hexdigest(),
+        "samples": recordings_of(rows).sha256,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "params": yaml.safe_dump(params.model_dump(include={"extract", "train"}), sort_keys=False),
     }

@@ -8,7 +8,15 @@ import numpy as np
 from ecg.beats.filters import remove_hum, resample
 from ecg.beats.gaps import check_gaps, check_leads, fill_gaps, mark_held
 from ecg.beats.measurements import find_fiducials, qrs_flags
-from ecg.beats.plausibility import arm_flags, check_copies, check_height, check_pacing, check_shape, mend_limb_leads
+from ecg.beats.plausibility import (
+    arm_flags,
+    check_copies,
+    check_height,
+    check_pacing,
+    check_shape,
+    compare_heart_rates,
+    mend_limb_leads,
+)
 from ecg.beats.r_peaks import find_r_peaks
 from ecg.beats.windows import align_and_reject, beat_offsets, beat_times, cut_windows, median_of, rms, window_offsets
 from ecg.leads import INDEPENDENT, MAX_RATE, BadRecording
@@ -24,7 +32,7 @@ MIN_SHARE = 0.5  # of the beats found must be alike
 TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
 
 
-class Beats(NamedTuple):
+class FoundBeats(NamedTuple):
     """The n beats whose window lies inside the recording: n x 12 x samples (mV, isoelectric line at 0); times in s."""
 
     beats: np.ndarray
@@ -101,7 +109,7 @@ def heart_rate_of(peaks: np.ndarray, gap: np.ndarray, sampling_rate: int) -> flo
     return 60 * sampling_rate / float(median_of(pairs))
 
 
-def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Beats:
+def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> FoundBeats:
     """Find the beats of leads (12 x samples, int16, uV, at `recorded_rate` Hz); BadRecording where none can be used."""
     rate = extract.sampling_rate
     ecg, smooth, qrs_band, gap = filter_leads(leads, recorded_rate, extract)
@@ -129,12 +137,14 @@ def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Bea
     beats = cut_windows(ecg, r[whole], offsets)
     beats -= median_of(np.moveaxis(cut_windows(ecg, r[whole], pq - r_of_template), 2, 0))[:, :, None]
     used = alike & alone
-    return Beats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, flags)
+    return FoundBeats(beats, r[whole] / rate, alike[whole], used[whole], correlation[whole], heart_rate, flags)
 
 
-def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> MedianBeat:
-    """Reduce a recording (samples x 12, int16, uV, at `recorded_rate` Hz) to its median beat, or to a reason."""
-    flags, quality = list[str](), dict[str, Any]()
+def median_beat(
+    samples: np.ndarray, recorded_rate: float, extract: Extract, rate_in_file: float | None = None
+) -> MedianBeat:
+    """Reduce a recording (samples x 12, int16, uV, rate in Hz) to its median beat; compare the file's heart rate."""
+    flags, quality, found, reason = list[str](), dict[str, Any](), None, ""
     try:
         leads, flags = clean_leads(samples, recorded_rate, extract)
         beats = find_beats(leads, recorded_rate, extract)
@@ -158,6 +168,8 @@ def median_beat(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
         times = beat_times(extract)
         flags += qrs_flags(median, times, beats.heart_rate, recorded_rate) + arm_flags(median, times)
         check_pacing(leads, recorded_rate, beats.r_peaks)
+        found = median
     except BadRecording as error:
-        return MedianBeat(None, flags=tuple(flags), reason=str(error), **quality)
-    return MedianBeat(median, flags=tuple(flags), **quality)
+        reason = str(error)
+    flags += compare_heart_rates(quality.get("heart_rate"), rate_in_file)
+    return MedianBeat(found, flags=tuple(flags), reason=reason, **quality)

@@ -75,21 +75,21 @@ def mend_limb_leads(leads: np.ndarray, sampling_rate: float) -> tuple[np.ndarray
     if wrong.any(axis=0).mean() > MAX_DISAGREE:
         of_wrong = amounts[wrong.any(axis=1)]
         most = f"{np.nanquantile(of_wrong, 1 - GLITCH, axis=1).max():.0f} uV, at most {MAX_DISAGREEMENT} uV"
-        raise BadRecording(f"limb leads disagree: {names_of(wrong)} by {most}")
+        raise BadRecording(f"limb leads disagree: {limb_leads_in(wrong)} by {most}")
     gap = missing[pair].any(axis=0)
     lacking = per_second(missing & ~gap, duration) > 0
     flags, mended = [], leads.copy()
     by_pair = f"derived from {LEADS[pair[0]]} and {LEADS[pair[1]]}"
     for what, where in (("disagree", wrong), ("missing", lacking)):
         if where.any():
-            flags.append(f"limb leads {what}: {names_of(where)} {stretches_of(where, duration)}; {by_pair}")
+            flags.append(f"limb leads {what}: {limb_leads_in(where)} {stretches_of(where, duration)}; {by_pair}")
     derived = np.flatnonzero((lacking | wrong).any(axis=1))
     sums = SUMS[derived] @ np.linalg.inv(SUMS[pair]) @ limb[pair]
     mended[derived] = np.where(gap, MISSING, np.clip(np.rint(sums), -RAIL, RAIL))
     return mended, flags
 
 
-def names_of(where: np.ndarray) -> str:
+def limb_leads_in(where: np.ndarray) -> str:
     """Return the names of the limb leads for which `where` (6 x seconds) is true in some second."""
     return ", ".join(LEADS[i] for i in np.flatnonzero(where.any(axis=1)))
 

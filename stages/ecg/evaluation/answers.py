@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ecg.beats.median import MedianBeat, median_beat
-from ecg.beats.plausibility import compare_heart_rates
 from ecg.evaluation.names import data_kind
 from ecg.leads import BadRecording
 from ecg.model.description import Description
@@ -26,12 +25,6 @@ class Reading(NamedTuple):
     sampling_rate: float = 0.0
 
 
-def reduce_samples(samples: np.ndarray, sampling_rate: float, heart_rate: float | None, extract: Extract) -> MedianBeat:
-    """Return the median beat of a recording (samples x 12, int16, uV); a flag compares the rate in the file (1/min)."""
-    beat = median_beat(samples, sampling_rate, extract)
-    return beat._replace(flags=(*beat.flags, *compare_heart_rates(beat.heart_rate, heart_rate)))
-
-
 def reduce_ecg(read: Callable[[], Ecg], extract: Extract) -> Reading:
     """Read and reduce a recording; return its reading, or one with the reason why there is no median beat."""
     try:
@@ -39,7 +32,7 @@ def reduce_ecg(read: Callable[[], Ecg], extract: Extract) -> Reading:
         samples, flags = standard_leads(ecg)
     except BadRecording as error:
         return Reading(MedianBeat(None, reason=str(error)))
-    beat = reduce_samples(samples, ecg.sampling_rate, ecg.heart_rate, extract)
+    beat = median_beat(samples, ecg.sampling_rate, extract, ecg.heart_rate)
     return Reading(beat._replace(flags=(*flags, *beat.flags)), samples, ecg.sampling_rate)
 
 

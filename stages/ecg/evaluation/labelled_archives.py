@@ -8,8 +8,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from ecg.beats.median import MedianBeat
-from ecg.evaluation.answers import reduce_samples
+from ecg.beats.median import MedianBeat, median_beat
 from ecg.evaluation.bootstrap import stratify_patients
 from ecg.evaluation.measures import MIN_EACH
 from ecg.model.comparisons import reference_numbers, scored_table
@@ -38,7 +37,7 @@ def read_labelled(batch: list[RecordingFile], extract: Extract, labels: Labels) 
             row, samples = read_recording(recording, labels, verify_checksums=True)
             beat = MedianBeat(None)
             if samples is not None:
-                beat = reduce_samples(samples, row["sampling_rate"], row["heart_rate"] or None, extract)
+                beat = median_beat(samples, row["sampling_rate"], extract, row["heart_rate"] or None)
             found.append((row, beat))
     return found
 

@@ -14,7 +14,7 @@ from ecg.run.files import CLASSES
 from ecg.run.paths import MODEL
 from ecg.run.script import UsageError
 
-# The trees' weight in the mean of the logits, chosen by cross-validation on PTB-XL and by LUDB: docs/method.md.
+# The trees' weight in the mean of the logits, chosen by cross-validation on PTB-XL and by LUDB: docs/experiment_log.md.
 TREES_SHARE = 0.8
 TREES_FROM = 10  # ms from the R peak: the beginning of what the trees see
 

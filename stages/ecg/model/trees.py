@@ -33,8 +33,8 @@ class Trees(nn.Module):
     """The log of the mean of the trees' class probabilities: maps n x leads x samples (mV) to n x classes.
 
     The trees see the samples of each lead from `first` on, and their changes over `CHANGE` samples: the time after
-    the R peak travels best to other hospitals (docs/method.md). A node has its feature, threshold, shares of the
-    classes, and the next node above the threshold; the next node up to it is the following one. A leaf follows itself.
+    the R peak travels best (docs/experiment_log.md). A node has its feature, threshold, shares of the classes, and the
+    next node above the threshold; the next node up to it is the following one. A leaf follows itself.
     """
 
     def __init__(self, *, trees: int, nodes: int, depth: int, classes: int, samples: int, first: int):

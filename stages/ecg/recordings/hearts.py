@@ -3,7 +3,7 @@
 The heart is one current dipole whose three coordinates are sums of Gaussians in time (McSharry et al. 2003, Sameni et
 al. 2007). The Dower matrix (Dower et al. 1980), the one that Edenbrandt and Pahlm's inverse Dower matrix (1988)
 inverts, projects it to the leads. Axes in mV: x to the left, y to the feet, z to the back. Amplitudes, spreads and
-shares of diseases are near those of 1,225 recordings of PTB-XL (docs/method.md).
+shares of diseases are near those of 1,225 recordings of PTB-XL (docs/experiment_log.md).
 """
 
 import numpy as np

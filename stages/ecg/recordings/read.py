@@ -27,7 +27,7 @@ HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV
 READERS = {"XML": read_xml, "DICOM": read_dicom, "EDF": read_edf}
-SCP = "SCP-ECG is not read; BioSig's save2gdf converts it: save2gdf -f=EDF IN.scp OUT.edf"
+NO_SCP = "SCP-ECG is not read; BioSig's save2gdf converts it: save2gdf -f=EDF IN.scp OUT.edf"
 
 
 def format_of(path: Path) -> str | None:
@@ -86,7 +86,7 @@ def read_ecg(path: Path, *, told: Mapping[str, str] | None = None, verify_checks
         if form is None:
             raise BadRecording("no ECG file: neither WFDB nor MUSE, CardioSoft, aECG, Philips, DICOM, EDF, CSV, NPY")
         if form == "SCP-ECG":
-            raise BadRecording(f"file: {SCP}")
+            raise BadRecording(f"file: {NO_SCP}")
         if form == "WFDB":
             ecg = read_wfdb(path, verify_checksums)
         else:

@@ -31,7 +31,7 @@ DURATION = 10.0  # s
 PVC_SHARE = 0.15  # of recordings hold one or two
 BEAT = (-350, 750)  # ms from R that hold all waves of a beat
 # Chests and the places of electrodes differ, those near the heart matter more (Kania et al. 2014): shares of a lead
-# vector's length. Those that fit PTB-XL's normal recordings one by one differ as much or more (docs/method.md).
+# vector's length. Those that fit PTB-XL's normal recordings one by one differ as much or more (docs/experiment_log.md).
 CHEST = np.array((0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2))[:, None] * np.linalg.norm(DOWER, axis=1, keepdims=True)
 
 

@@ -18,8 +18,7 @@ from ecg.run.script import UsageError
 INPUTS = re.compile(r".*\.(hea|dat|mat)|labels\.csv|ptbxl_database\.csv", re.IGNORECASE)
 # Values of the column label, in the order of a model's classes.
 CLASSES = ("normal", "ischemia", "other")
-# A part is the work of one process.
-PART_BYTES = 128 * 2**20
+PART_BYTES = 128 * 2**20  # a part is the work of one process
 
 
 @contextmanager
