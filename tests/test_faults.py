@@ -32,7 +32,8 @@ def test_a_killed_dvc_repro_of_a_clone_leaves_nothing_half_and_the_next_gives_th
     command = [sys.executable, "-m", "dvc", "repro", "extract"]
     run = subprocess.Popen(command, cwd=folder, env=environment(WORKERS="2"))
     wait_for(run, lambda: (folder / "data/recordings.csv").exists() and workers(run))
-    for process in [*psutil.Process(run.pid).children(recursive=True), run]:
+    # DVC first: it must not see its stage end, or it would be killed while it writes its own files.
+    for process in [run, *psutil.Process(run.pid).children(recursive=True)]:
         process.kill()
     run.wait()
     left = {path: content for path, content in outputs(folder).items() if path.startswith("data/") and "/." not in path}
