@@ -23,7 +23,7 @@ MIN_RANK = 0.05  # second over first singular value of the beat: below, all lead
 MAX_BLUNT = 30  # ms, standard deviation of the Gaussian that is as sharp as the sharpest part of the beat
 FLAT = 0.01  # mV, peak to peak of a lead of the median beat
 # mV from peak to peak, of the largest lead and of the median lead: beyond these gain or unit are wrong. Of real
-# recordings the extremes are 0.84 and 3.7.
+# recordings the extremes are 0.82 and 2.9.
 MIN_AMPLITUDE, MAX_AMPLITUDE = 0.5, 5.0
 MAX_RATE_DIFFERENCE = 0.1  # of the heart rate in the file
 INVERTED = -0.75  # correlation with both neighbours
