@@ -1,20 +1,28 @@
-"""Lengths of the documents, the items of TRIPOD+AI, and numbers in README and docs/ against params, models and code."""
+"""Lengths and tables of the documents, the items of TRIPOD+AI, and numbers against params, models and code."""
 
 import json
 import re
-from math import prod
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 import wfdb
 import yaml
 from predict import predict
 from projects import DEFAULTS, ROOT
-from test_readme import METHOD, PAGES, README, RESULTS
+from test_readme import FENCE, METHOD, PAGES, README, RESULTS
 
-from ecg.model.description import TREES_SHARE
-from ecg.params import Train
+from ecg.beats import filters, gaps, r_peaks, windows
+from ecg.beats import measurements as waves
+from ecg.beats import plausibility as limits
+from ecg.evaluation.answers import in_words
+from ecg.model import ood, trees
+from ecg.model.description import TREES_FROM, TREES_SHARE, read_description
+from ecg.model.fcn import FCN
+from ecg.params import Extract, Train
 from ecg.recordings.synthetic import write_recordings
+from ecg.run.paths import RELEASED
 
 PICTURE = (ROOT / "docs/pipeline.svg").read_text(encoding="utf-8")
 PARAMS = yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
@@ -32,23 +40,21 @@ def test_documents_are_short():
     assert len(METHOD.splitlines()) <= 280
     counted = [page for page in PAGES if page.startswith("docs/") and page != "docs/experiment_log.md"]
     assert sum(len(PAGES[page].encode()) for page in counted) <= 75_000
-    # The table of results.
-    assert len(re.findall(r"^\| \([a-e]\) ", README, re.M)) <= 8
+    assert len(re.findall(r"^\| \([a-e]\) ", README, re.M)) <= 8  # rows of results
 
 
 def test_every_item_of_tripod_is_answered():
-    rows = re.findall(r"^\| (\d+\w?) \| (.+?) \| (.+) \|$", PAGES["docs/tripod_ai.md"], re.M)
-    items = [
-        f"{number}{letter}"
-        for number, parts in enumerate(TRIPOD_PARTS, start=1)
-        for letter in ("abcdefg"[:parts] if parts else [""])
-    ]
-    assert len(items) == 52
-    assert [item for item, _, _ in rows] == items
-    without = [
-        item for item, _, answer in rows if not re.search(r"\]\(|^Not answered, because|^None|^Does not", answer)
-    ]
-    assert not without
+    page = PAGES["docs/tripod_ai.md"]
+    answers = dict(re.findall(r"^\| (\d+\w?) \| .+? \| (.+) \|$", page, re.M))
+    items = [f"{n}{letter}" for n, parts in enumerate(TRIPOD_PARTS, 1) for letter in "abcdefg"[:parts] or [""]]
+    assert f"{len(TRIPOD_PARTS)} items, {len(items)} with their letters" in one_line(page)
+    assert list(answers) == items
+    assert all(re.search(r"\]\(|^Not answered, because|^None|^Does not", answer) for answer in answers.values())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_blank_line_cuts_a_table(page):
+    assert not re.search(r"\n\n\|.*\n(?!\|[-|]+\n)", FENCE.sub("", PAGES[page]))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -59,44 +65,42 @@ def test_defaults_behind_names_of_parameters_are_those_of_params(page):
         assert float(text.replace("−", "-").replace(",", "")) == float(PARAMS[section][key]), f"{section}.{key}"
 
 
-def test_the_size_of_the_network_is_that_of_its_params():
-    train, extract = PARAMS["train"], PARAMS["extract"]
-    filters, kernels, parts = train["filters"], train["kernels"], train["parts"]
-    layers = zip([12, *filters], filters, kernels, strict=False)
-    weights = sum(prod(layer) for layer in layers) + 2 * sum(filters) + 3 * (filters[-1] * parts + 1)
-    reach = Train.model_validate(train).reach
-    text = one_line(METHOD)
-    assert f"A network has {weights:,} weights" in text
-    assert f"sees {reach} samples, {1000 * reach / extract['sampling_rate']:.0f} ms" in text
-    assert "with {}, {} and {} filters".format(*filters) in text
-    assert "of {}, {} and {} samples".format(*kernels) in text
-    assert ("off by default" in text) == (not any(train["dropout"]))
-
-
-def test_the_sizes_of_inputs_are_those_of_the_params():
-    extract = PARAMS["extract"]
-    start, end, after_r, over = (
-        int(ms * extract["sampling_rate"] / 1000) for ms in (extract["window_start"], extract["window_end"], 10, 16)
-    )
-    samples, values = end - start + 1, end - after_r
-    text = one_line(METHOD)
-    assert f"from 10 ms after R on, and their change over the next 16 ms, {12 * (2 * values - over):,} numbers" in text
-    assert f"see the {samples} samples" in text
-    assert set(re.findall(r"12 (?:leads )?x (\d+)", RESULTS)) == {str(samples)}
-    assert f"recordings of {PARAMS['download']['synthetic_patients']} synthetic patients" in one_line(RESULTS)
+def test_numbers_in_the_docs_are_those_of_params_and_code():
+    train, extract = Train.model_validate(PARAMS["train"]), Extract.model_validate(PARAMS["extract"])
+    n = len(windows.beat_offsets(extract))
+    weights = sum(parameter.numel() for parameter in FCN(train, leads=12, classes=3).parameters())
+    features = trees.late_features(torch.zeros(1, 12, n), trees.first_sample(extract)).shape[1]
+    stated = f"""
+    A network has {weights:,} weights … sees {train.reach} samples, {1000 * train.reach / extract.sampling_rate:g} ms …
+    {"with {}, {} and {} filters".format(*train.filters)} … {"of {}, {} and {} samples".format(*train.kernels)} … from
+    {TREES_FROM} ms after R on, and their change over the next 16 ms, {features:,} numbers … see the {n} samples … weigh
+    the trees {TREES_SHARE} and the networks {1 - TREES_SHARE:.1f} … best of {trees.MAX_FEATURES} random features … plus
+    {trees.LEAST} … at most {trees.MOST:,} beats … recordings of {PARAMS["download"]["synthetic_patients"]} synth … one
+    value for {gaps.MAX_HELD} s … need {gaps.MIN_DURATION:g} s of signal … Hann window *w* of {r_peaks.SMOOTH} ms …
+    {r_peaks.SHARP} of the usual sharpness (the median of the maxima of stretches of {r_peaks.STRETCH} s) …
+    {r_peaks.HIGH} of the usual height and no sharp hill within {r_peaks.ALONE} ms … up to {windows.MAX_SHIFT} ms … last
+    {waves.QUIET_FOR} ms before R, at most {-waves.ONSET_FROM} ms … is above {windows.MAX_RESIDUAL_Z:g} (Iglewicz …
+    {waves.PQ} ms of least slope in the {waves.PQ_FROM} ms … {waves.WIDE} ms and more … {limits.INVERTED} with each …
+    first {ood.COMPONENTS} principal components … {ood.BEYOND:.1%} of them lie beyond … (correlation below
+    {limits.ARMS}) … sharpness {r_peaks.MIN_SHARP} mV/s²; {r_peaks.MAX_WIDTH} ms wide; {r_peaks.MAX_VALLEY:.0%} of it in
+    between … {limits.MAX_DISAGREEMENT} uV in half of the seconds … {limits.MIN_AT_R:.0%} of a lead's sharpness within
+    {limits.AT_R} … {limits.SPIKE_WIDTH} ms, {limits.SPIKE / 1000} mV in two … {limits.MIN_AMPLITUDE} mV,
+    {limits.MAX_AMPLITUDE:g} mV ( … {filters.HUM_LEFT} uV left … have {filters.HUM} uV … at most {gaps.MAX_REST} s, at
+    the level"""
+    docs = one_line(" ".join(PAGES.values())).replace("−", "-")
+    assert not [words for words in one_line(stated).split(" … ") if words not in docs]
+    assert set(re.findall(r"12 (?:leads )?x (\d+)", RESULTS)) == {str(n)}
+    assert ("off by default" in docs) == (not any(train.dropout))
 
 
 def test_the_picture_shows_the_params():
-    assert f"weight {TREES_SHARE:g}" in PICTURE
-    assert f"weight {1 - TREES_SHARE:.1f}" in PICTURE
-    assert f"weigh the trees {TREES_SHARE:g} and the networks {1 - TREES_SHARE:.1f}" in one_line(METHOD)
     train, extract = PARAMS["train"], PARAMS["extract"]
-    span = extract["window_end"] - extract["window_start"]
+    start, end, rate = extract["window_start"], extract["window_end"], extract["sampling_rate"]
     for words in (
+        f"weight {TREES_SHARE:g}", f"weight {1 - TREES_SHARE:.1f}", f"from {TREES_FROM} ms after the R peak",
         f"{train['trees']} trees", f"{train['members']} FCNs", f"{train['parts']} parts of the time",
-        f"resampled to {extract['sampling_rate']} Hz", f"{extract['high_pass']:g} – {extract['low_pass']:g} Hz",
-        f"−{-extract['window_start']} to +{extract['window_end']} ms",
-        f"12 leads x {span * extract['sampling_rate'] // 1000 + 1} samples",
+        f"resampled to {rate} Hz", f"{extract['high_pass']:g} – {extract['low_pass']:g} Hz",
+        f"−{-start} to +{end} ms", f"12 leads x {(end - start) * rate // 1000 + 1} samples",
     ):  # fmt: skip
         assert words in PICTURE, words
 
@@ -119,15 +123,11 @@ def test_the_example_of_json_is_what_predict_answers(example):
 
 
 def test_the_example_of_a_line_is_what_predict_answers(example):
-    line = re.search(r"^S0005-1: .*$", README, re.M).group()
-    found = re.search(
-        r"ischemia: (\S+)% \(other (\S+)%, normal (\S+)%\); called from (\S+)% on; (\d+) beats at (\d+)/min; "
-        r"model trained on (.+)$",
-        line,
-    )
-    shares = [100 * example[key] for key in ("p_ischemia", "p_other", "p_normal", "threshold")]
-    assert [float(text) for text in found.groups()[:4]] == pytest.approx(shares, abs=1)
-    assert found.groups()[4:] == (str(example["n_used"]), f"{example['heart_rate']:.0f}", example["trained_on"])
+    shown = re.search(r"^S0005-1: (.*)$", README, re.M)[1]
+    number, answer = r"\d+\.?\d*", "; ".join(in_words(example, read_description(RELEASED)))
+    assert re.sub(number, "", shown) == re.sub(number, "", answer)
+    found, expected = (list(map(float, re.findall(number, text))) for text in (shown, answer))
+    assert found == pytest.approx(expected, abs=1)
 
 
 def test_counts_of_the_real_recordings_are_those_of_card_and_metrics():
@@ -146,10 +146,4 @@ def test_the_cpu_build_of_torch_is_the_one_that_is_pinned(page):
 
 def test_every_parameter_has_a_comment():
     lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
-    above = ["", *lines]
-    keys = [
-        line
-        for line, before in zip(lines, above, strict=False)
-        if re.match(r"  \w+:", line) and "#" not in line + before
-    ]
-    assert keys == []
+    assert not [line for above, line in pairwise(lines) if re.match(r"  \w+:", line) and "#" not in above + line]

@@ -106,7 +106,7 @@ def test_numbers_of_the_default_are_those_of_the_metrics():
 
 def test_results_on_real_recordings_are_those_of_the_metrics():
     gained, lost = list[str](), list[str]()
-    titles = ("against normal", "against everything else", "against abnormal")
+    titles = ("against normal", "against all others", "against abnormal")
     gains = [comparison.replace("roc_auc", "gain") for comparison in COMPARISONS]
     for data, path in (
         ("(b) PTB-XL, 500", "ptb-xl-500/cross_validation"),
@@ -125,6 +125,11 @@ def test_results_on_real_recordings_are_those_of_the_metrics():
             counts = f"{sum(n.values()):,}, {n['ischemia']} ischemic, {n['normal']} normal, {n['other']} other"
             assert counts in " ".join(RESULTS.split())
             assert numbers["seeds"] == 5
+        if data[:3] == "(c)":
+            shares = [numbers["sensitivity"], *(1 - numbers[f"specificity_{label}"] for label in ("normal", "other"))]
+            headline = [f"{numbers[name]:.3f} against" for name in ("roc_auc", "roc_auc_vs_other")]
+            headline.append("{:.0%} of the ischemic, {:.1%} of the normal and {:.0%} of the abnormal".format(*shares))
+            assert not [words for words in headline if words not in " ".join(README.split())]
     for claimed in (gained, lost):
         assert (", ".join(claimed) or "nowhere") in " ".join(README.split())
     paper = json.loads(committed("metrics/ptb-xl-500/fcn_of_the_paper.json"))
