@@ -144,7 +144,7 @@ def test_bigeminy_takes_the_narrower_qrs_and_flags_it(first_ectopic, first):
     peaks = peaks - np.where(np.isin(np.arange(len(peaks)), ectopic), 200, 0)
     samples = recording(peaks, seconds=10, emg=20, ectopic=ectopic)
     found = median_beat(samples, 500, EXTRACT)
-    assert found.flags[0].startswith("two kinds of beat are as frequent")
+    assert found.flags[0].startswith("two kinds of beat are equally frequent")
     assert found.heart_rate == pytest.approx(75, rel=0.02)  # all beats count
     assert abs(found.n_used - found.n_beats / 2) <= 1.5
     assert error_uv(found, TIMES < 300) < 15
