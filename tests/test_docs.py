@@ -121,7 +121,7 @@ def test_the_example_of_json_is_what_predict_answers(example):
 def test_the_example_of_a_line_is_what_predict_answers(example):
     line = re.search(r"^S0005-1: .*$", README, re.M).group()
     found = re.search(
-        r"ischemia: (\S+)% \(other (\S+)%, normal (\S+)%\); called from (\S+)% on; (\d+) beats at (\d+)/min; "
+        r"ischemia: (\S+)% \(other (\S+)%, normal (\S+)%\); threshold (\S+)%; (\d+) beats at (\d+)/min; "
         r"model trained on (.+)$",
         line,
     )

@@ -88,5 +88,5 @@ def test_halves_keep_patients_apart_and_classes_even(site):
 def test_a_class_has_too_few_patients(label, name):
     labels = pd.Series([label] * 9 + ["ischemia" if label == "other" else "normal"] * 30)
     patients = pd.Series([f"p{i}" for i in range(len(labels))])
-    with pytest.raises(UsageError, match=f"too few patients {name} ischemia to recalibrate: 9, at least 10"):
+    with pytest.raises(UsageError, match=f"needs 10 patients {name} ischemia, found 9; add recordings"):
         halves(labels, patients, seed=1)

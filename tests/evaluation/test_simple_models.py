@@ -96,7 +96,7 @@ def test_the_reason_is_what_the_data_lack():
     scored, lacks = score_other_models(train, test, test)
     assert lacks == {
         "age_sex": "no recording has age or sex",
-        "source": "train or test holds one source only",
+        "source": "train or test has one source only",
         "recorder": "no recording has device or site",
     }
     assert list(scored) == ["heart_rate", "quality"]
