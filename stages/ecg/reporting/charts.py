@@ -34,7 +34,7 @@ def use_root_scale(axes: Axes, which: str) -> None:
 
 def plot_roc(roc: Curves, scores: pd.DataFrame, threshold: float, recordings: str, within: Part = None) -> Figure:
     """Draw metrics/roc/ with the ROC AUCs of metrics/evaluate.csv; the threshold is on the curve against all others."""
-    figure, axes = create_figure(f"ROC curves, {recordings}; ROC AUC (95% interval)", WIDTH, within=within)
+    figure, axes = create_figure(f"ROC curves, {recordings}", WIDTH, within=within)
     measured = scores.set_index("measure")
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
     for comparison, (color, dash, _) in COMPARISON_STYLES.items():
@@ -45,7 +45,7 @@ def plot_roc(roc: Curves, scores: pd.DataFrame, threshold: float, recordings: st
     point = 1 - measured.value["specificity"], measured.value["sensitivity"]
     axes.plot(*point, marker, **style, label=f"threshold {threshold:.3g}")
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", title="ROC AUC (95% interval)", title_fontsize=SMALL, alignment="left")
     return figure
 
 
@@ -159,7 +159,7 @@ def plot_audit(audit: pd.DataFrame, recordings: str) -> Figure:
     """Draw metrics/audit.csv as a forest plot, the comparisons of a model below one another."""
     rows = {model: audit[audit.model == model].to_dict("records") for model in MODEL_TITLES}
     lines = [(fill(title, 17), rows[model]) for model, title in MODEL_TITLES.items()]
-    figure = plot_forest(lines, 4, f"ROC AUC of the model and of simple models, {recordings}", 8)
+    figure = plot_forest(lines, 4, f"The model and simple models, {recordings}", 8)
     handles = [
         Line2D([], [], color=color, marker=marker, ms=6, label=COMPARISON_TITLES[comparison])
         for comparison, (color, _, marker) in COMPARISON_STYLES.items()

@@ -101,7 +101,7 @@ def plot_ecg(
 
     # Short enough for lines of capitals.
     title, note = fill(title, 60), "\n".join(fill(text, 80, break_on_hyphens=False) for text in notes)
-    caption = f"25 mm/s   10 mm/mV   ▲ ▼ beyond ± {reach:g} mV"
+    caption = f"25 mm/s   10 mm/mV   ▲ ▼ cut at ± {reach:g} mV"
     if activation is not None:
         caption += f"\n\n{LEGEND}{ADDED if contributions is not None else ''}"
     below_title = 17 * len(note.splitlines()) * px
