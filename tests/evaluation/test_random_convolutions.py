@@ -52,7 +52,7 @@ def test_a_feature_is_the_share_of_the_time_above_a_threshold():
                 seen = np.abs(weights[kernel]).sum(axis=1) > 0
                 signal = np.pad(BEATS[:, seen].astype(np.float64).sum(axis=1), ((0, 0), (reach, reach)))
                 values = sum(KERNELS[kernel, k] * signal[:, k * dilation : k * dilation + SAMPLES] for k in range(9))
-                # Of the kernels of the other parity the steps count that look at nothing beyond the beat.
+                # Kernels of the other parity count only steps at which they do not reach beyond the beat.
                 values = values if parity == i % 2 else values[:, reach : SAMPLES - reach]
                 # float32 may set a step that lies at the threshold on the other side.
                 near = (np.abs(values - threshold) < 1e-5).sum(axis=1) / values.shape[1]
