@@ -1,4 +1,4 @@
-"""Recordings made of a known 12-lead beat, by which median beats are measured; not the synthetic source."""
+"""Recordings made of a known 12-lead beat, for comparison with median beats; not the synthetic source."""
 
 import os
 from pathlib import Path

@@ -173,7 +173,7 @@ def test_usage(run, tmp_path):
         (["absent"], "no such folder"),
         (["empty"], "no recordings found"),
         (["unlabelled"], "no recording with a label and a median beat in ARCHIVE"),
-        (["few", "--recalibrate", "new.safetensors"], "--recalibrate needs 10 patients with ischemia, found "),
+        (["few", "--recalibrate", "new.safetensors"], "recalibration needs 10 patients with ischemia, found "),
     ]:
         done = run(*arguments)
         assert done.returncode == 1

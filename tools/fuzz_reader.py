@@ -66,7 +66,7 @@ def records() -> list[dict[str, bytes]]:
         names = [[header.with_suffix(suffix) for suffix in (".hea", ".mat", ".dat")] for header in headers]
         found = [{path.name: path.read_bytes() for path in paths if path.exists()} for paths in names]
     plain = found[2]
-    # Formats that wfdb does not write, two samples a frame, skew: other layouts of the same bytes.
+    # Formats that wfdb does not write, two samples per frame, skew: other layouts of the same bytes.
     for layout, times in ((b"61", 12), (b"160", 12), (b"16x2", 1), (b"16:7", 2)):
         header = plain["mine16.hea"].replace(b"mine16.dat 16 ", b"mine16.dat %s " % layout, times)
         found.append(plain | {"mine16.hea": header})

@@ -39,7 +39,7 @@ def reduce_ecg(read: Callable[[], Ecg], extract: Extract) -> Reading:
 def answer(record: str, beat: MedianBeat, scored: tuple[np.ndarray, float] | None, description: Description) -> dict:
     """Return the answer about a recording, as in predict's --json.
 
-    `scored` is one probability a class and the distance from the beats of training; None if refused.
+    `scored` is one probability per class and the distance from the beats of training; None if refused.
     """
     classes, threshold = description.classes, description.threshold
     row: dict = {"record": record, "probability": None, "ischemia": None, "threshold": threshold}

@@ -70,7 +70,7 @@ def compare_aucs(
 ) -> pd.DataFrame:
     """Return for each simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
 
-    `tables` are the model's predictions, one table a seed. All tables are of the same records in the same order.
+    `tables` are the model's predictions, one table per seed. All tables are of the same records in the same order.
     """
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
@@ -118,8 +118,9 @@ def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def summarise_runs(
     pooled: list[pd.DataFrame], simple: pd.DataFrame, evaluate: Evaluate
 ) -> tuple[dict, pd.DataFrame, pd.DataFrame]:
-    """Return the numbers of pooled predictions (a table a seed, column `called`), the comparison with the simple models
-    as in metrics/audit.csv, and rows for a table: each seed, mean and standard deviation, and the simple models.
+    """Summarise pooled predictions (a table per seed, with a column `called`) and those of the simple models.
+
+    Return numbers, comparison as in metrics/audit.csv, and table rows: each seed, mean and SD, the simple models.
     """
     totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
     spread = totals[list(COMPARISONS)].astype(float).agg(["mean", "std"])

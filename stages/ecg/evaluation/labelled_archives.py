@@ -67,7 +67,7 @@ def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
     ischemic = stratum == STRATA.index("ischemia")
     for name, n in (("with", ischemic.sum()), ("without", (~ischemic).sum())):
         if n < 2 * MIN_EACH:
-            raise UsageError(f"--recalibrate needs {2 * MIN_EACH} patients {name} ischemia, found {n}; add recordings")
+            raise UsageError(f"recalibration needs {2 * MIN_EACH} patients {name} ischemia, found {n}; add recordings")
     shuffled = np.random.default_rng(seed).permutation(len(stratum))
     dealt = shuffled[np.argsort(stratum[shuffled], kind="stable")]
     half = np.full(len(stratum), "checked", dtype=object)

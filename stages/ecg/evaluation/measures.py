@@ -13,11 +13,11 @@ from ecg.model.comparisons import COMPARISONS, scored_table, select_comparison
 from ecg.model.model import Model, distances, probabilities
 from ecg.params import Evaluate
 
-# Most probabilities are low: one of several bins of equal width would contain nearly all recordings.
+# Narrower at low probabilities: of bins of equal width, one would contain nearly all recordings.
 EDGES = np.array([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
 PREVALENCES = (0.02, 0.10)
 RATES = ("sensitivity", "specificity", "specificity_normal", "specificity_other", "brier")
-# Minimum number of patients of each class in a subgroup; with fewer its AUC is mostly chance.
+# Minimum number of patients of each class in a subgroup; with fewer, its AUC is mostly chance.
 MIN_EACH = 5
 NONE = "no such recording"
 POINTS = 1000  # maximum of a curve; more would look the same
@@ -142,7 +142,7 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
 
 
 def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:
-    """Return every AUC, rate and calibration number of the test records, a row each."""
+    """Return every AUC, rate and calibration number of the test records, one per row."""
     positive, unlike = (test.label == "ischemia").to_numpy(), (test.distance > 1).to_numpy(np.float64)
 
     def share_unlike(weights: np.ndarray) -> np.ndarray:

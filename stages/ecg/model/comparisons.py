@@ -30,7 +30,7 @@ def select_comparison(table: pd.DataFrame, comparison: str) -> tuple[np.ndarray,
 def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the ROC AUC: how often a positive scores above a negative, ties counting half (Hanley & McNeil 1982).
 
-    `weights` (... x records) gives each record a multiplicity, one AUC a row; NaN where a class is absent.
+    `weights` (... x records) gives each record a multiplicity, for one AUC per row; NaN where a class is absent.
     ValueError where a score is not finite.
     """
     if not np.isfinite(score).all():

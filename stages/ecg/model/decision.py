@@ -14,7 +14,7 @@ USUAL_CHANGE = 0.5  # prior SD of the log of a calibration slope: a finite slope
 class Calibration(NamedTuple):
     """The map from logits, which take the classes as equally frequent, to probabilities.
 
-    The softmax of logits / temperature + log_prior (one value a class) gives first probabilities. The log odds of
+    The softmax of logits / temperature + log_prior (one value per class) gives first probabilities. The log odds of
     ischemia are then multiplied by slope, plus intercept; the other classes keep their ratios.
     """
 

@@ -74,7 +74,7 @@ class Description(Section, extra="ignore"):
 
 
 def no_model(path: Path, reason: str) -> UsageError:
-    """Return the error for a file that holds no model of this project."""
+    """Return the error for a file that is no model of this project."""
     return UsageError(f"{path} is no model of this project: {textwrap.shorten(reason, 300)}")
 
 

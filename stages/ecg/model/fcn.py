@@ -24,7 +24,7 @@ class Beats(NamedTuple):
 
 
 def choose_device() -> torch.device:
-    """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides."""
+    """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides this."""
     # CUDA needs this to add in the same order every time.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -70,7 +70,7 @@ class Trees(nn.Module):
         """Return maps (n x classes x samples) whose mean over the samples is the output plus a constant.
 
         Each step to the next node changes the shares by one feature (Palczewska et al. 2013), which is exact for a mean
-        over trees. One factor a class scales the changes to those of the logarithm (the rescale rule of Shrikumar et
+        over trees. A factor per class scales the changes to those of the logarithm (the rescale rule of Shrikumar et
         al. 2017).
         """
         flat = late_features(beats, self.first)

@@ -19,7 +19,7 @@ warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
 matplotlib.rcdefaults()  # the same style with any matplotlibrc of the user
 matplotlib.rcParams |= {
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
-    "text.parse_math": False,  # the text of data may hold a $
+    "text.parse_math": False,  # the text of data may contain a $
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
