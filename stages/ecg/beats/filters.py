@@ -12,8 +12,8 @@ from ecg.leads import MISSING, RAIL, BadRecording
 HUMS = (50, 60, 100, 120, 150, 180)  # Hz, of mains and their harmonics
 LOWEST_HUM = 30  # Hz; hum aliased to a lower frequency cannot be distinguished from QRS complexes
 HUM = 50  # uV, minimum amplitude in half of the seconds of a lead; at most 31 in 1,753 real recordings without hum
-HUM_LEFT = 100  # uV, maximum rest where the amplitude of the hum changes too fast to be followed
-HUM_STRETCH, BESIDE = 0.2, 15  # s, stretch in which the rest is measured; Hz, distance from hum where there is none
+HUM_LEFT = 100  # uV, maximum remaining hum where its amplitude changes too fast to be followed
+HUM_STRETCH, BESIDE = 0.2, 15  # s, stretch in which remaining hum is measured; Hz, distance from the hum
 
 
 def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int) -> np.ndarray:

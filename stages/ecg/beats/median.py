@@ -25,9 +25,9 @@ from ecg.params import Extract
 PADDING = 1.0  # s
 DECISION_LOW_PASS = 20.0  # Hz
 QRS_BAND = (5.0, 20.0)  # Hz
-SHAPE = (-250, 200)  # ms from the R peak, where the QRS complex and the PQ segment are searched
+SHAPE = (-250, 200)  # ms from the R peak, window of the search for the QRS complex and the PQ segment
 COMPARED = (-350, 300)  # ms from the R peak; a beat is compared if this window lies inside the recording
-HILLS = 450  # ms from the R peak, within which each lead's QRS complex is searched
+HILLS = 450  # ms from the R peak, reach of the search for each lead's QRS complex
 MIN_SHARE = 0.5  # minimum share of the beats found that are alike
 TIE = "two kinds of beat are equally frequent: the narrower QRS complex was taken"
 

@@ -14,7 +14,7 @@ SUMS = np.array([(1, 0), (0, 1), (-1, 1), (-0.5, -0.5), (1, -0.5), (-0.5, 1)])
 # Extremes in 1,287 real recordings: 2.5 uV of disagreement, 0.49 at R, rank 0.12, 24 ms blunt, -0.85 inverted.
 MAX_DISAGREEMENT = 50  # uV, maximum deviation of limb leads from Einthoven's and Goldberger's laws
 GLITCH = 0.05  # share of a second's samples that may deviate more
-MAX_DISAGREE = 0.5  # share of the seconds
+MAX_DISAGREE = 0.5  # share of the seconds with disagreement
 MIN_AGREEING = 4  # limb leads: two always agree with themselves, three may agree by chance
 MAX_STRETCHES = 3  # in a flag
 AT_R = 60  # ms from R

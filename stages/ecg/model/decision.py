@@ -77,7 +77,7 @@ def calibrated(logits: torch.Tensor, calibration: Calibration, ischemia: int) ->
 
 
 def threshold_for(specificity: float, negative_scores: np.ndarray) -> float:
-    """Return the lowest threshold, to 9 decimals, above a share `specificity` of the negatives' scores or more."""
+    """Return the lowest threshold, to 9 decimals, above at least the share `specificity` of negative scores."""
     ordered = np.sort(negative_scores)
     # Rounded first: 0.55 * 100 is a little more than 55.
     last = ordered[int(np.ceil(round(specificity * len(ordered), 9))) - 1]
