@@ -1,13 +1,13 @@
-"""Measures how near the median beat comes to the known one, beside the notebook's, under stated noise and ectopy.
+"""Error of the median beat and of a notebook's NeuroKit route against known beats, under noise and ectopic beats.
 
     python benchmarks/bench_beats.py [--recordings N] [--json]
 
-Prints for each condition and method the median RMSE of the beat (uV) and how many times the notebook's it is, the bias
-of ST at J + 60 ms (uV: of the 12 leads the one with the largest mean error), and the shares of normal beats kept and of
-ectopic beats rejected. Where a method finds no beat in some lead, that recording does not count in its RMSE. Known
-beats are real ones where ECG_REAL_DATA is set, else the dipole model's.
+Prints for each condition and method the median RMSE of the beat (uV) and its ratio to the notebook's, the bias of ST at
+J + 60 ms (uV, in the lead with the largest mean error), and the shares of normal beats kept and of ectopic beats
+rejected. Where a method finds no beat in some lead, that recording does not count in its RMSE. The known beats are real
+where ECG_REAL_DATA is set, else of the dipole model.
 
-Where ECG_REAL_DATA has LUDB (ludb/), also QRS complexes and QRS durations against its cardiologists' annotations.
+With LUDB (ludb/ in ECG_REAL_DATA), also QRS complexes and durations against the annotations of its cardiologists.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from ecg.leads import LEADS
 
 TIMES = beat_times(EXTRACT)
 ST = 100  # ms from R: 60 ms after a J point at 40 ms
-NEAR, APART = 0.15, 0.1  # s, between two peaks of one beat, at most, and of two beats, at least
-BEYOND = 0.3  # s: what is nearer to the first or last annotated beat is no beat that was not annotated
+NEAR, APART = 0.15, 0.1  # s, maximum distance of two peaks of one beat, and minimum distance of two beats
+BEYOND = 0.3  # s; peaks farther outside the annotated beats do not count as false
 
 
 def ours(samples):
@@ -49,7 +49,7 @@ def find_peaks(lead):
 
 
 def notebook(samples):
-    """Peaks in lead II, segments as long as the RR interval, each resampled to 250 samples, the median."""
+    """The median of segments around the peaks of lead II, one RR interval long, each resampled to 250 samples."""
     signal = [neurokit2.ecg_clean(lead / 1000, sampling_rate=RATE) for lead in samples.T]
     peaks = find_peaks(signal[LEADS.index("II")])
     columns = []
@@ -66,7 +66,7 @@ def isoelectric(beat):
 
 
 def errors(found, known):
-    """The error (times x 12, uV) at the shift within 40 ms that fits best: where R is, is a matter of definition."""
+    """The error (times x 12, uV) at the best shift within 40 ms, since definitions of R differ."""
     shifts = np.arange(-40, 40.5, 1)
     candidates = [isoelectric(found) - isoelectric(beat_at(known, TIMES + shift)) for shift in shifts]
     best = min(range(len(shifts)), key=lambda i: np.mean(candidates[i] ** 2))
@@ -74,7 +74,7 @@ def errors(found, known):
 
 
 def share_found(peaks, used):
-    """The share of true peaks (ms), their windows inside the recording, that have a used one within 100 ms."""
+    """The share of true peaks (ms) that have a used peak within 100 ms, of those with a window inside the recording."""
     inside = peaks[(peaks > 320) & (peaks < 9420)]
     if not len(inside):
         return np.nan
@@ -110,7 +110,7 @@ def bench(n):
 
 
 def annotated_qrs(record):
-    """The onsets, peaks and ends (s) of the QRS complexes that LUDB annotates, of each lead."""
+    """The onsets, peaks and ends (s) of the QRS complexes that LUDB annotates, for each lead."""
     complexes = []
     for lead in LEADS:
         found = wfdb.rdann(str(record), lead.lower())
@@ -122,8 +122,8 @@ def annotated_qrs(record):
 def annotated_duration(complexes):
     """The QRS duration (ms), a median over beats: from the third onset of the leads to the third end from last.
 
-    The first and the last of twelve annotations are the extremes of their scatter: they make half of the normal QRS
-    complexes as wide as 120 ms.
+    The first and the last of twelve annotations are the extremes of their scatter: with them half of the normal QRS
+    complexes would be 120 ms wide.
     """
     every = np.concatenate(complexes)
     every = every[every[:, 1].argsort()]
@@ -133,7 +133,7 @@ def annotated_duration(complexes):
 
 
 def count_matches(found, known):
-    """How many known peaks (s) are found, and how many found ones are false; none counts beyond the known ones."""
+    """The numbers of known peaks (s) found and of false ones; peaks beyond the known ones do not count."""
     found = found[(found > known[0] - BEYOND) & (found < known[-1] + BEYOND)]
     distance = np.abs(found[:, None] - known)
     hits = distance.min(axis=0, initial=np.inf) <= NEAR
@@ -141,7 +141,7 @@ def count_matches(found, known):
 
 
 def bench_ludb(folder):
-    """QRS complexes against the annotations of lead II, beside NeuroKit on that lead, and QRS durations (ms)."""
+    """QRS complexes, ours and NeuroKit's on lead II, against LUDB's annotations of lead II; QRS durations (ms)."""
     n, counts, errors = 0, np.zeros((2, 2), int), []
     for path in tqdm(sorted(folder.glob("*.hea")), desc="LUDB", disable=None, leave=False):
         samples, _ = read_real(path)
@@ -171,7 +171,7 @@ def bench_ludb(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recordings", type=int, default=40, help="for each condition")
+    parser.add_argument("--recordings", type=int, default=40, help="number for each condition")
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -183,7 +183,7 @@ def main():
     kind = "real beats" if os.environ.get("ECG_REAL_DATA") else "beats of the dipole model"
     print(f"{arguments.recordings} recordings of {kind} for each condition\n")
     print(pd.DataFrame(rows).to_string(index=False))
-    print("\nAgainst LUDB's annotations" + ("" if against else ": skipped: no folder ludb/ in ECG_REAL_DATA"))
+    print("\nAgainst LUDB's annotations" + ("" if against else ": skipped, no folder ludb/ in ECG_REAL_DATA"))
     for name, value in (against or {}).items():
         print(f"{name:<27}{value:>9}")
 

@@ -1,8 +1,8 @@
-"""How fast one median beat, and 1,000, are scored by ONNX Runtime and by torch, in one run, on all cores.
+"""Time of scoring 1 and 1,000 median beats with ONNX Runtime and with torch, in one run, on all cores.
 
     python benchmarks/bench_export.py [--repeats N] [--json]
 
-In a project's folder, with the model and the beats that `dvc repro` left in data/, repeated to 1,000.
+Run it in a project's folder after `dvc repro`: it takes model and beats from data/ and repeats the beats to 1,000.
 """
 
 import argparse
@@ -19,17 +19,18 @@ from export import to_onnx
 
 from ecg.model.model import load_model, probabilities
 from ecg.run.paths import BEATS, MODEL
+from ecg.run.script import run
 
 SIZES = (1, 1000)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=15, metavar="N")
+    parser.add_argument("--repeats", type=int, default=15, metavar="N", help="default: 15")
     parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
-    beats = np.load(BEATS)
     model, description = load_model(MODEL)
+    beats = np.load(BEATS)
     session = onnxruntime.InferenceSession(to_onnx(model, description))
     ways = {
         "torch": lambda some: probabilities(model, some),
@@ -39,7 +40,7 @@ def main():
     for n in SIZES:
         some = np.resize(beats, (n, *beats.shape[1:]))
         result["largest_difference"] = float(np.abs(ways["torch"](some) - ways["onnxruntime"](some)).max())
-        # In turn, so that both see the machine as it is; the fastest, since other programs only slow them down.
+        # In turn, so that both meet the same load; the fastest time, since other programs only slow them down.
         seconds = {name: [] for name in ways}
         for _ in range(arguments.repeats):
             for name, score in ways.items():
@@ -50,11 +51,10 @@ def main():
             result[f"{name}_{n}_ms"] = round(1000 * min(taken), 3)
         result[f"torch_over_onnxruntime_{n}"] = round(min(seconds["torch"]) / min(seconds["onnxruntime"]), 3)
     if arguments.json:
-        print(json.dumps(result))
-        return
+        return print(json.dumps(result))
     for key, value in result.items():
         print(f"{key:<30}{value:.3g}")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

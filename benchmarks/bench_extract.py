@@ -1,10 +1,10 @@
-"""Times a median beat: the notebook's route, ours from WFDB files, ours from the store; on one core.
+"""Time of a median beat by a notebook's route and by ours, from WFDB files and from the store, on one core.
 
     python benchmarks/bench_extract.py [--recordings N] [--json]
 
-On recordings of 10 s, 500 Hz, 12 leads, made of the known beats of reference.py. The notebook's route: rdrecord,
-NeuroKit's ecg_clean and, on lead II, ecg_findpeaks; per lead ecg_segment, each segment resampled to 250, the median.
-Times are ms a recording; `ratio` is the notebook's over ours from files. bench_scale.py times the whole stage.
+On recordings of 10 s, 500 Hz, 12 leads, made of the known beats of reference.py. The notebook's route: rdrecord;
+NeuroKit's ecg_clean; ecg_findpeaks on lead II; for each lead ecg_segment, segments resampled to 250 samples, median.
+Times are in ms per recording; `ratio` is the notebook's over ours from files. bench_scale.py times the whole stage.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "stages")]
-# One core: this must stand before numpy is imported.
+# One core: NumPy reads these when it is imported.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 import numpy as np
@@ -34,7 +34,7 @@ RATE, LENGTH = 500, 5000
 
 
 def milliseconds(function, n, repeats=5):
-    """The best time (ms) of some repeats for each of n recordings, after a first call that does not count."""
+    """The best time (ms) of some repeats per recording of n, after a first call that does not count."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()

@@ -1,10 +1,10 @@
-"""Time and memory of each stage on as many recordings as the two Kaggle data sets hold.
+"""Time and memory of each stage on as many recordings as in the two Kaggle data sets.
 
     python benchmarks/bench_scale.py [--recordings N] [--folder DIR] [--json]
 
 Makes N synthetic recordings in a cache of kagglehub, laid out as the Kaggle data sets are: 10 s, .mat and .hea, one
 ischemic for six normal ones. Then runs each stage in a clone of the last commit, `dvc repro` with nothing to do, and
-predict.py on all recordings. Needs 0.4 MB of disk a recording; in DIR the recordings stay for the next time. Linux and
+predict.py on all recordings. Needs 0.4 MB of disk per recording; recordings in DIR are kept and used again. Linux and
 macOS.
 """
 
@@ -36,14 +36,14 @@ DATA_SETS = {
     "ischemia": "ischemia-dataset/versions/1/ischemia_dataset",
     "normal": "normalsinusdataset/versions/3/only_sinus",
 }
-# Of 100 recordings, how many have names of this archive.
+# Percentage of the recordings by archive, named by its prefix.
 PREFIXES = {"HR": 60, "JS": 25, "E": 8, "A": 4, "S": 1, "Q": 1, "I": 1}
 BATCH = 100  # recordings
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
 def write_recordings(data_sets: Path, numbers: range) -> None:
-    """Write recordings, each of a patient of its own, unless they are there."""
+    """Write those recordings, one per patient, that do not exist yet."""
     for number in numbers:
         rng = np.random.default_rng([1, number])
         kind = "normal" if number % 7 else "ischemia"
@@ -83,7 +83,7 @@ def make_project(folder: Path) -> None:
 def measure(name: str, *arguments: str, folder: Path, cache: Path) -> dict:
     """Run Python in `folder`; return wall and CPU time, and the peak memory of its largest process with mapped files.
 
-    CPU time is that of all processes that it waits for.
+    CPU time includes its child processes.
     """
     start = time.perf_counter()
     command, variables = [sys.executable, *arguments], environment(KAGGLEHUB_CACHE=str(cache))

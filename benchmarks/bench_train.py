@@ -1,11 +1,11 @@
-"""The speed of the FCN's training as a share of the machine's rate of float32 matrix multiplication.
+"""Speed of the FCN's training as a share of the machine's rate of float32 matrix multiplication.
 
     python benchmarks/bench_train.py [--repeats N] [--json]
 
 An epoch of `STEPS` steps as in params.yaml, on one thread, takes turns with multiplications of two square matrices; the
 best time of each counts, since other programs only slow them down. FLOPs are those of convolutions and linear layer: 2
 for a multiplication and addition; once forward, once for the gradient of the weights and once for that of the input,
-which the first layer does not need. DEVICE is that of the stage; on a GPU, 20,000 beats x 20 epochs are timed, too.
+which the first layer does not need. DEVICE is that of train; on a GPU, 20,000 beats x 20 epochs are timed, too.
 """
 
 import argparse
@@ -78,8 +78,7 @@ def main():
     arguments = parser.parse_args()
     result = bench(arguments.repeats)
     if arguments.json:
-        print(json.dumps(result))
-        return
+        return print(json.dumps(result))
     for key, value in result.items():
         print(f"{key:<32}{value:>12}")
 

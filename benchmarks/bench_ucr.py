@@ -1,9 +1,9 @@
-"""The FCN on data sets of the UCR archive, beside the accuracy that Wang et al. (2017) published.
+"""Accuracy of the FCN on data sets of the UCR archive, next to that published by Wang et al. (2017).
 
     python benchmarks/bench_ucr.py --ucr DIR [--epochs N] [--seed N] [--json]
 
-DIR holds NAME/NAME_TRAIN.tsv and NAME/NAME_TEST.tsv, or both without the folder NAME, as in the archive of 2018: a
-series a row, its label first. Every data set found is used; where none was published, the table has a blank. The recipe
+DIR contains NAME/NAME_TRAIN.tsv and NAME/NAME_TEST.tsv, or both without the folder NAME, as in the archive of 2018: a
+series a row, its label first. Every data set found is used; one without a published accuracy has a blank. The recipe
 is the paper's: no dropout, Adam at 1e-3, batches of a tenth of the train split and at most 16, the rate halved after 50
 epochs without a lower train loss and never below 1e-4, the epoch with the lowest train loss, 2000 epochs.
 """
@@ -46,7 +46,7 @@ def read_split(path):
 
 
 def accuracy(train, test, *, epochs, seed, device, name):
-    """Train on one split (series, labels); return the share of the other whose most probable class is right."""
+    """Train on one split (series, labels); return the accuracy on the other."""
     series, classes = train[0], np.unique(train[1])
     x, target = (torch.from_numpy(values).to(device) for values in (series, np.searchsorted(classes, train[1])))
     network = create(PAPER, series, classes=len(classes), seed=seed).to(device)

@@ -1,4 +1,4 @@
-"""Recordings made of a known 12-lead beat, apart from the synthetic source: what median beats are measured against."""
+"""Recordings made of a known 12-lead beat, for comparison with median beats; not the synthetic source."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from ecg.recordings.wfdb_signals import read_samples
 
 EXTRACT = read_params(Path(__file__).parent.parent / "params.yaml").extract
 START, END = EXTRACT.window_start, EXTRACT.window_end  # ms
-FADE = 50  # ms, over which a known beat goes to 0 at both ends
+FADE = 50  # ms, over which a known beat fades to 0 at both ends
 RATE = 500  # Hz
 SECONDS = 10
 HUM = 10  # uV
@@ -45,14 +45,14 @@ class Recording(NamedTuple):
 
 
 def leads(times: np.ndarray, waves: dict) -> np.ndarray:
-    """Return the 12 leads (times x 12, mV) of one beat, in the chest that Dower's matrix stands for."""
+    """Return the 12 leads (times x 12, mV) of one beat, by Dower's matrix."""
     return twelve_leads(dipole(times, waves) @ DOWER.T)
 
 
 def known_beats(n: int) -> list[CubicSpline]:
     """Return n beats as functions of time (ms from R) to 12 leads (mV), 0 in the PQ segment and beyond the window.
 
-    They are beats of PTB-XL's least noisy recordings where ECG_REAL_DATA is set, else the dipole model's.
+    They are beats of the least noisy PTB-XL recordings where ECG_REAL_DATA is set, else of the dipole model.
     """
     times = np.arange(START, END + 1, 1000 / RATE)
     folder = os.environ.get("ECG_REAL_DATA")
@@ -80,7 +80,7 @@ def beat_at(beat: CubicSpline, times: np.ndarray) -> np.ndarray:
 
 
 def premature_beat(rng: np.random.Generator) -> dict:
-    """Draw a wide ventricular beat with a T wave against it, as waves of the dipole model."""
+    """Draw a wide ventricular beat with a discordant T wave, as waves of the dipole model."""
     axis = rng.normal(0, 1, 3)
     axis /= np.linalg.norm(axis)
     size = rng.uniform(0.9, 1.6)
@@ -103,7 +103,7 @@ def recording(
     rr = 60_000 / rng.uniform(66, 80)
     n = int(SECONDS * 1000 / rr) + 1
     peaks = rng.uniform(300, 300 + rr / 2) + np.cumsum(np.r_[0, rr * rng.normal(1, 0.02, n)])
-    # Ectopic beats come early and the next one on time: a compensatory pause. None is beside another, or at an end.
+    # Ectopic beats come early and the next one on time: a compensatory pause. None is next to another or at an end.
     places = np.arange(1, int((SECONDS * 1000 - peaks[0]) / rr) - 1, 2)
     early = np.sort(rng.choice(places, pvcs, replace=False)) if pvcs else np.array([], dtype=int)
     ectopic = peaks[early] - rr * rng.uniform(0.2, 0.4, pvcs)

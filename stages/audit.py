@@ -46,7 +46,8 @@ def main() -> None:
     everything = pd.concat([values.assign(model=name) for name, values in [*scored.items(), ("source_probe", probe)]])
     write(paths.AUDIT_PREDICTIONS, everything.drop(columns="source").to_csv(index=False))
     write(paths.AUDIT_TABLE, summary.to_csv(index=False))
-    save_figure(plot_audit(summary, f"{len(records)} test {data_kind(records.source)}"), paths.METRICS / "audit.png")
+    what = f"{len(records)} {data_kind(records.source, test=True)}"
+    save_figure(plot_audit(summary, what), paths.METRICS / "audit.png")
     shown = ("model", *SIMPLE_MODELS, "age_sex", "source", "recorder")
     aucs = summary[summary.comparison == "roc_auc"].set_index("model").roc_auc.dropna()
     print(f"ROC AUC against normal: {', '.join(f'{name} {aucs[name]:.3f}' for name in shown if name in aucs)}")

@@ -21,7 +21,7 @@ from scipy.special import logit
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation.measures import headline, measures, score_records
-from ecg.evaluation.names import COMPARISON_TITLES, data_kind, say_auc
+from ecg.evaluation.names import COMPARISON_TITLES, data_kind, in_percent, say_auc
 from ecg.model.fcn import choose_device
 from ecg.model.model import activation_maps, lead_contributions, load_model
 from ecg.params import read_params
@@ -60,11 +60,11 @@ def main() -> None:
         path.parent.mkdir(exist_ok=True)
         write(path, result.to_csv(index=False))
 
-    what, history = f"{len(test)} test {data_kind(test.source)}", pd.read_csv(paths.HISTORY)
+    what, history = f"{len(test)} {data_kind(test.source, test=True)}", pd.read_csv(paths.HISTORY)
     times, beats = beat_times(description.extract), np.concatenate([beats for beats, _ in splits])
     shown = int(test.p_ischemia.where(test.label == "ischemia").argmax())
     notes = [
-        f"labelled ischemia; p(ischemia) {test.p_ischemia.iloc[shown]:.0%}, called from {threshold:.0%} on",
+        f"labelled ischemia; p(ischemia) {in_percent(test.p_ischemia.iloc[shown])}, threshold {in_percent(threshold)}",
         f"one of the {what}; model trained on {data_kind(description.sources)}",
     ]
     evidence, contributions = activation[shown] - logit(threshold), lead_contributions(model, test_beats[[shown]])[0]

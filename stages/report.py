@@ -54,7 +54,7 @@ def explain_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray,
     shares = {"evidence": evidence / (evidence.mean() or 1), "time": np.ones(len(times))}
     errors = [
         # The page gives the record's name as text beside the picture.
-        (row, draw(beats[i], f"{row.kind}, p(ischemia) {row.p_ischemia:.0%}", activation[i]))
+        (row, draw(beats[i], f"{row.kind}, p(ischemia) {names.in_percent(row.p_ischemia)}", activation[i]))
         for i, row in tables.confident_errors(test, description.threshold, ERRORS).iterrows()
     ]
     return {
@@ -94,7 +94,7 @@ def main() -> None:
     counts, refused = tables.count_recordings(read_table(paths.SPLIT), ["train", "val", "test"])
 
     evidence, environment = explain_beats(test, beats, activation, description), describe_environment()
-    what, trained_on = f"{len(test)} test {names.data_kind(test.source)}", names.data_kind(description.sources)
+    what, trained_on = f"{len(test)} {names.data_kind(test.source, test=True)}", names.data_kind(description.sources)
     sources, scores, maps = sorted(set(counts.source[:-1])), results["evaluate.csv"], evidence["maps"]
     sums = tables.sums_by_part(maps, evidence["times"]).rename_axis("mean map, log odds").reset_index()
     figures = draw_results(results, description.threshold, what) | {

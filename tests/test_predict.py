@@ -123,7 +123,7 @@ def test_a_record_with_or_without_suffix_and_all_forms_of_output(run, tmp_path):
     number, decision = r"[<>]? ?[\d.]+%", "ischemia" if row["ischemia"] else "no ischemia"
     others = rf"\((normal|other) {number}, (normal|other) {number}\)"
     beats = f"{row['n_used']} beats at 60/min"
-    said = re.match(rf"a\.b: {decision}: ({number}) {others}; called from ({number}) on; {beats}; ", told.stdout)
+    said = re.match(rf"a\.b: {decision}: ({number}) {others}; threshold ({number}); {beats}; ", told.stdout)
     assert said[1] == in_percent(row["probability"]) and said[4] == in_percent(row["threshold"])
     assert said[2] != said[3]
     # Each output names the data that the model was trained on.
@@ -185,7 +185,7 @@ def test_usage(run, tmp_path):
     write_challenge(tmp_path, "a", SAMPLES)
     done = run("a", "--model", "absent.safetensors")
     assert done.returncode == 1
-    assert done.stderr == "predict: no model at absent.safetensors; `dvc repro` trains data/model.safetensors\n"
+    assert done.stderr == "predict: no model at absent.safetensors; run `dvc repro` to train data/model.safetensors\n"
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

@@ -116,7 +116,7 @@ def test_a_comparison_without_recordings_is_null_with_its_reason(run, only, tmp_
         numbers = json.loads((tmp_path / "out/validate.json").read_text())
         page = (tmp_path / "out/validate.html").read_text()
         assert numbers[name] is None and numbers[f"{name}_reason"] == reason
-        assert reason in page and "No answer" in page
+        assert reason in page and "No value" in page
         assert all(numbers[name] is not None for name in measured)
         assert {path.name for path in (tmp_path / "out").iterdir()} == PARTS
 
@@ -173,7 +173,7 @@ def test_usage(run, tmp_path):
         (["absent"], "no such folder"),
         (["empty"], "no recordings found"),
         (["unlabelled"], "no recording with a label and a median beat in ARCHIVE"),
-        (["few", "--recalibrate", "new.safetensors"], "too few patients with ischemia to recalibrate: "),
+        (["few", "--recalibrate", "new.safetensors"], "recalibration needs 10 patients with ischemia, found "),
     ]:
         done = run(*arguments)
         assert done.returncode == 1

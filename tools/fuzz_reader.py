@@ -1,4 +1,4 @@
-"""Mutates recordings of each format: each outcome must be a recording or a reason, within 8 s (CPU) and 1 GB. Linux.
+"""Read mutated recordings of each format: each must give a recording or a reason, within 8 s (CPU) and 1 GB. Linux.
 
     python tools/fuzz_reader.py [--n 300] [--seed 1] [--first 0]
 
@@ -46,7 +46,7 @@ ODD = (
 
 
 class TimedOut(BaseException):
-    """A case took too long. No Exception, which a reader might turn into a reason."""
+    """A case took too long. It is no Exception, since a reader might turn that into a reason."""
 
 
 def records() -> list[dict[str, bytes]]:
@@ -66,7 +66,7 @@ def records() -> list[dict[str, bytes]]:
         names = [[header.with_suffix(suffix) for suffix in (".hea", ".mat", ".dat")] for header in headers]
         found = [{path.name: path.read_bytes() for path in paths if path.exists()} for paths in names]
     plain = found[2]
-    # Formats that wfdb does not write, two samples a frame, skew: other layouts of the same bytes.
+    # Formats that wfdb does not write, two samples per frame, skew: other layouts of the same bytes.
     for layout, times in ((b"61", 12), (b"160", 12), (b"16x2", 1), (b"16:7", 2)):
         header = plain["mine16.hea"].replace(b"mine16.dat 16 ", b"mine16.dat %s " % layout, times)
         found.append(plain | {"mine16.hea": header})
@@ -81,7 +81,7 @@ def seeds() -> dict[str, list[dict[str, bytes]]]:
 
 
 def bomb(rng: np.random.Generator) -> bytes:
-    """Return content that is more than it looks, or that asks for more than there is."""
+    """Return content that grows when it is read, nests too deeply, or declares more than it contains."""
     n = int(10 ** rng.uniform(2, 6.3))
     name = ("RestingECG", "AnnotatedECG", "CardiologyXML", "restingecgdata")[rng.integers(4)]
     # The data set of a DICOM begins after its head.
@@ -127,7 +127,7 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Let the process map BYTES more, and no more; raise TimedOut after SECONDS of processor time."""
+    """Limit the process to BYTES more memory; raise TimedOut after SECONDS of CPU time."""
     import resource  # not on Windows
 
     def time_out(number: int, frame: object) -> None:
@@ -145,7 +145,7 @@ def limited() -> Iterator[None]:
 
 
 def judge(path: Path, verify_checksums: bool) -> str:
-    """Read a recording; return '' or the reason. Any other end raises."""
+    """Read a recording; return '' or the reason. AssertionError where row and samples do not agree."""
     recording = RecordingFile(path.stem, path, "fuzz", Person(dx=("426783006",)), TOLD)
     with limited():
         row, samples = read_recording(recording, LABELS, verify_checksums=verify_checksums)
@@ -159,7 +159,7 @@ def judge(path: Path, verify_checksums: bool) -> str:
 
 
 def fuzz(known: list[dict[str, bytes]], cases: range, seed: int) -> tuple[Counter, list[str]]:
-    """Judge mutated recordings, each made from its number; return how many end in each way, and the failures."""
+    """Judge mutated recordings, each made from its number; return the number of each outcome, and the failures."""
     outcomes, failures = Counter[str](), []
     for case in cases:
         rng = np.random.default_rng((seed, case))
@@ -181,7 +181,7 @@ def fuzz(known: list[dict[str, bytes]], cases: range, seed: int) -> tuple[Counte
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=300, help="number of cases of each format")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="seed of the mutations")
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     options = parser.parse_args()
     failed = False

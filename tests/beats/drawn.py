@@ -55,13 +55,13 @@ def truth(times=TIMES, waves=HEART):
 
 
 def error_uv(found, keep=slice(None), *, waves=HEART, within=12):
-    """RMS difference from the known beat; the R peak's place within some ms is a matter of definition."""
+    """RMS difference from the known beat at the best shift within some ms, since definitions of R differ."""
     errors = [(found.beat - truth(TIMES + shift, waves))[:, keep] for shift in np.arange(-within, within, 0.5)]
     return 1000 * min(np.sqrt(np.mean(error**2)) for error in errors)
 
 
 def with_arms_exchanged(samples):
-    """What is recorded where each arm has the other's electrode: samples x 12 (Einthoven; Goldberger)."""
+    """The recording with the arm electrodes exchanged: samples x 12 (Einthoven; Goldberger)."""
     exchanged = samples[:, [LEADS.index(lead) for lead in ("I", "III", "II", "aVL", "aVR", "aVF", *LEADS[6:])]]
     exchanged[:, 0] *= -1
     return exchanged

@@ -25,7 +25,7 @@ def test_filter_moves_nothing_and_passes_what_it_should(rate):
 
 
 def with_hum(samples, rate, hertz, uv, *, lawful=True, modulated=0.0, modulation=0.2):
-    """Hum of an amplitude (uV) that varies by a share, so many times a second; lawful: it obeys Einthoven's law."""
+    """Add hum whose amplitude (uV) varies by a share, at `modulation` Hz; lawful: it obeys Einthoven's law."""
     times = np.arange(len(samples)) / rate
     hum = uv * (1 + modulated * np.sin(2 * np.pi * modulation * times)) * np.sin(2 * np.pi * hertz * times + 0.3)
     shares = np.array([0.8, 1, 0.9, 0.6, 0.7, 0.8, 0.9, 1])

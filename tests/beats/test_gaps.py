@@ -1,4 +1,4 @@
-"""A stretch of equal samples is no signal: it costs the beats that it touches, or the recording."""
+"""A stretch of equal samples is no signal: beats that overlap it are lost, or the recording is refused."""
 
 import numpy as np
 import pytest
@@ -36,11 +36,11 @@ def test_half_a_second_is_held_and_less_is_not(sampling_rate):
             is_missing = mark_held(changed, sampling_rate) == MISSING
             assert is_missing.sum() == marked * n
             assert is_missing[3, start : start + n].all() == marked
-    assert (changed != MISSING).all()  # what was given stays as it was
+    assert (changed != MISSING).all()  # the input stays as it was
 
 
 def clean(heart_rate, *, step=5, seconds=20, noise=0.0, waves=HEART, level=0):
-    """Beats with an isoelectric line between T and P, in steps of so many uV."""
+    """Beats with an isoelectric line between T and P, in steps of `step` uV."""
     samples = recording(every(60_000 / heart_rate, seconds), seconds=seconds, emg=noise, waves=waves)
     return (np.rint(samples / step) * step + level).astype(np.int16)
 
@@ -50,7 +50,7 @@ def clean(heart_rate, *, step=5, seconds=20, noise=0.0, waves=HEART, level=0):
 def test_what_all_leads_hold_between_complexes_is_signal(heart_rate, change):
     found = median_beat(clean(heart_rate, **change), 500, EXTRACT)
     assert found.n_beats >= 20 * heart_rate / 60 - 2
-    # Those that are left out differ from the others by microvolts: R lies between two samples.
+    # Rejected beats differ from the others by microvolts, where R lies between two samples.
     assert found.n_used >= 0.5 * found.n_beats
     assert found.heart_rate == pytest.approx(heart_rate, rel=0.02)
     assert error_uv(found, TIMES < 300) < (20 if "noise" in change else 10)
@@ -70,7 +70,7 @@ def test_a_lead_that_is_off_between_rests_is_missing(value):
 @pytest.mark.parametrize("level", [0, 300])
 def test_what_all_leads_hold_for_too_long_or_off_the_line_is_missing(start, end, lost, level):
     samples = clean(40, level=level)
-    # Padding; in the midst the value at which all leads stopped.
+    # Padding at the ends; in the middle the value at which all leads stopped.
     samples[start:end] = samples[4300] + 200 if start == 4300 else 0
     found = median_beat(samples, 500, EXTRACT)
     assert 13 - lost - 1 <= found.n_beats <= 13 - lost + 1

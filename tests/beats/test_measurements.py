@@ -70,7 +70,7 @@ def test_a_beat_that_begins_with_its_qrs_complex_has_a_line():
 
 
 def beat(step: float, *, onset: float, j: float, st: float, t: float) -> tuple[np.ndarray, np.ndarray]:
-    """A beat in 12 alike leads (mV): Q, R and S waves from onset to j (ms), ST level, T wave at j + 220 ms."""
+    """A beat in 12 equal leads (mV): Q, R and S waves from onset to j (ms), ST level, T wave at j + 220 ms."""
     times = np.arange(round(-250 / step), round(500 / step)) * step
     share = np.clip((times - onset) / (j - onset), 0, 1)
     corners = {-250: 0, onset: 0, j: st, j + 100: st, j + 220: t, j + 300: 0, 500: 0}

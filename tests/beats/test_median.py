@@ -83,7 +83,7 @@ def test_beats_at_the_edges_are_dropped_not_padded():
         (lambda x: np.where((np.arange(12) == 8) & (np.arange(len(x)) % 50 < 5)[:, None], RAIL, x), "saturated lead"),
         (lambda x: np.where((np.arange(len(x)) > 900)[:, None], 0, x), "flat lead: I, II, III"),
         (lambda x: twelve_leads(np.random.default_rng(0).normal(0, 100, (len(x), 8))), "no QRS complexes"),
-        # Above 20 Hz: the beats are told apart and aligned, but not measured.
+        # Above 20 Hz: it does not disturb comparison and alignment, but the median beat.
         (lambda x: x + twelve_leads(450 * np.sin(0.45 * np.arange(len(x)))[:, None] * np.ones(8)), "too noisy: "),
     ],
 )
@@ -144,7 +144,7 @@ def test_bigeminy_takes_the_narrower_qrs_and_flags_it(first_ectopic, first):
     peaks = peaks - np.where(np.isin(np.arange(len(peaks)), ectopic), 200, 0)
     samples = recording(peaks, seconds=10, emg=20, ectopic=ectopic)
     found = median_beat(samples, 500, EXTRACT)
-    assert found.flags[0].startswith("two kinds of beat are as frequent")
+    assert found.flags[0].startswith("two kinds of beat are equally frequent")
     assert found.heart_rate == pytest.approx(75, rel=0.02)  # all beats count
     assert abs(found.n_used - found.n_beats / 2) <= 1.5
     assert error_uv(found, TIMES < 300) < 15

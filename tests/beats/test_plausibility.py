@@ -1,4 +1,4 @@
-"""Leads held against one another, and the scale against what hearts can do."""
+"""Leads checked against one another, and the scale against plausible amplitudes."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def shifted(names, ms):
 
 
 def drifting(names, stretches, uv=300):
-    """Limb leads that run away in stretches (s), each by so many uV and more than the one before."""
+    """Limb leads that drift in stretches (s), each by `uv` or more, and more than the one before."""
     samples, times = RIGHT.astype(float), np.arange(len(RIGHT)) / 500
     for k, name in enumerate(names):
         for start, end in stretches:
@@ -89,7 +89,7 @@ def test_limb_leads_that_drift_are_derived_from_those_that_agree(names, stretche
 def test_limb_leads_that_are_missing_are_derived(stretches, pair, value):
     samples = RIGHT.copy()
     for name, (start, end) in stretches.items():
-        # Shorter ones that are held are no gaps.
+        # Shorter stretches that are held are no gaps.
         samples[start:end, LEADS.index(name)] = value if end - start > 300 else MISSING
     found = median_beat(samples, 500, EXTRACT)
     assert found.n_used == SOUND.n_used
@@ -132,7 +132,7 @@ def test_a_precordial_lead_upside_down_is_flagged(lead):
 def test_the_flag_of_the_arms_needs_both_the_p_wave_and_the_qrs_complex_upside_down():
     beat = with_arms_exchanged(truth().T).T
     assert arm_flags(beat, TIMES) == [ARMS_REVERSED]
-    # An axis far to the right, as of the lungs: P is upright. An atrial rhythm: P alone is upside down.
+    # Right axis deviation, as in lung disease: P is upright. Atrial rhythm: P alone is upside down.
     p_wave = TIMES < -60
     for upright in (p_wave, ~p_wave):
         other = beat.copy()

@@ -1,4 +1,4 @@
-"""Real recordings give the beats and flags that their annotations let expect."""
+"""Real recordings give beats, reasons and flags that agree with their annotations."""
 
 import numpy as np
 import pandas as pd

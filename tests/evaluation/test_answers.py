@@ -62,12 +62,12 @@ def test_a_beat_far_from_training_has_a_flag():
 @pytest.mark.parametrize(
     ("p", "threshold", "words"),
     [
-        (0.31, 0.04, "ischemia: 31% (other 52%, normal 17%); called from 4% on"),
-        (0.021, 0.04, "no ischemia: 2.1% (other 73%, normal 24%); called from 4% on"),
-        (0.04, 0.04, "ischemia: 4% (other 72%, normal 24%); called from 4% on"),
-        (0.0398, 0.04, "no ischemia: 4%, just below the threshold (other 72%, normal 24%); called from 4% on"),
-        (0.000021, 0.04, "no ischemia: < 0.1% (other 75%, normal 25%); called from 4% on"),
-        (0.9999, 0.04, "ischemia: > 99% (other < 0.1%, normal < 0.1%); called from 4% on"),
+        (0.31, 0.04, "ischemia: 31% (other 52%, normal 17%); threshold 4%"),
+        (0.021, 0.04, "no ischemia: 2.1% (other 73%, normal 24%); threshold 4%"),
+        (0.04, 0.04, "ischemia: 4% (other 72%, normal 24%); threshold 4%"),
+        (0.0398, 0.04, "no ischemia: 4%, just below the threshold (other 72%, normal 24%); threshold 4%"),
+        (0.000021, 0.04, "no ischemia: < 0.1% (other 75%, normal 25%); threshold 4%"),
+        (0.9999, 0.04, "ischemia: > 99% (other < 0.1%, normal < 0.1%); threshold 4%"),
     ],
 )
 def test_the_decision_in_words(p, threshold, words):

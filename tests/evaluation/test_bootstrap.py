@@ -77,13 +77,14 @@ def test_below_ten_of_either_class_counts_stand_where_a_headline_would(n_ischemi
     p = np.random.default_rng(0).uniform(size=len(label))
     table = pd.DataFrame({"label": label, "patient": np.arange(len(p)), "p_ischemia": p, "p_normal": 1 - p})
     evaluate, counts = Evaluate(bootstrap=100, seed=1), f"{n_ischemia} ischemic, {n_normal}"
+    reason = f"too few: {counts} normal; at least 10"
     row = {"measure": "roc_auc", "reason": np.nan} | auc_row([table], "roc_auc", evaluate)
     trees = {"trees": table.assign(p_ischemia=p**2)}
     (compared,) = compare_aucs([table], trees, "roc_auc", evaluate).to_dict("records")
     assert ("low" in row, np.isnan(compared["gain_low"])) == (not few, few)
     said = say_auc({"low": np.nan} | row)
-    assert said == f"ROC AUC against normal: too few: {counts} normal" if few else said.endswith(f"), {counts} others")
-    assert say_gain(compared).endswith(f"no gain shown, too few: {counts} normal") == few
+    assert said == f"ROC AUC against normal: {reason}" if few else said.endswith(f"), {counts} others")
+    assert say_gain(compared).endswith(f"no gain shown, {reason}") == few
 
 
 EVALUATE = Evaluate(bootstrap=100, seed=1)

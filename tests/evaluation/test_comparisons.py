@@ -32,7 +32,7 @@ def test_of_two_classes_one_comparison_has_an_answer():
     assert all("value" not in row and row["reason"] == "no other recording" for row in rows.values())
     assert [counts_and_aucs(two)[comparison] is None for comparison in COMPARISONS] == [False, True, True]
     assert [len(points) > 0 for points in curves(two)[0].values()] == [True, False, False]
-    # A model of three classes ranks by another score there, and a model of two may be compared on a third class.
+    # A model of three classes ranks by another score, and a model of two may be compared on a third class.
     for asked in (two.assign(p_other=0.1), two.assign(label=["other", "ischemia", "normal"])):
         assert len(select_comparison(asked, "roc_auc_vs_rest")[0]) == 3
 

@@ -28,7 +28,7 @@ def site():
     beats = rng.normal(size=(1200, 12, 94)).astype(np.float32)
     torch.nn.init.normal_(network.classifier.weight, std=100)
     network.classifier.bias.data -= torch.from_numpy(uncalibrated_logits(model, beats).mean(axis=0)).float()
-    # A calibration of its own already, to which the new one is added.
+    # The model already has a calibration; the new one is applied on top of it.
     model.slope.fill_(2), model.intercept.fill_(-1)
     p = probabilities(model, beats)
     odds = 0.4 * np.log(p[:, 1] / (p[:, 0] + p[:, 2])) + 1.5
@@ -53,7 +53,7 @@ def test_probabilities_are_mended_and_the_order_stays(site):
     assert after["roc_auc_vs_rest"] == pytest.approx(before["roc_auc_vs_rest"], abs=1e-4)
     assert after["brier"] < 0.9 * before["brier"]
     assert after["specificity"] == pytest.approx(ABOUT.specificity, abs=0.07)
-    # Weights stay; what knows the recordings of training now knows those that it was fitted to.
+    # Weights stay; the hashes of training now include the fitted recordings.
     assert torch.equal(new.members[0].classifier.weight, model.members[0].classifier.weight)
     assert float(model.slope) == 2
     assert about.recordings == len(new.hashes) == 3 + (~checked).sum()
@@ -70,7 +70,7 @@ def test_no_normal_recording_is_needed(site):
     half = halves(rows.label, rows.patient, seed=1)
     _, about = recalibrate(model, ABOUT, beats, rows, half)
     assert "roc_auc" not in about.reference
-    # What a file states of itself is valid without it.
+    # The description is valid without it.
     assert Description.model_validate(about.model_dump()) == about
 
 
@@ -88,5 +88,5 @@ def test_halves_keep_patients_apart_and_classes_even(site):
 def test_a_class_has_too_few_patients(label, name):
     labels = pd.Series([label] * 9 + ["ischemia" if label == "other" else "normal"] * 30)
     patients = pd.Series([f"p{i}" for i in range(len(labels))])
-    with pytest.raises(UsageError, match=f"too few patients {name} ischemia to recalibrate: 9, at least 10"):
+    with pytest.raises(UsageError, match=f"needs 10 patients {name} ischemia, found 9; add recordings"):
         halves(labels, patients, seed=1)

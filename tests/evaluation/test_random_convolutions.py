@@ -27,10 +27,10 @@ def test_kernels_are_those_of_the_paper_in_its_order():
 
 
 def test_dilations_as_published():
-    # 17 steps: from 1 to 2 in as many equal ratios as there are thresholds a kernel, whole numbers of steps.
+    # 17 steps: from 1 to 2 in as many equal ratios as thresholds per kernel, rounded down to whole steps.
     assert dilations(17, 84) == {1: 1}
     assert dilations(17, 84 * 5) == {1: 4, 2: 1}
-    # At most 32 ratios: of 119 thresholds a kernel each has 3, rounded down, and 7 narrow dilations one more.
+    # At most 32 ratios: of 119 thresholds per kernel each has 3, rounded down, and 7 narrow dilations one more.
     counts = dilations(163, 9996)
     assert list(counts) == sorted({int(20.25 ** (k / 31)) for k in range(32)})
     assert counts[1] == int(8 * 119 / 32) + 1
@@ -52,7 +52,7 @@ def test_a_feature_is_the_share_of_the_time_above_a_threshold():
                 seen = np.abs(weights[kernel]).sum(axis=1) > 0
                 signal = np.pad(BEATS[:, seen].astype(np.float64).sum(axis=1), ((0, 0), (reach, reach)))
                 values = sum(KERNELS[kernel, k] * signal[:, k * dilation : k * dilation + SAMPLES] for k in range(9))
-                # Of the kernels of the other parity the steps count that look at nothing beyond the beat.
+                # Kernels of the other parity count only steps at which they do not reach beyond the beat.
                 values = values if parity == i % 2 else values[:, reach : SAMPLES - reach]
                 # float32 may set a step that lies at the threshold on the other side.
                 near = (np.abs(values - threshold) < 1e-5).sum(axis=1) / values.shape[1]

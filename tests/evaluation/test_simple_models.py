@@ -24,7 +24,7 @@ PARAMS = read_params(DEFAULTS).model_copy(update={"audit": AUDIT})
 
 
 def records(n: int = 240) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
-    """Return rows of train and of test, two recordings a patient, and numbers that depend on the label a little."""
+    """Return rows of train and of test, two recordings a patient, and numbers that depend weakly on the label."""
     rng = np.random.default_rng(0)
     patients = np.arange(n) // 2
     table = pd.DataFrame({"record": np.arange(n).astype(str), "patient": patients.astype(str), "source": "s"})
@@ -57,7 +57,7 @@ def test_the_strength_is_chosen_on_train_with_patients_kept_apart():
 def test_test_records_change_no_probability_and_of_many_train_records_some_do(monkeypatch):
     monkeypatch.setattr(simple_models, "CONVOLUTIONS", 840)
     train, test, seen = records(120)
-    # Noise in place of beats, with what depends on the label a little in every lead's ST segment.
+    # Noise in place of beats, plus numbers that depend weakly on the label in every lead's ST segment.
     times = beat_times(PARAMS.extract)
     beats = np.random.default_rng(1).normal(0, 0.05, (len(seen), 12, len(times))).astype(np.float32)
     beats[:, :, (times > 80) & (times < 300)] += seen.mean(axis=1)[:, None, None].astype(np.float32)
@@ -69,7 +69,7 @@ def test_test_records_change_no_probability_and_of_many_train_records_some_do(mo
     assert list(found) == list(wide) == list(SIMPLE_MODELS)
     for name, scored in found.items():
         np.testing.assert_allclose(wide[name].p_ischemia, np.tile(scored.p_ischemia, 2), atol=1e-4)
-        # Each finds what there is.
+        # Each finds the signal.
         assert roc_auc((test.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy())[0] > 0.6
     # A regression on all principal components of features is one on the features.
     monkeypatch.setattr(simple_models, "FEW", 0)
@@ -96,7 +96,7 @@ def test_the_reason_is_what_the_data_lack():
     scored, lacks = score_other_models(train, test, test)
     assert lacks == {
         "age_sex": "no recording has age or sex",
-        "source": "train or test holds one source only",
+        "source": "train or test has one source only",
         "recorder": "no recording has device or site",
     }
     assert list(scored) == ["heart_rate", "quality"]

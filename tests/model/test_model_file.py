@@ -52,7 +52,7 @@ def test_a_broken_file_is_refused_in_one_line(tmp_path):
     ("change", "reason"),
     [
         ({"leads": [*LEADS[1:], "I"]}, "leads"),
-        ({"classes": ["normal", "ischemia", "ischemia"]}, "must differ and hold normal and ischemia"),
+        ({"classes": ["normal", "ischemia", "ischemia"]}, "must differ and include normal and ischemia"),
         ({"classes": ["normal", "\x1b[31mgout"]}, r"classes\.1"),
         ({"classes": ["normal", "ischemia", "other"]}, "size mismatch"),
         ({"threshold": float("nan")}, "threshold is nan"),

@@ -38,7 +38,7 @@ def test_few_beats_that_it_has_not_seen_are_beyond_its_limits(model):
 
 
 def test_patients_are_seen_whole_or_not_at_all():
-    # Each patient has a shape of their own, many beats alike: who knows one of them would take them for usual.
+    # Each patient has a shape of their own: beats of a patient in both parts would make the limits too narrow.
     beats = beats_of(0, 150).repeat(6, axis=0)
     beats += np.random.default_rng(5).normal(0, 0.01, beats.shape).astype(np.float32)
     limits = [fit_ood(beats, patients).limits for patients in (np.arange(900) // 6, np.arange(900) % 150)]

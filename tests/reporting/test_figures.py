@@ -59,7 +59,7 @@ def test_every_subgroup_shows_its_number_or_the_reason():
     groups = groups.assign(low=[0.8, 0.4, np.nan, 1.0], high=[0.95, 0.9, np.nan, 1.0], reason=["", "", "too few", ""])
     found = texts(charts.plot_subgroups(groups, "4 recordings"))
     assert {format_interval(row, "roc_auc") for row in groups.to_dict("records") if row["reason"] == ""} < set(found)
-    assert {"too few", "all test recordings\n9/20", "north\n5/8", "age < 50\n5/7"} < set(found)
+    assert {"too few", "all recordings\n9/20", "north\n5/8", "age < 50\n5/7"} < set(found)
     assert max(map(len, found)) <= 30
 
 

@@ -101,7 +101,7 @@ def test_text_of_the_data_stays_text(copy):
 def test_two_classes_and_missing_numbers(copy):
     split = pd.read_csv(copy / "data/split.csv", dtype=str)
     dropped = (split.label == "other") & (split.split == "test")
-    # Nothing speaks for ischemia either.
+    # Nor is there evidence for ischemia.
     np.save(copy / "data/activation.npy", np.load(copy / "data/activation.npy")[~dropped[split.split == "test"]] * 0)
     split[~dropped].to_csv(copy / "data/split.csv", index=False)
     why = "no such recording in the test split"
@@ -115,7 +115,7 @@ def test_two_classes_and_missing_numbers(copy):
         change(copy / f"metrics/{name}/against_other.csv", lambda curve: curve[:0])
     page, card = written(copy)
     assert "The mean map of the ischemic test recordings is nowhere above that of the others." in page
-    assert f'<p class="answer">No answer</p><p>{why}</p>' in page
+    assert f'<p class="answer">No value</p><p>{why}</p>' in page
     assert f"| against other | none: {why} | " in card
     for text in (page, card):
         assert not re.search(r"\b(nan|NaN|None)\b", text)

@@ -10,10 +10,10 @@ from ecg.beats.windows import median_of
 from ecg.leads import MISSING, RAIL, BadRecording
 
 HUMS = (50, 60, 100, 120, 150, 180)  # Hz, of mains and their harmonics
-LOWEST_HUM = 30  # Hz; hum aliased to a lower frequency cannot be told from QRS complexes
-HUM = 50  # uV, amplitude in a lead in half of the seconds, at least; in 1,753 real recordings without hum at most 31
-HUM_LEFT = 100  # uV, at most, where its amplitude changes too fast to be followed
-HUM_STRETCH, BESIDE = 0.2, 15  # s, in which the rest is measured, and Hz, how far from it there is no hum
+LOWEST_HUM = 30  # Hz; hum aliased to a lower frequency cannot be distinguished from QRS complexes
+HUM = 50  # uV, minimum amplitude in half of the seconds of a lead; at most 31 in 1,753 real recordings without hum
+HUM_LEFT = 100  # uV, maximum remaining hum where its amplitude changes too fast to be followed
+HUM_STRETCH, BESIDE = 0.2, 15  # s, stretch in which remaining hum is measured; Hz, distance from the hum
 
 
 def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int) -> np.ndarray:
@@ -27,16 +27,16 @@ def amplitudes(leads: np.ndarray, rate: float, frequencies: list[float], n: int)
 
 
 def usual_amplitude(found: np.ndarray) -> np.ndarray:
-    """Return the median over stretches, in the largest lead, of leads x stretches x frequencies."""
+    """Return the median over stretches of leads x stretches x frequencies, in each frequency's largest lead."""
     return median_of(np.abs(found).swapaxes(0, 1)).max(axis=0)
 
 
 def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     """Return leads (12 x samples, int16, uV, at `rate` Hz) without mains hum and its harmonics, and flags.
 
-    Amplitude and phase are those of the second round each sample. BadRecording where hum changes faster.
+    Amplitude and phase are those of the second around each sample. BadRecording where hum changes faster.
     """
-    # By the frequencies at which they appear; of two at one frequency, the lower.
+    # Keyed by alias frequency; of two hums with one alias the lower is kept.
     aliases = {abs(hum - rate * round(hum / rate)): hum for hum in reversed(HUMS)}
     hums = {frequency: hum for frequency, hum in aliases.items() if frequency >= LOWEST_HUM}
     second = round(rate)
@@ -47,12 +47,12 @@ def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     level = (present * leads).mean(axis=1, keepdims=True)
     signal = present * (leads - level)
     share = np.maximum(mean_nearby(present.astype(np.float64), rate), 1e-6)
-    # The strongest first: it shows at the frequencies of the others, too.
+    # The strongest first, because it leaks into the frequencies of the others.
     while hums and (heights := usual_amplitude(found)).max() >= HUM:
         i = int(heights.argmax())
         frequency = list(hums)[i]
         hum = f"hum of {hums.pop(frequency)} Hz: {heights[i] / 1000:.1f} mV"
-        # The phase it gains in a second. Rounded, as sums of single precision differ in their last bits.
+        # The phase that the hum gains in a second; rounded, as the last bits of sums in single precision vary.
         ahead = (found[:, 1:, i] * found[:, :-1, i].conj()).sum() * np.exp(-2j * np.pi * frequency * second / rate)
         frequency += round(float(np.angle(ahead)) / (2 * np.pi), 2)
         turns = np.exp(2j * np.pi * frequency / rate * np.arange(leads.shape[1]))
@@ -66,15 +66,15 @@ def remove_hum(leads: np.ndarray, rate: float) -> tuple[np.ndarray, list[str]]:
     for frequency, hum in removed.items():
         at = [frequency, frequency - BESIDE]
         left, beside = usual_amplitude(amplitudes(signal, rate, at, round(HUM_STRETCH * rate)))
-        # Noise and QRS complexes are at other frequencies, too.
+        # Unlike hum, noise and QRS complexes are as strong at neighbouring frequencies.
         if left > max(HUM_LEFT, 2 * beside):
-            raise BadRecording(f"{hum}; {left:.0f} uV of it cannot be removed, at most {HUM_LEFT} uV")
+            raise BadRecording(f"{hum}; {left:.0f} uV cannot be removed, at most {HUM_LEFT} uV")
     cleaned = np.where(present, np.clip(np.rint(signal + level), -RAIL, RAIL), MISSING).astype(np.int16)
     return cleaned, [f"{hum}, removed" for hum in removed.values()]
 
 
 def mean_nearby(signal: np.ndarray, rate: float) -> np.ndarray:
-    """Return the means of ... x samples, weighted with a triangle of a second; beyond the ends lie zeros."""
+    """Return the moving mean of ... x samples under a triangle 1 s wide; beyond the ends the signal is 0."""
     half = round(rate / 2)
     return uniform_filter1d(uniform_filter1d(signal, half, mode="constant"), half, mode="constant")
 
@@ -82,8 +82,8 @@ def mean_nearby(signal: np.ndarray, rate: float) -> np.ndarray:
 def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tuple], pad: int) -> list[np.ndarray]:
     """Filter leads x samples at `rate` Hz with zero phase and change the rate by `ratio`, in one pair of transforms.
 
-    A filter is the leads that it is for and its band (Hz; 0: no high-pass), which must end below half the lower rate;
-    each gives one output. Both ends are extended by `pad` samples, mirrored and faded out, so that no step is filtered.
+    A filter is a pair of leads and band (Hz; from 0: no high-pass) and gives one output. The band must end below half
+    the lower rate. Both ends are extended by `pad` samples, mirrored and faded out, so that no step is filtered.
     """
     n = signal.shape[1]
     up, down = ratio.numerator, ratio.denominator
@@ -106,8 +106,8 @@ def resample(signal: np.ndarray, rate: float, ratio: Fraction, filters: list[tup
     start, stop = blocks * up, blocks * up + n * up // down
     outputs = []
     for rows, (low, high) in filters:
-        # Butterworth filters run forward and backward: a low-pass of order 4; a high-pass of order 6, so steep that the
-        # beat's own lowest frequency stays and ST with it.
+        # Butterworth filters run forward and backward: a low-pass of order 4; a high-pass of order 6, so steep that it
+        # keeps the lowest frequency of the beat and with it the ST level.
         gain = up / down / (1 + fourth**2 / high**8)
         if low:
             gain *= fourth**3 / (fourth**3 + low**12)

@@ -1,4 +1,4 @@
-"""Stretches that are no signal: missing samples, and a lead that holds one value."""
+"""Stretches without signal: missing samples, and a lead that holds one value."""
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
@@ -6,24 +6,24 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from ecg.beats.windows import median_of
 from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording
 
-# Of 781 real recordings, no lead that is on holds a value for more than 0.39 s.
+# In 781 real recordings no connected lead holds a value for more than 0.39 s.
 MAX_HELD = 0.5  # s
-MAX_REST = 2.5  # s: so long may a heart rest that beats 25 times a minute
-REST = 0.2  # s in which a lead that rests moves by two of its steps at most
-MIN_RESTS = 3
-MAX_COMPLEX = 1.0  # s between two rests, in the median
-SAME_LEVEL = 3  # steps between a rest and what is usual of them, at most
+MAX_REST = 2.5  # s, longest rest between complexes: at 25 beats/min
+REST = 0.2  # s in which a resting lead moves by at most two steps (`step_of`)
+MIN_RESTS = 3  # in a recording
+MAX_COMPLEX = 1.0  # s, maximum median time between two rests
+SAME_LEVEL = 3  # steps, maximum distance of a rest from the median level of rests
 MIN_DURATION = 4.0  # s of signal in all leads
-MAX_SATURATED = 0.01  # of a lead's samples
+MAX_SATURATED = 0.01  # share of a lead's samples
 
 
 def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Return leads (12 x samples, int16, uV) with stretches of equal samples, half a second or more, as missing.
+    """Return leads (12 x samples, int16, uV) with equal samples over half a second or more marked as missing.
 
-    A rest between complexes stays: all leads rest, this one at its usual level, for 2.5 s at most.
+    A rest between complexes is kept: all leads rest, this lead at its usual level, for at most 2.5 s.
     """
     length = max(2, int(np.ceil(MAX_HELD * sampling_rate)))
-    # Such a stretch holds at least four of these in a row.
+    # Such a stretch contains at least four of these in a row.
     every = leads[:, :: max(1, length // 5)]
     equal = every[:, 1:] == every[:, :-1]
     suspects = np.flatnonzero((equal[:, 2:] & equal[:, 1:-1] & equal[:, :-2]).any(axis=1))
@@ -46,19 +46,19 @@ def mark_held(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
 
 
 def step_of(values: np.ndarray) -> int:
-    """Return the smallest difference between two successive samples of a lead (int16) that is not 0."""
+    """Return the smallest difference other than 0 between successive samples of a lead (int16)."""
     jumps = np.abs(np.diff(values.astype(np.int32)))
     return int(jumps.min(initial=RAIL, where=jumps > 0))
 
 
 def runs_of(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first samples of stretches of true values, and the samples after the last."""
+    """Return the first sample of each stretch of true values, and the first sample after it."""
     edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
     return edges[::2], edges[1::2]
 
 
 def find_rests(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Return at which samples all leads (12 x samples, int16, uV) rest between complexes: nowhere in a noisy signal."""
+    """Return whether all leads (12 x samples, int16, uV) rest, at each sample: never in a noisy signal."""
     independent = leads[INDEPENDENT].astype(np.int32)
     steps = np.array([[step_of(lead)] for lead in independent])
     window = 2 * round(REST * sampling_rate / 2) + 1
@@ -72,7 +72,7 @@ def find_rests(leads: np.ndarray, sampling_rate: float) -> np.ndarray:
 
 
 def check_leads(marked: np.ndarray, sampling_rate: float) -> None:
-    """BadRecording where leads (12 x samples, int16, uV, after `mark_held`) are short, or at a rail."""
+    """Raise BadRecording where leads (12 x samples, int16, uV, after `mark_held`) are too short or saturated."""
     if marked.shape[1] / sampling_rate < MIN_DURATION:
         raise BadRecording(f"too short: {marked.shape[1] / sampling_rate:.1f} s, at least {MIN_DURATION:g} s")
     saturated = (np.abs(marked) == RAIL).mean(axis=1) > MAX_SATURATED
@@ -81,7 +81,7 @@ def check_leads(marked: np.ndarray, sampling_rate: float) -> None:
 
 
 def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> None:
-    """BadRecording where leads (12 x samples, int16, uV; `marked`: without held stretches) hold too little signal."""
+    """Raise BadRecording where leads (12 x samples, int16, uV; `marked`: after `mark_held`) have too little signal."""
     absent, names = marked == MISSING, np.array(LEADS)
     if not absent.any():
         return
@@ -97,7 +97,7 @@ def check_gaps(leads: np.ndarray, marked: np.ndarray, sampling_rate: float) -> N
 
 
 def fill_gaps(leads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return leads x samples (mV, float32) with missing samples interpolated, and where one is missing in any lead."""
+    """Return leads x samples (mV, float32) with missing samples interpolated, and which samples any lead lacks."""
     signal, missing = leads / np.float32(1000), leads == MISSING
     for lead in np.flatnonzero(missing.any(axis=1)):
         gaps = missing[lead]

@@ -1,4 +1,4 @@
-"""Where the waves of a beat are; QRS duration, ST level, T amplitude; flags where the QRS complex is odd."""
+"""Fiducial points of a beat (R, PQ segment, QRS onset, J); QRS duration, ST level, T amplitude; flags."""
 
 from typing import NamedTuple
 
@@ -8,22 +8,22 @@ from ecg.beats.r_peaks import smooth_rms
 from ecg.beats.windows import rms
 from ecg.leads import INDEPENDENT
 
-SEARCH = 120  # ms from the first guess of R
-QUIET = 0.05  # share of the QRS complex's steepest slope; a slope below it is no part of the complex
+SEARCH = 120  # ms from the first estimate of R
+QUIET = 0.05  # share of the steepest slope of the QRS complex; a flatter slope lies outside the complex
 QUIET_FOR = 16  # ms
 ONSET_FROM = -160  # ms from R: the QRS complex does not begin earlier
-PQ = 24  # ms of the PQ segment give the isoelectric line
-PQ_FROM = 60  # ms before the QRS complex: the segment is looked for from there on
+PQ = 24  # ms, length of the PQ segment, whose level is the isoelectric line
+PQ_FROM = 60  # ms before the QRS complex, where the search for the PQ segment begins
 USUAL_ONSET = -80  # ms from R
 NO_PQ = "no quiet stretch before the QRS complex: the isoelectric line is a guess"
-STEP = 4  # ms, at which QRS complexes are measured, whatever the sampling rate
-BENT, STEEP = 0.04, 0.8  # shares of the sharpest bend and the steepest slope: what is above either is no ST segment
+STEP = 4  # ms, resolution at which QRS complexes are measured, at any sampling rate
+BENT, STEEP = 0.04, 0.8  # shares of the sharpest bend and the steepest slope; a sample above either is not in ST
 STRAIGHT_FOR = 12  # ms
-LANCZOS = 6  # samples to either side that count where one is interpolated
+LANCZOS = 6  # samples on either side of an interpolated one
 ST_AFTER_J = 60  # ms
 T_FROM, T_TO = 80, 360  # ms after J
 WIDE = 120  # ms
-# Of 1,465 real median beats 2 are so wide and slow, 2 so narrow and fast; at half the rate 91% are, at twice 62%.
+# Of 1,465 real median beats 2 are that wide and slow, 2 that narrow and fast; at half the rate 91%, at twice 62%.
 WIDE_AND_SLOW, NARROW_AND_FAST = (130, 48), (76, 100)  # ms, beats/min
 
 
@@ -51,7 +51,7 @@ def find_fiducials(beat: np.ndarray, origin: int, sampling_rate: int) -> tuple[i
 def qrs_onset(
     slope: np.ndarray, origin: int, sampling_rate: float, share: float = QUIET, quiet_for: float = QUIET_FOR
 ) -> int | None:
-    """Return where the last `quiet_for` ms before `origin` with less than a `share` of the highest slope end."""
+    """Return the end of the last `quiet_for` ms before `origin` with slopes below a `share` of the highest, or None."""
     near = round(SEARCH * sampling_rate / 1000)
     quiet = slope < share * slope[max(origin - near, 0) : origin + near].max()
     length = max(2, round(quiet_for * sampling_rate / 1000))
@@ -95,7 +95,7 @@ def qrs_flags(beat: np.ndarray, times: np.ndarray, heart_rate: float | None, sam
 
 
 class Measurements(NamedTuple):
-    """Of n beats: QRS duration (n, ms), ST level 60 ms after J and T amplitude (n x 12, mV)."""
+    """QRS duration (n, ms), ST level 60 ms after J and T amplitude (n x 12, mV) of n beats."""
 
     qrs: np.ndarray
     st: np.ndarray

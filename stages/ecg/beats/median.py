@@ -25,11 +25,11 @@ from ecg.params import Extract
 PADDING = 1.0  # s
 DECISION_LOW_PASS = 20.0  # Hz
 QRS_BAND = (5.0, 20.0)  # Hz
-SHAPE = (-250, 200)  # ms from the R peak: the QRS complex and the stretch before it are looked for there
-COMPARED = (-350, 300)  # ms from the R peak: lies inside the recording with all beats that are compared
-HILLS = 450  # ms from the R peak: each lead's QRS complex is looked for there
-MIN_SHARE = 0.5  # of the beats found must be alike
-TIE = "two kinds of beat are as frequent: the narrower QRS complex was taken"
+SHAPE = (-250, 200)  # ms from the R peak, window of the search for the QRS complex and the PQ segment
+COMPARED = (-350, 300)  # ms from the R peak; a beat is compared if this window lies inside the recording
+HILLS = 450  # ms from the R peak, reach of the search for each lead's QRS complex
+MIN_SHARE = 0.5  # minimum share of the beats found that are alike
+TIE = "two kinds of beat are equally frequent: the narrower QRS complex was taken"
 
 
 class FoundBeats(NamedTuple):
@@ -51,14 +51,14 @@ class MedianBeat(NamedTuple):
     n_beats: int = 0
     n_used: int = 0
     heart_rate: float | None = None  # beats/min, of all QRS complexes
-    noise_uv: float | None = None  # RMS of the used beats round their median, in the median lead
+    noise_uv: float | None = None  # RMS of the used beats around their median, in the median lead
     correlation: float | None = None  # mean of the used beats with the one that most others resemble
     flags: tuple[str, ...] = ()
     reason: str = ""
 
 
 def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> tuple[np.ndarray, list[str]]:
-    """Return the leads (12 x samples, int16, uV) of a recording (samples x 12) without faults that can be mended."""
+    """Return the leads (12 x samples, int16, uV) of a recording (samples x 12), repaired where possible, and flags."""
     lowest = 2 * extract.low_pass
     if not lowest <= recorded_rate <= MAX_RATE:
         raise BadRecording(f"sampling rate: {recorded_rate:g} Hz; allowed: {lowest:g} to {MAX_RATE:g} Hz")
@@ -73,9 +73,9 @@ def clean_leads(samples: np.ndarray, recorded_rate: float, extract: Extract) -> 
 
 
 def filter_leads(leads: np.ndarray, recorded_rate: float, extract: Extract) -> tuple[np.ndarray, ...]:
-    """Return leads (12 x samples, int16, uV, at `recorded_rate` Hz) at the working rate, and where one has a gap.
+    """Filter leads (12 x samples, int16, uV, at `recorded_rate` Hz) and resample them to the rate of the median beat.
 
-    In mV: all leads, the 8 independent ones to 20 Hz, and the same at 5 - 20 Hz.
+    Return, in mV, all leads, the 8 independent ones to 20 Hz, and these at 5 - 20 Hz; and which samples any lead lacks.
     """
     signal, missing = fill_gaps(leads)
     ratio = Fraction(extract.sampling_rate / recorded_rate).limit_denominator(1000)
@@ -90,7 +90,7 @@ def filter_leads(leads: np.ndarray, recorded_rate: float, extract: Extract) -> t
 
 
 def are_whole(centres: np.ndarray, offsets: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """Return which windows lie inside the recording and hold no gap; BadRecording where none does."""
+    """Return which windows lie inside the recording and contain no gap; BadRecording where none does."""
     at = centres[:, None] + offsets
     whole = (at[:, 0] >= 0) & (at[:, -1] < len(gap)) & ~gap[np.clip(at, 0, len(gap) - 1)].any(axis=1)
     if not whole.any():
@@ -100,7 +100,7 @@ def are_whole(centres: np.ndarray, offsets: np.ndarray, gap: np.ndarray) -> np.n
 
 def heart_rate_of(peaks: np.ndarray, gap: np.ndarray, sampling_rate: int) -> float | None:
     """Return the heart rate (beats/min): the median over pairs of neighbouring intervals without a gap."""
-    # By pairs all beats of a bigeminy count.
+    # In pairs all beats of a bigeminy count.
     before = np.cumsum(gap)[peaks]
     intervals = np.diff(peaks)[before[1:] == before[:-1]]
     if not len(intervals):
@@ -143,7 +143,7 @@ def find_beats(leads: np.ndarray, recorded_rate: float, extract: Extract) -> Fou
 def median_beat(
     samples: np.ndarray, recorded_rate: float, extract: Extract, rate_in_file: float | None = None
 ) -> MedianBeat:
-    """Reduce a recording (samples x 12, int16, uV, rate in Hz) to its median beat; compare the file's heart rate."""
+    """Reduce a recording (samples x 12, int16, uV; Hz) to its median beat; flag a heart rate unlike the file's."""
     flags, quality, found, reason = list[str](), dict[str, Any](), None, ""
     try:
         leads, flags = clean_leads(samples, recorded_rate, extract)

@@ -1,4 +1,4 @@
-"""Whether 12 leads are those of one heart, in the stated unit and without a pacemaker: leads, amplitude, shape."""
+"""Checks that 12 leads are of one heart, in the stated unit, without a pacemaker; repair of limb leads."""
 
 from itertools import combinations
 
@@ -11,42 +11,42 @@ from ecg.leads import INDEPENDENT, LEADS, MISSING, RAIL, BadRecording
 
 # The limb leads as sums of I and II, by Einthoven's and Goldberger's laws.
 SUMS = np.array([(1, 0), (0, 1), (-1, 1), (-0.5, -0.5), (1, -0.5), (-0.5, 1)])
-# Of 1,287 real recordings the extremes are 2.5 uV of disagreement, 0.49, 0.12, 24 ms and -0.85.
-MAX_DISAGREEMENT = 50  # uV by which limb leads leave Einthoven's and Goldberger's laws
-GLITCH = 0.05  # of a second's samples may be beyond it
-MAX_DISAGREE = 0.5  # of the seconds
+# Extremes in 1,287 real recordings: 2.5 uV of disagreement, 0.49 at R, rank 0.12, 24 ms blunt, -0.85 inverted.
+MAX_DISAGREEMENT = 50  # uV, maximum deviation of limb leads from Einthoven's and Goldberger's laws
+GLITCH = 0.05  # share of a second's samples that may deviate more
+MAX_DISAGREE = 0.5  # share of the seconds with disagreement
 MIN_AGREEING = 4  # limb leads: two always agree with themselves, three may agree by chance
 MAX_STRETCHES = 3  # in a flag
 AT_R = 60  # ms from R
-MIN_AT_R = 0.4  # of a lead's highest hill lies there
+MIN_AT_R = 0.4  # share of a lead's highest sharpness that is reached there
 MIN_RANK = 0.05  # second over first singular value of the beat: below, all leads show the same wave
 MAX_BLUNT = 30  # ms, standard deviation of the Gaussian that is as sharp as the sharpest part of the beat
-FLAT = 0.01  # mV, peak to peak of a lead of the median beat
-# mV from peak to peak, of the largest lead and of the median lead: beyond these gain or unit are wrong. Of real
-# recordings the extremes are 0.82 and 2.9.
+FLAT = 0.01  # mV, minimum peak-to-peak amplitude of a lead of the median beat
+# mV, peak-to-peak amplitude of the largest lead and of the median lead; beyond these, gain or unit is wrong. The
+# extremes in real recordings are 0.82 and 2.9.
 MIN_AMPLITUDE, MAX_AMPLITUDE = 0.5, 5.0
-MAX_RATE_DIFFERENCE = 0.1  # of the heart rate in the file
+MAX_RATE_DIFFERENCE = 0.1  # share of the heart rate in the file
 INVERTED = -0.75  # correlation with both neighbours
 P_WAVE = (-200, -80)  # ms from R
-# Of 1,465 real recordings one is flagged falsely; of those with the arm electrodes exchanged 91% are.
+# Of 1,465 real recordings one is flagged falsely; with the arm electrodes exchanged 91% are flagged.
 ARMS, ARMS_REVERSED = -0.5, "arm electrodes reversed? lead I is V6 upside down, and so is its P wave"  # correlation
 SPIKE_WIDTH = 4  # ms, at most
 SPIKE = 400  # uV
-SPIKE_OVER_REST = 10
-CREST = 20  # ms, a period of mains hum: the rest is the highest value in each
+SPIKE_OVER_REST = 10  # times the rest
+CREST = 20  # ms, a period of mains hum; the rest is the median of the highest values of the periods
 SPIKE_SEARCH = (-200, 40)  # ms from R, which may be the spike itself
 PACED = "paced: a pacemaker's spike before most beats"
 
 
 def deviations(limb: np.ndarray, pair: list[int]) -> np.ndarray:
-    """Return how far limb leads (6 x samples, NaN is missing) are from those of a pair of them, constants aside."""
+    """Return the deviation of limb leads (6 x samples, NaN is missing) from those derived from a pair, less offsets."""
     left = limb - SUMS @ np.linalg.inv(SUMS[pair]) @ limb[pair]
     middle = np.sort(left, axis=1)[np.arange(6), np.isfinite(left).sum(axis=1) // 2]
     return np.abs(left - middle[:, None])
 
 
 def per_second(where: np.ndarray, duration: float) -> np.ndarray:
-    """Return the share of true values (leads x samples of a `duration` in s) in each second: leads x seconds."""
+    """Return the share of true values in each second (leads x seconds) of leads x samples that last `duration` s."""
     seconds = max(int(duration), 1)
     second = np.minimum(np.arange(where.shape[1]) * duration / where.shape[1], seconds - 1).astype(int)
     return np.stack([np.bincount(second, lead, seconds) for lead in where]) / np.bincount(second)
@@ -55,8 +55,8 @@ def per_second(where: np.ndarray, duration: float) -> np.ndarray:
 def mend_limb_leads(leads: np.ndarray, sampling_rate: float) -> tuple[np.ndarray, list[str]]:
     """Return leads (12 x samples, int16, uV) whose limb leads obey Einthoven's and Goldberger's laws, and flags.
 
-    A limb lead that leaves the laws in some seconds, or lacks samples, is derived from the two that most others agree
-    with. BadRecording where leads disagree in more than half of the seconds: no name of a lead is then sure.
+    A limb lead that violates the laws in some seconds, or lacks samples, is derived from the two with which most others
+    agree. BadRecording where leads disagree in more than half of the seconds: any lead may then have a wrong name.
     """
     limb, duration = leads[:6], leads.shape[1] / sampling_rate
     missing = limb == MISSING
@@ -70,7 +70,7 @@ def mend_limb_leads(leads: np.ndarray, sampling_rate: float) -> tuple[np.ndarray
         wrong = per_second(amounts > MAX_DISAGREEMENT, duration) > GLITCH
         sound = ~wrong.any(axis=1)
         votes.append((np.isfinite(amounts[sound]).sum() if sound.sum() >= MIN_AGREEING else 0, pair, amounts, wrong))
-    # The first of equals is I and II.
+    # In a tie the first pair wins: I and II.
     _, pair, amounts, wrong = max(votes, key=lambda vote: vote[0])
     if wrong.any(axis=0).mean() > MAX_DISAGREE:
         of_wrong = amounts[wrong.any(axis=1)]
@@ -103,7 +103,7 @@ def stretches_of(where: np.ndarray, duration: float) -> str:
 
 
 def check_copies(leads: np.ndarray) -> None:
-    """BadRecording where two leads (12 x samples, int16, uV) hold the same samples."""
+    """Raise BadRecording where two leads (12 x samples, int16, uV) have the same samples."""
     first: dict[bytes, str] = {}
     for name, lead in zip(LEADS, leads, strict=True):
         if (other := first.setdefault(lead.tobytes(), name)) != name and (lead != MISSING).any():
@@ -111,14 +111,14 @@ def check_copies(leads: np.ndarray) -> None:
 
 
 def compare_heart_rates(found: float | None, in_file: float | None) -> list[str]:
-    """Return a flag where the heart rate found (beats/min) is not near the one in the file."""
+    """Return a flag where the heart rate found (beats/min) differs by more than 10% from the file's."""
     if found and in_file and abs(found - in_file) > MAX_RATE_DIFFERENCE * in_file:
         return [f"heart rate: {found:.0f}/min, {in_file:.0f}/min in the file"]
     return []
 
 
 def check_height(beat: np.ndarray) -> None:
-    """BadRecording where the height of a median beat (12 x samples, mV) is that of no heart."""
+    """Raise BadRecording where the amplitude of a median beat (12 x samples, mV) is implausible."""
     heights = np.ptp(beat, axis=1)
     flat = heights < FLAT
     if flat.any():
@@ -131,16 +131,16 @@ def check_height(beat: np.ndarray) -> None:
 
 
 def check_shape(beat: np.ndarray, qrs_band: np.ndarray, sampling_rate: int) -> list[str]:
-    """BadRecording where leads show one wave only, a blunt one, or a QRS complex that is not at R; return flags.
+    """Raise BadRecording where leads show one wave only, a blunt wave, or no QRS complex at R; return flags.
 
-    `beat` has 8 independent leads x samples (mV), and so has `qrs_band`, with R in the middle.
+    `beat` and `qrs_band` are 8 independent leads x samples (mV); `qrs_band` has R in the middle.
     """
     independent = beat - median_of(beat.T)[:, None]
-    # The singular values are the roots of these, and take four times as long.
+    # The eigenvalues are the squared singular values, in a quarter of the time.
     *_, second, first = np.linalg.eigvalsh(independent @ independent.T)
     if second < MIN_RANK**2 * first:
         raise BadRecording("copied lead: all leads show the same wave")
-    # Of a Gaussian, the height over the curvature at its top is its variance.
+    # The variance of a Gaussian is its height over the curvature at its top.
     curvature = rms(np.diff(independent, 2, axis=1), 0).max() * sampling_rate**2
     width = 1000 * np.sqrt(rms(independent, 0).max() / curvature)
     if width > MAX_BLUNT:
@@ -165,9 +165,9 @@ def arm_flags(beat: np.ndarray, times: np.ndarray) -> list[str]:
 
 
 def check_pacing(leads: np.ndarray, sampling_rate: float, r_peaks: np.ndarray) -> None:
-    """BadRecording where a pacemaker's spike stands at most R peaks (s) of leads (12 x n, int16, uV, as recorded).
+    """Raise BadRecording where most R peaks (s) of leads (12 x n, int16, uV, as recorded) have a pacemaker's spike.
 
-    Spikes of bipolar pacing are smaller, and none can be seen under 250 Hz: such recordings pass.
+    Bipolar pacing has smaller spikes, and below 250 Hz no spike is visible: such recordings pass.
     """
     half = int(SPIKE_WIDTH * sampling_rate / 1000)
     if not half:
@@ -175,7 +175,7 @@ def check_pacing(leads: np.ndarray, sampling_rate: float, r_peaks: np.ndarray) -
     search = window_offsets(*SPIKE_SEARCH, sampling_rate)
     reach = np.arange(search[0] - half, search[-1] + half + 1)
     near = cut_windows(leads, np.rint(r_peaks * sampling_rate).astype(int), reach).astype(np.int32)
-    # By how much a sample is above, or below, those on both sides of a spike's width.
+    # How far a sample is above, or below, both samples a spike's width away.
     here, before, after = near[..., half:-half], near[..., : -2 * half], near[..., 2 * half :]
     above = np.maximum(here - np.maximum(before, after), np.minimum(before, after) - here)
     if above.max() <= SPIKE:

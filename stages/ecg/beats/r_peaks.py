@@ -1,4 +1,4 @@
-"""QRS complexes, once for all leads: where they are, and whether there are any."""
+"""Detection of QRS complexes, once for all leads; refusal of signals without any."""
 
 import warnings
 
@@ -9,22 +9,22 @@ from ecg.beats.windows import median_of, rms
 from ecg.leads import BadRecording
 
 SMOOTH = 100  # ms, width of the Hann window under which a QRS complex becomes one hill
-STRETCH = 2  # s: the median of the highest values in such stretches is the usual one
-REFRACTORY = 200  # ms between two QRS complexes, at least
-SHARP = 0.4  # of the usual sharpness: such a hill is a QRS complex
-HIGH = 0.4  # of the usual height: such a hill is a wide ectopic complex, unless it is a T wave
-NEAR = 60  # ms from NeuroKit's R peak to the top of the hill, at most
-ALONE = 340  # ms from each sharp hill and both ends: a T wave, or half a complex, is nearer
-# What QRS complexes look like. Of 1,287 real recordings the extremes are 926 mV/s², 0.054 and 192 ms.
+STRETCH = 2  # s; the usual maximum is the median of the highest values of such stretches
+REFRACTORY = 200  # ms, minimum distance of two QRS complexes
+SHARP = 0.4  # share of the usual sharpness from which a hill is a QRS complex
+HIGH = 0.4  # share of the usual height from which a hill is a wide ectopic complex, unless it is a T wave
+NEAR = 60  # ms, maximum distance from NeuroKit's R peak to the top of the hill
+ALONE = 340  # ms, minimum distance from sharp hills and both ends; a T wave, or half a complex, is nearer
+# Limits of QRS complexes. The extremes in 1,287 real recordings are 926 mV/s², 0.054 and 192 ms.
 MIN_SHARP = 50  # mV/s²
-MAX_VALLEY = 0.2  # of the usual sharpness, between two hills
+MAX_VALLEY = 0.2  # share of the usual sharpness, between two hills
 MAX_WIDTH = 220  # ms, of a hill at half its height
 
 
 def smooth_rms(signal: np.ndarray, sampling_rate: int) -> np.ndarray:
     """Return the smoothed RMS over leads of ... x leads x samples."""
     window = np.hanning(round(SMOOTH * sampling_rate / 1000) + 2)[1:-1]
-    # A sum over leads adds them one after the other, wherever they lie in memory: it may be of single precision.
+    # NumPy adds leads one after the other in any memory layout: the sum is the same even in single precision.
     power = np.square(signal).sum(axis=-2) / signal.shape[-2]
     return np.sqrt(convolve1d(power, window / window.sum(), mode="constant"))
 
@@ -45,12 +45,12 @@ def usual_maximum(values: np.ndarray, sampling_rate: int) -> float:
 def find_r_peaks(qrs_band: np.ndarray, sampling_rate: int, detector: str) -> np.ndarray:
     """Return the samples of the QRS complexes in the QRS band (leads x samples, mV), each where it is sharpest.
 
-    `detector` is sharpness, or a method of NeuroKit for the RMS over leads. BadRecording where there are no complexes.
+    `detector` is sharpness, or a method of NeuroKit for the RMS over leads. BadRecording where no complex is found.
     """
     sharp = sharpness(qrs_band, sampling_rate)
     usual = usual_maximum(sharp, sampling_rate)
     if usual < MIN_SHARP:
-        raise BadRecording(f"no QRS complexes: nothing sharper than {usual:.2g} mV/s², at least {MIN_SHARP}")
+        raise BadRecording(f"no QRS complexes: sharpness {usual:.2g} mV/s², at least {MIN_SHARP} mV/s²")
     if detector == "sharpness":
         found = find_hills(sharp, smooth_rms(qrs_band, sampling_rate), sampling_rate)
     else:
@@ -77,7 +77,7 @@ def find_hills(sharp: np.ndarray, height: np.ndarray, sampling_rate: int) -> np.
 
 
 def maxima_apart(values: np.ndarray, distance: int) -> np.ndarray:
-    """Return the samples of the local maxima that are no nearer than `distance` to a higher one that is returned."""
+    """Return the samples of the local maxima that are at least `distance` from any higher one that is returned."""
     # scipy.signal.find_peaks does the same, but its import takes 0.3 - 0.5 s of each command.
     tops = np.flatnonzero((values[1:-1] > values[:-2]) & (values[1:-1] >= values[2:])) + 1
     kept, near = np.zeros(len(values), bool), np.zeros(len(values), bool)
@@ -104,12 +104,12 @@ def find_with_neurokit(signal: np.ndarray, sampling_rate: int, method: str) -> n
 
 
 def check_qrs(sharp: np.ndarray, peaks: np.ndarray, sampling_rate: int) -> None:
-    """BadRecording unless the sharpness at the peaks stands out as that of QRS complexes does: high and short."""
+    """Raise BadRecording unless the sharpness at the peaks is high and short, as that of QRS complexes."""
     usual = median_of(sharp[peaks])
     if len(peaks) > 1:
         valley = median_of(np.minimum.reduceat(sharp, peaks)[:-1]) / usual
         if valley > MAX_VALLEY:
-            raise BadRecording(f"no QRS complexes: as sharp between them by {valley:.0%}, at most {MAX_VALLEY:.0%}")
+            raise BadRecording(f"no QRS complexes: {valley:.0%} as sharp between peaks, at most {MAX_VALLEY:.0%}")
     low = np.append(np.flatnonzero(sharp < usual / 2), len(sharp))
     left = np.concatenate([[0], low])[np.searchsorted(low, peaks)]
     width = median_of(low[np.searchsorted(low, peaks)] - left) * 1000 / sampling_rate

@@ -4,12 +4,12 @@ import numpy as np
 
 from ecg.params import Extract
 
-QRS = (-80, 120)  # ms from the R peak: beats are compared there
-MAX_SHIFT = 30  # ms by which a beat is moved to fit the others
-MAX_RESIDUAL_Z = 4.0  # modified z score of a beat's residual
-FEW_OTHERS = 0.75  # of the beats alike: the others then hardly move the median
-MIN_SPREAD = 0.3  # of the median residual: a smaller spread of residuals is none
-MIN_KIND = 3  # beats of one kind, at least
+QRS = (-80, 120)  # ms from the R peak, where beats are compared
+MAX_SHIFT = 30  # ms, maximum shift of a beat to fit the others
+MAX_RESIDUAL_Z = 4.0  # maximum modified z score of a beat's residual
+FEW_OTHERS = 0.75  # share of beats alike from which the others hardly move the median
+MIN_SPREAD = 0.3  # minimum spread of the residuals, as a share of their median
+MIN_KIND = 3  # minimum number of beats of the second kind in a tie
 
 
 def rms(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
@@ -17,7 +17,7 @@ def rms(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
 
 
 def median_of(beats: np.ndarray) -> np.ndarray:
-    """Return the median over the first axis; of a few beats a sort finds it in a third of np.median's time."""
+    """Return the median over the first axis, for few beats in a third of np.median's time."""
     ordered = np.sort(beats, axis=0)
     return (ordered[(len(beats) - 1) // 2] + ordered[len(beats) // 2]) / 2
 
@@ -60,16 +60,16 @@ def align(signal: np.ndarray, centres: np.ndarray, offsets: np.ndarray, max_shif
 
 
 def similar_beats(beats: np.ndarray, min_correlation: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if it is a tie.
+    """Return which beats (beats x leads x samples) resemble the one with most partners, how well, and if two kinds tie.
 
-    In a tie, as in bigeminy, the narrower QRS complex wins: ectopic ones are wide.
+    In a tie, as in bigeminy, the narrower QRS complex wins, since ectopic complexes are wide.
     """
     flat = beats.reshape(len(beats), -1).astype(np.float64)
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-12
     correlation = flat @ flat.T
     partners = correlation > min_correlation
-    # Of beats with as many partners, the one that correlates best with all.
+    # Among beats with equally many partners, the one that correlates best with all.
     order = np.lexsort((correlation.sum(axis=1), partners.sum(axis=1)))[::-1]
     first = order[0]
     others = order[~partners[first][order]]
@@ -90,7 +90,7 @@ def align_and_reject(
     aligned = align(smooth, peaks, qrs, max_shift)
     used, correlation, tie = similar_beats(cut_windows(smooth, aligned, qrs), extract.min_correlation)
     if used.mean() < FEW_OTHERS:
-        # The others had their share in the template.
+        # Once more without the other beats, which moved the template.
         aligned[used] = align(smooth, peaks[used], qrs, max_shift)
     complexes = cut_windows(smooth, aligned[used], qrs)
     residuals = rms(complexes - median_of(complexes), (1, 2))

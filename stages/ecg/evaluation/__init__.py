@@ -1,1 +1,1 @@
-"""Three comparisons, ROC AUC and intervals, threshold, calibration, simple models."""
+"""ROC AUC and intervals, rates at the threshold, calibration, simple models, recalibration."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ecg.beats.median import MedianBeat, median_beat
-from ecg.evaluation.names import data_kind
+from ecg.evaluation.names import data_kind, in_percent
 from ecg.leads import BadRecording
 from ecg.model.description import Description
 from ecg.params import Extract
@@ -14,11 +14,11 @@ from ecg.recordings.ecg_file import Ecg
 from ecg.recordings.read import standard_leads
 from ecg.run.script import printable
 
-UNLIKE = "unlike the beats it was trained on"
+UNLIKE = "unlike the training data"
 
 
 class Reading(NamedTuple):
-    """A median beat, with the flags of its recording first, and the samples that it is of (samples x 12, int16, uV)."""
+    """A median beat, with the flags of its recording first, and the recording (samples x 12, int16, uV; Hz)."""
 
     beat: MedianBeat
     samples: np.ndarray | None = None
@@ -39,7 +39,7 @@ def reduce_ecg(read: Callable[[], Ecg], extract: Extract) -> Reading:
 def answer(record: str, beat: MedianBeat, scored: tuple[np.ndarray, float] | None, description: Description) -> dict:
     """Return the answer about a recording, as in predict's --json.
 
-    `scored` holds one probability a class and the distance from the beats of training; None if refused.
+    `scored` is one probability per class and the distance from the beats of training; None if refused.
     """
     classes, threshold = description.classes, description.threshold
     row: dict = {"record": record, "probability": None, "ischemia": None, "threshold": threshold}
@@ -64,18 +64,10 @@ def answer(record: str, beat: MedianBeat, scored: tuple[np.ndarray, float] | Non
     return row | {"probability": row["p_ischemia"]}
 
 
-def in_percent(p: float) -> str:
-    """Return a probability with one digit after the point below 10%; never 0% or 100%."""
-    percent = round(100 * p, 1)
-    if percent >= 10:
-        percent = round(100 * p)
-    return "< 0.1%" if percent == 0 else "> 99%" if percent == 100 else f"{percent:g}%"
-
-
 def in_words(row: dict, description: Description) -> list[str]:
     """Return an answer in clauses: the decision, the beats that it rests on, flags, the model's training data.
 
-    The decision states the probabilities, the most probable other class first, and the threshold.
+    The decision has the probabilities, the most probable other class first, and the threshold.
     """
     trained_on = f"model trained on {row['trained_on']}"
     if row["reason"]:
@@ -84,6 +76,6 @@ def in_words(row: dict, description: Description) -> list[str]:
     near = ", just below the threshold" if shown == limit and not row["ischemia"] else ""
     others = sorted((name for name in description.classes if name != "ischemia"), key=lambda name: -row[f"p_{name}"])
     rest = ", ".join(f"{name} {in_percent(row[f'p_{name}'])}" for name in others)
-    called = f"{'ischemia' if row['ischemia'] else 'no ischemia'}: {shown}{near} ({rest}); called from {limit} on"
+    called = f"{'ischemia' if row['ischemia'] else 'no ischemia'}: {shown}{near} ({rest}); threshold {limit}"
     beats = f"{row['n_used']} beats at {row['heart_rate']:.0f}/min"
     return [called, beats, *row["flags"], trained_on]

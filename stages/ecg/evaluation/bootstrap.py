@@ -10,7 +10,7 @@ from ecg.evaluation.names import SIMPLE_MODELS, strongest_simple
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, roc_auc, select_comparison
 from ecg.params import Evaluate
 
-FEW = 10  # recordings of either class: with fewer, an interval by bootstrap is too narrow
+FEW = 10  # minimum number of recordings of either class: with fewer, a bootstrap interval is too narrow
 
 
 def stratify_patients(strata: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,14 +34,14 @@ def bootstrap_intervals(
 ) -> np.ndarray:
     """Return the 95% intervals (k x 2) of k numbers: percentiles over resamples of patients (Efron & Tibshirani 1993).
 
-    `statistic` takes multiplicities (resamples x records) and returns resamples x k, NaN where one has no answer.
+    `statistic` takes multiplicities (resamples x records) and returns resamples x k, NaN where undefined.
     """
     rng = np.random.default_rng(evaluate.seed)
     block = max(1, 4_000_000 // len(strata))
     sizes = [min(block, evaluate.bootstrap - start) for start in range(0, evaluate.bootstrap, block)]
     values = np.concatenate([statistic(resample_patients(strata, patient, rng, size)) for size in sizes])
     with warnings.catch_warnings():
-        # Where no resample has an answer the interval is NaN.
+        # A number that is undefined in all resamples has the interval NaN.
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanpercentile(values, [2.5, 97.5], axis=0).T
 
@@ -59,18 +59,18 @@ def auc_with_interval(
 
 
 def too_few(positive: np.ndarray, comparison: str) -> str:
-    """Return the reason and the counts where recordings are too few for an interval, else an empty text."""
+    """Return a reason with the counts where recordings are too few for an interval, else an empty text."""
     counts = int(positive.sum()), int((~positive).sum())
-    few = f"too few: {counts[0]} ischemic, {counts[1]} {' or '.join(COMPARISONS[comparison])}"
+    few = f"too few: {counts[0]} ischemic, {counts[1]} {' or '.join(COMPARISONS[comparison])}; at least {FEW}"
     return few if min(counts) < FEW else ""
 
 
 def compare_aucs(
     tables: list[pd.DataFrame], models: dict[str, pd.DataFrame], comparison: str, evaluate: Evaluate
 ) -> pd.DataFrame:
-    """Return by simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
+    """Return for each simple model the ROC AUC of a comparison, and the gain of the model over it; 95% intervals.
 
-    `tables` holds the model's predictions, one table a seed. All tables are of the same records in the same order.
+    `tables` are the model's predictions, one table per seed. All tables are of the same records in the same order.
     """
     selected = [select_comparison(table, comparison) for table in tables]
     positive, _, patient = selected[0]
@@ -118,8 +118,9 @@ def pool(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def summarise_runs(
     pooled: list[pd.DataFrame], simple: pd.DataFrame, evaluate: Evaluate
 ) -> tuple[dict, pd.DataFrame, pd.DataFrame]:
-    """Return the numbers of pooled predictions (a table a seed, column `called`), the comparison with the simple models
-    as in metrics/audit.csv, and rows for a table: each seed, mean and standard deviation, and the simple models.
+    """Summarise pooled predictions (a table per seed, with a column `called`) and those of the simple models.
+
+    Return numbers, comparison as in metrics/audit.csv, and table rows: each seed, mean and SD, the simple models.
     """
     totals = pd.DataFrame({"test": "pooled", "seed": n} | counts_and_aucs(test) for n, test in enumerate(pooled, 1))
     spread = totals[list(COMPARISONS)].astype(float).agg(["mean", "std"])

@@ -24,12 +24,12 @@ from ecg.run.parallel import in_parallel
 from ecg.run.script import UsageError
 
 BATCH = 20  # recordings
-STRATA = ["other", "normal", "ischemia"]  # a patient belongs to the last one among the recordings
+STRATA = ["other", "normal", "ischemia"]  # a patient belongs to the last one of any recording
 ABOUT = ["record", "source", "patient", "label", "dx", "age", "sex", "fold", "sha256"]
 
 
 def read_labelled(batch: list[RecordingFile], extract: Extract, labels: Labels) -> list[tuple[dict, MedianBeat]]:
-    """Return each recording's row of the index and its median beat, either with the reason where there is none."""
+    """Return each recording's row of the index and its median beat; the one that failed has the reason."""
     found = []
     # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
@@ -43,7 +43,7 @@ def read_labelled(batch: list[RecordingFile], extract: Extract, labels: Labels) 
 
 
 def read_archives(folders: list[str], extract: Extract, labels: Labels) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row for every recording found, and the beats of those that have no reason against them."""
+    """Return a row for every recording found, and the median beats of those not refused."""
     recordings = from_folders(folders, "ARCHIVE")
     calls = [(recordings[i : i + BATCH], extract, labels) for i in range(0, len(recordings), BATCH)]
     progress = tqdm(in_parallel(read_labelled, calls), desc="recordings", total=len(calls), disable=None)
@@ -61,13 +61,13 @@ def read_archives(folders: list[str], extract: Extract, labels: Labels) -> tuple
 def halves(labels: pd.Series, patients: pd.Series, seed: int) -> np.ndarray:
     """Return "fitted" or "checked" for each record; patients stay together, classes are spread evenly.
 
-    UsageError where a half has too few patients with ischemia, or without.
+    UsageError where a half would have too few patients with ischemia, or without.
     """
     stratum, code = stratify_patients(labels.map(STRATA.index).to_numpy(), patients.to_numpy())
     ischemic = stratum == STRATA.index("ischemia")
     for name, n in (("with", ischemic.sum()), ("without", (~ischemic).sum())):
         if n < 2 * MIN_EACH:
-            raise UsageError(f"too few patients {name} ischemia to recalibrate: {n}, at least {2 * MIN_EACH}")
+            raise UsageError(f"recalibration needs {2 * MIN_EACH} patients {name} ischemia, found {n}; add recordings")
     shuffled = np.random.default_rng(seed).permutation(len(stratum))
     dealt = shuffled[np.argsort(stratum[shuffled], kind="stable")]
     half = np.full(len(stratum), "checked", dtype=object)

@@ -1,4 +1,4 @@
-"""All numbers of scored test records: AUCs, also of groups of patients, rates, calibration, points of curves."""
+"""All numbers of scored test records: AUCs, also of subgroups; rates, calibration, points of curves."""
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,14 @@ from ecg.model.comparisons import COMPARISONS, scored_table, select_comparison
 from ecg.model.model import Model, distances, probabilities
 from ecg.params import Evaluate
 
-# Most recordings have a low probability. Bins of equal width would hold nearly all of them in one.
+# Narrower at low probabilities: of bins of equal width, one would contain nearly all recordings.
 EDGES = np.array([0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
 PREVALENCES = (0.02, 0.10)
 RATES = ("sensitivity", "specificity", "specificity_normal", "specificity_other", "brier")
-# A subgroup with fewer ischemic or fewer normal patients has no AUC worth a number.
+# Minimum number of patients of each class in a subgroup; with fewer, its AUC is mostly chance.
 MIN_EACH = 5
 NONE = "no such recording"
-POINTS = 1000  # of a curve, at most: more show the same
+POINTS = 1000  # maximum of a curve; more would look the same
 THRESHOLDS = np.arange(1, 51) / 100  # of net benefit: above 50% a false alarm would weigh more than a miss
 BINS = (np.arange(41) / 40) ** 2  # of p(ischemia), equally wide on a square root axis
 
@@ -45,7 +45,7 @@ def calibration_line(positive: np.ndarray, probability: np.ndarray) -> tuple[flo
 
 
 def reliability(positive: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
-    """Return bin_low, bin_high, n, mean probability and share of positives (observed) of each bin that holds a record.
+    """Return bin_low, bin_high, n, mean probability and share of positives (observed) of each bin with a record.
 
     low and high are the 95% interval of the share (Wilson 1927).
     """
@@ -73,7 +73,7 @@ def calibration_rows(positive: np.ndarray, score: np.ndarray) -> list[dict]:
 def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> list[dict]:
     """Return rates at the threshold of p(ischemia) and the Brier score, with 95% intervals over patients.
 
-    Predictive values are those here and at each of `PREVALENCES` (Bayes).
+    Predictive values are those at the prevalence of the records and at each of `PREVALENCES` (Bayes).
     """
     labels, p = test.label.to_numpy(), test.p_ischemia.to_numpy()
     positive = labels == "ischemia"
@@ -142,7 +142,7 @@ def subgroups(test: pd.DataFrame, terciles: np.ndarray, evaluate: Evaluate) -> p
 
 
 def measures(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> pd.DataFrame:
-    """Return every AUC, rate and calibration number of the test records, a row each."""
+    """Return every AUC, rate and calibration number of the test records, one per row."""
     positive, unlike = (test.label == "ischemia").to_numpy(), (test.distance > 1).to_numpy(np.float64)
 
     def share_unlike(weights: np.ndarray) -> np.ndarray:
@@ -167,10 +167,10 @@ def headline(scores: pd.DataFrame, threshold: float) -> dict:
 
 
 def curves(test: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Return by comparison the points of the ROC and of the precision-recall curve, from where nobody is called on.
+    """Return by comparison the points of the ROC and of the precision-recall curve, from nobody called to all called.
 
-    No points where the test records do not answer it. Without those that lie on a straight line between others, and
-    those where only precision falls; of very many points every so many, both ends among them.
+    A comparison that lacks a class has no points. Points on a straight line between others are left out, and those
+    where only precision falls; of more than `POINTS`, evenly spaced ones remain, with both ends.
     """
     roc, precision_recall = {}, {}
     for comparison in COMPARISONS:
@@ -199,7 +199,7 @@ def confusion(test: pd.DataFrame, threshold: float) -> pd.DataFrame:
 def net_benefit(positive: np.ndarray, p: np.ndarray) -> pd.DataFrame:
     """Return the net benefit of the model, of calling all and of calling none, at each of `THRESHOLDS`.
 
-    True positives a record, less false positives weighted by the odds of the threshold (Vickers & Elkin 2006).
+    True positives per record, less false positives weighted by the odds of the threshold (Vickers & Elkin 2006).
     """
 
     def benefit(called: np.ndarray) -> np.ndarray:

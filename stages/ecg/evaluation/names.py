@@ -27,7 +27,7 @@ MODEL_TITLES = {
     "permuted": "labels permuted in train",
     "source_probe": "source, by a probe of normal beats",
 }
-# As the Challenge's and PTB-XL's tables of codes have them.
+# Names in the code tables of the Challenge and of PTB-XL.
 CODE_TITLES = {
     "164861001": "myocardial ischemia",
     "426434006": "anterior ischemia",
@@ -53,14 +53,15 @@ SIMPLE_MODELS = ("logistic", "trees", "random_convolutions", "st_t")
 SOURCE_LIMIT = 0.6
 
 
-def data_kind(sources: Iterable[str]) -> str:
+def data_kind(sources: Iterable[str], *, test: bool = False) -> str:
     """Return the kind of recordings behind a number or a picture: a synthetic one must not pass for a clinical one."""
-    names = sorted(set(sources))
-    return SYNTHETIC if all(name.startswith("synthetic") for name in names) else f"recordings of {', '.join(names)}"
+    names, what = sorted(set(sources)), "test recordings" if test else "recordings"
+    synthetic = all(name.startswith("synthetic") for name in names)
+    return f"synthetic {what}" if synthetic else f"{what} of {', '.join(names)}"
 
 
 def names_of(codes: Iterable[str]) -> str:
-    """Return SNOMED CT and SCP codes as text, with the names of the default ones."""
+    """Return SNOMED CT and SCP codes as text, with names of the default codes."""
     texts: dict[str, list[str]] = {"SNOMED CT": [], "SCP": []}
     for code in codes:
         title = f" ({CODE_TITLES[code]})" if code in CODE_TITLES else ""
@@ -70,14 +71,22 @@ def names_of(codes: Iterable[str]) -> str:
 
 def group_name(grouping: str, group: str) -> str:
     """Return the name of a group of metrics/subgroups.csv."""
-    return group if grouping == "source" else "all test recordings" if grouping == "all" else f"{grouping} {group}"
+    return group if grouping == "source" else "all recordings" if grouping == "all" else f"{grouping} {group}"
 
 
 def format_number(value: float | None) -> str:
-    """Return three decimals; of a smaller number, such as a very low threshold, one digit."""
+    """Return a number with three decimals; one digit of a very small number, such as a low threshold."""
     if value is None or pd.isna(value):
         return "–"
     return f"{value:.0e}" if 0 < value < 0.0005 else f"{value:.3f}".replace("-", "−")
+
+
+def in_percent(p: float) -> str:
+    """Return a probability with one digit after the point below 10%; never 0% or 100%."""
+    percent = round(100 * p, 1)
+    if percent >= 10:
+        percent = round(100 * p)
+    return "< 0.1%" if percent == 0 else "> 99%" if percent == 100 else f"{percent:g}%"
 
 
 def format_difference(value: float) -> str:

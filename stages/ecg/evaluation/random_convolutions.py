@@ -23,7 +23,7 @@ def dilations(steps: int, features: int) -> dict[int, int]:
     n = min(each, MAX_DILATIONS)
     values, shares = np.unique(np.geomspace(1, (steps - 1) / (LENGTH - 1), n).astype(int), return_counts=True)
     counts = (shares * each / n).astype(int)
-    # The narrow dilations get what rounding leaves.
+    # The narrow dilations get the thresholds that rounding down loses.
     counts += np.arange(len(counts)) < each - counts.sum()
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 

@@ -25,11 +25,11 @@ from ecg.model.comparisons import COMPARISONS, roc_auc, scored_table, select_com
 from ecg.params import Audit, Evaluate, Params
 
 STRENGTHS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]  # inverse of the L2 penalty
-CHOOSERS = 3000  # records for the choice of the strength, at most
+CHOOSERS = 3000  # maximum number of records for the choice of the strength
 COLUMNS = ["model", "comparison", "roc_auc", "low", "high", "n_ischemia", "n_others"]
-CONVOLUTIONS, STRENGTH = 9996, 0.001  # features as in the paper; they are as many as the records, or more
-FEW = 2000  # records: for fewer, the regression on the convolutions is faster on their principal components
-MOST = 30_000  # records to which simple models are fitted, at most: 1.2 GB of convolutions
+CONVOLUTIONS, STRENGTH = 9996, 0.001  # number of features as in the paper; strong penalty, as records are no more
+FEW = 2000  # records; for fewer, the regression on the convolutions is faster on their principal components
+MOST = 30_000  # maximum number of records to which simple models are fitted: 1.2 GB of convolutions
 
 # Sums must not depend on the number of threads.
 one_thread = threadpool_limits.wrap(limits=1)
@@ -64,7 +64,7 @@ def classify(model: BaseEstimator, features: Sequence, labels: ArrayLike, record
 def score_simple_models(
     train_beats: np.ndarray, train: pd.DataFrame, test_beats: np.ndarray, test: pd.DataFrame, params: Params
 ) -> dict[str, pd.DataFrame]:
-    """Return by simple model the rows of test with its probabilities, fitted to train (n x 12 x samples, mV)."""
+    """Return for each simple model the rows of test with its probabilities, fitted to train (n x 12 x samples, mV)."""
     chosen = np.linspace(0, len(train) - 1, min(len(train), MOST)).astype(int)
     train_beats, train, times = train_beats[chosen], train.iloc[chosen], beat_times(params.extract)
     both, seed = (train_beats, test_beats), params.audit.seed
@@ -85,7 +85,7 @@ def score_simple_models(
 
 
 def quadratic() -> Pipeline:
-    """Return a transform of a number whose risk may peak in its midst to x and x squared; it fills missing numbers."""
+    """Return a transform of x to x and x squared, for a risk that may peak at middle values; missing x are imputed."""
     fill = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     return make_pipeline(fill, StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler())
 
@@ -97,7 +97,7 @@ def beat_quality(rows: pd.DataFrame) -> np.ndarray:
 def score_other_models(
     train: pd.DataFrame, test: pd.DataFrame, records: pd.DataFrame
 ) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
-    """Return by model that sees no beat the records of test with its probabilities, and by name what the data lack."""
+    """Return by model that sees no beat the records of test with its probabilities, or what the data lack for it."""
     both, one_hot, lacks = pd.concat([train, test]), OneHotEncoder(handle_unknown="ignore"), {}
     sees = {
         "age_sex": make_column_transformer((quadratic(), ["age"]), (one_hot, ["sex"])),
@@ -109,7 +109,7 @@ def score_other_models(
     if both.age.isna().all() and (both.sex == "").all():
         lacks["age_sex"] = "no recording has age or sex"
     if min(train.source.nunique(), test.source.nunique()) == 1:
-        lacks["source"] = "train or test holds one source only"
+        lacks["source"] = "train or test has one source only"
     if (both[["device", "site"]] == "").all(axis=None):
         lacks["recorder"] = "no recording has device or site"
     models = {name: make_pipeline(sees[name], LogisticRegression(max_iter=5000)) for name in sees if name not in lacks}
@@ -153,7 +153,7 @@ def probe_source(
 
 
 def permuted_rows(runs: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return the mean ROC AUC of models trained on permuted labels; low and high hold 95% of the runs."""
+    """Return the mean ROC AUC of models trained on permuted labels; low and high enclose 95% of the runs."""
     rows = []
     for comparison in COMPARISONS:
         selected = [select_comparison(run, comparison) for run in runs]
@@ -167,7 +167,7 @@ def permuted_rows(runs: list[pd.DataFrame]) -> pd.DataFrame:
 def summarise_audit(
     scored: dict[str, pd.DataFrame], lacks: dict[str, str], permuted: list, probe: dict, evaluate: Evaluate
 ) -> pd.DataFrame:
-    """Return the rows of metrics/audit.csv: scored models, those that the data lack, permuted labels, the probe."""
+    """Return the rows of metrics/audit.csv: scored models, those that lack data, permuted labels, the probe."""
     compared = compare_models([scored["model"]], scored, evaluate)
     gains = ["gain", "gain_low", "gain_high"]
     compared.loc[compared.model == "model", gains] = np.nan

@@ -1,4 +1,4 @@
-"""The three comparisons: the classes against ischemia, the score, the ROC AUC; and the numbers of a model."""
+"""The three comparisons: classes, score and ROC AUC; counts, rates and the numbers of a model's reference."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ def select_comparison(table: pd.DataFrame, comparison: str) -> tuple[np.ndarray,
     """Return whether ischemic, score and patient of the records of predictions.csv that belong to a comparison.
 
     The score against normal is p(ischemia) / (p(ischemia) + p(normal)), so that the third class does not matter; else
-    it is p(ischemia). With two classes all others are normal: "against all others" has no records then.
+    it is p(ischemia). With two classes all others are normal, and "against all others" has no records.
     """
     others = COMPARISONS[comparison]
     if not all(f"p_{name}" in table or (table.label == name).any() for name in others):
@@ -30,7 +30,7 @@ def select_comparison(table: pd.DataFrame, comparison: str) -> tuple[np.ndarray,
 def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the ROC AUC: how often a positive scores above a negative, ties counting half (Hanley & McNeil 1982).
 
-    `weights` (... x records) gives each record a multiplicity, one AUC a row; NaN where a class is absent.
+    `weights` (... x records) gives each record a multiplicity, for one AUC per row; NaN where a class is absent.
     ValueError where a score is not finite.
     """
     if not np.isfinite(score).all():
@@ -47,7 +47,7 @@ def roc_auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray | None 
 
 
 def counts_and_aucs(test: pd.DataFrame) -> dict:
-    """Return counts and the ROC AUC of each comparison; none where it has no records."""
+    """Return counts and the ROC AUC of each comparison; None where a class is absent."""
     row: dict = {f"n_{label}": int((test.label == label).sum()) for label in ("ischemia", "normal", "other")}
     for comparison in COMPARISONS:
         positive, score, _ = select_comparison(test, comparison)

@@ -8,13 +8,13 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, logsumexp
 from torch.nn import functional
 
-USUAL_CHANGE = 0.5  # of the log of a calibration slope; it keeps the slope finite where the classes do not overlap
+USUAL_CHANGE = 0.5  # prior SD of the log of a calibration slope: a finite slope where the classes do not overlap
 
 
 class Calibration(NamedTuple):
     """The map from logits, which take the classes as equally frequent, to probabilities.
 
-    The softmax of logits / temperature + log_prior (one value a class) gives first probabilities. The log odds of
+    The softmax of logits / temperature + log_prior (one value per class) gives first probabilities. The log odds of
     ischemia are then multiplied by slope, plus intercept; the other classes keep their ratios.
     """
 
@@ -27,7 +27,7 @@ class Calibration(NamedTuple):
 def fit_temperature(logits: np.ndarray, log_prior: np.ndarray, target: np.ndarray) -> float:
     """Return the temperature of the lowest cross-entropy of logits / temperature + log_prior (Guo et al. 2017).
 
-    Without overlap of the classes it has no minimum: it is at least 0.25 and at most 20.
+    It is limited to 0.25 - 20, since the cross-entropy has no minimum where the classes do not overlap.
     """
 
     def loss(exponent):
@@ -39,7 +39,7 @@ def fit_temperature(logits: np.ndarray, log_prior: np.ndarray, target: np.ndarra
 def fit_line(log_odds: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     """Return slope and intercept of a logistic regression of an outcome on log odds (Cox 1958; Platt 1999).
 
-    The log of the slope has a normal prior round 0 with standard deviation `USUAL_CHANGE`.
+    The log of the slope has a normal prior around 0 with standard deviation `USUAL_CHANGE`.
     """
 
     def loss(values):
@@ -77,7 +77,7 @@ def calibrated(logits: torch.Tensor, calibration: Calibration, ischemia: int) ->
 
 
 def threshold_for(specificity: float, negative_scores: np.ndarray) -> float:
-    """Return the lowest threshold, to 9 decimals, above at least this share of the negatives' scores."""
+    """Return the lowest threshold, to 9 decimals, above at least the share `specificity` of negative scores."""
     ordered = np.sort(negative_scores)
     # Rounded first: 0.55 * 100 is a little more than 55.
     last = ordered[int(np.ceil(round(specificity * len(ordered), 9))) - 1]

@@ -1,4 +1,4 @@
-"""The description in a model file, which is read without torch."""
+"""The description in a model file, read without torch."""
 
 import textwrap
 from pathlib import Path
@@ -16,9 +16,9 @@ from ecg.run.script import UsageError
 
 # The trees' weight in the mean of the logits, chosen by cross-validation on PTB-XL and by LUDB: docs/experiment_log.md.
 TREES_SHARE = 0.8
-TREES_FROM = 10  # ms from the R peak: the beginning of what the trees see
+TREES_FROM = 10  # ms from the R peak, from which on the trees see the beat
 
-FORMAT = 4  # raise it where the numbers in a model file change their meaning
+FORMAT = 4  # raise it when numbers in a model file change their meaning
 
 
 class Recordings(Section):
@@ -63,7 +63,7 @@ class Description(Section, extra="ignore"):
     @model_validator(mode="after")
     def fits_the_beats(self):
         if not {"normal", "ischemia"} <= set(self.classes) or len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"classes {self.classes} must differ and hold normal and ischemia")
+            raise ValueError(f"classes {self.classes} must differ and include normal and ischemia")
         if self.leads != list(LEADS):
             raise ValueError(f"leads {self.leads} must be {list(LEADS)}")
         if absent := {"sensitivity", "specificity", "brier"} - set(self.reference):
@@ -74,14 +74,14 @@ class Description(Section, extra="ignore"):
 
 
 def no_model(path: Path, reason: str) -> UsageError:
-    """Return the error for a file that holds no model of this project."""
+    """Return the error for a file that is no model of this project."""
     return UsageError(f"{path} is no model of this project: {textwrap.shorten(reason, 300)}")
 
 
 def read_description(path: Path) -> Description:
     """Read and check the description in a model file; UsageError where there is none."""
     if not path.is_file():
-        raise UsageError(f"no model at {path}; `dvc repro` trains {MODEL}")
+        raise UsageError(f"no model at {path}; run `dvc repro` to train {MODEL}")
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("description", "")

@@ -24,7 +24,7 @@ class Beats(NamedTuple):
 
 
 def choose_device() -> torch.device:
-    """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides."""
+    """Return CUDA where there is one, else the CPU; the environment variable DEVICE overrides this."""
     # CUDA needs this to add in the same order every time.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     name = os.environ.get("DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -32,7 +32,8 @@ def choose_device() -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"environment variable DEVICE is {name!r}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"environment variable DEVICE is {name!r}, use cpu or cuda: {reason}") from None
     if device.type == "cuda":
         # A GPU's default precision of convolutions is TF32. (Torch's types lack this setting.)
         torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
@@ -111,9 +112,8 @@ def fit_network(network: FCN, data: Beats, train: Train, val: Beats | None = Non
     """Train a network in place; return a row for each epoch with the mean loss on train, and on val if given.
 
     Each class has the same total weight in the cross-entropy. AdamW follows a one-cycle schedule (Smith & Topin 2018)
-    up to `lr`. The network keeps the exponential moving average of the weights after the last epoch, of which
-    `ema_decay` is left after an epoch: val has too few ischemic patients to choose an epoch by. UsageError where
-    training diverges.
+    up to `lr`. The network keeps the exponential moving average of the weights (decay `ema_decay` per epoch) after the
+    last epoch, since val has too few ischemic patients to choose an epoch by. UsageError where training diverges.
     """
     device = network.mean.device
     beats, target = (torch.from_numpy(values).to(device) for values in data)

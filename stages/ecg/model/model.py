@@ -1,4 +1,4 @@
-"""The model: trees and networks with calibrated probabilities, what in a beat it responds to, and its file."""
+"""The model: trees and networks with calibrated probabilities; activation maps of beats; the model file."""
 
 import json
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ from ecg.run.files import write
 class Model(nn.Module):
     """Networks and trees, if any: maps beats (n x 12 leads x samples, mV) to log probabilities (n x classes).
 
-    The weighted mean of the parts' logits is calibrated (`Calibration`). The model also holds the distance of a beat
-    from those of training, and the first bytes (`first_bytes`) of the hashes of the recordings of training.
+    The weighted mean of the parts' logits is calibrated (`Calibration`). The model also contains the distance of a
+    beat from those of training, and the first bytes (`first_bytes`) of the hashes of the recordings of training.
     """
 
     def __init__(
@@ -86,13 +86,12 @@ def average_beat(model: Model) -> np.ndarray:
 
 
 def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
-    """Return when beats (n x 12 x samples, mV) speak for ischemia: n x samples, whose mean is the log odds.
+    """Return the evidence for ischemia over beats (n x 12 x samples, mV): n x samples, whose mean is the log odds.
 
-    The class activation map (Zhou et al. 2016) of each class is exact: networks see means over time, and a tree's
-    output changes by one moment of the beat after the other. Each map is that of the beat less that of the average
-    beat, whose log odds are spread evenly over the time: so features of every beat do not show. The other classes have
-    the weight of their change of the log odds from the average beat to this one (the rescale rule of Shrikumar et al.
-    2017).
+    The class activation map (Zhou et al. 2016) of each class is exact: networks average over time, and each node of a
+    tree responds to one time. The map of the average beat is subtracted, so that features of every beat do not show;
+    the log odds of the average beat are spread evenly over the time. The other classes are weighted by their change of
+    the log odds from the average beat to this one (the rescale rule of Shrikumar et al. 2017).
     """
     both = np.concatenate([average_beat(model), beats])
     temperature, log_prior, slope, _ = (value.double().cpu() for value in model.calibration())
@@ -114,7 +113,7 @@ def lead_contributions(model: Model, beats: np.ndarray) -> np.ndarray:
     """Return each lead's contribution to the log odds of ischemia of beats (n x leads x samples, mV): n x leads.
 
     The contribution is the fall of the log odds where the lead is replaced by its mean over the train split (occlusion,
-    Zeiler & Fergus 2014). It may be small for a limb lead, since the other limb leads hold nearly the same.
+    Zeiler & Fergus 2014). It may be small for a limb lead, since the other limb leads contain nearly the same.
     """
     mean = np.stack([member.mean.cpu().numpy() for member in model.members]).mean(axis=0)
     leads = np.arange(beats.shape[1])[:, None]
@@ -136,7 +135,7 @@ def save_model(path: Path, model: nn.Module, description: Description) -> None:
 
 @torch.no_grad()
 def load_model(path: Path) -> tuple[Model, Description]:
-    """Read a model and its description from a file of `save_model`; UsageError where the file is none."""
+    """Read a model and its description from a file of `save_model`; UsageError for any other file."""
     description = read_description(path)
     leads, classes, samples = len(description.leads), len(description.classes), description.n_samples
     try:

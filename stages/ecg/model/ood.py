@@ -10,8 +10,8 @@ from ecg.model.fcn import outputs
 COMPONENTS = 12  # of the beat's shape
 BEYOND = 0.005  # share of unseen beats beyond each of the three limits
 PARTS = 3  # folds of the patients, for the limits
-RIDGE = 1e-3  # of the largest variance over the leads: leads that nearly follow from others have a limit, too
-SMALL, LEAST = 1e-6, 1e-9  # least size in mV and least variance: quotients stay finite
+RIDGE = 1e-3  # share of the largest variance over the leads: finite limits for leads that nearly follow from others
+SMALL, LEAST = 1e-6, 1e-9  # least size in mV and least variance, to keep quotients finite
 
 
 class OutOfDistribution(nn.Module):
@@ -29,7 +29,7 @@ class OutOfDistribution(nn.Module):
         self.mean = nn.Buffer(torch.zeros(leads, samples))
         self.components = nn.Buffer(torch.zeros(COMPONENTS, leads * samples))
         self.spread = nn.Buffer(torch.ones(COMPONENTS + 1))  # standard deviation along each component, and outside
-        self.from_others = nn.Buffer(torch.ones(leads, leads))  # residuals of regressions over their deviations
+        self.from_others = nn.Buffer(torch.ones(leads, leads))  # residuals of regressions over their SDs
         self.limits = nn.Buffer(torch.ones(3))
 
     def parts(self, beats: torch.Tensor) -> torch.Tensor:

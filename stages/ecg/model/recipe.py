@@ -18,7 +18,7 @@ from ecg.run.files import CLASSES
 
 
 def classes_of(labels: pd.Series) -> list[str]:
-    """Return the classes that labels hold, in the order of the model's outputs."""
+    """Return the classes that occur in labels, in the order of the model's outputs."""
     return [name for name in CLASSES if name in set(labels)]
 
 
@@ -28,7 +28,7 @@ def fit_model(
 ) -> tuple[Model, pd.DataFrame]:
     """Fit a model, not yet calibrated, to beats (n x 12 x samples, mV); return it and the networks' epochs.
 
-    `rows` hold label, patient and sha256. `val` only adds its loss to the epochs.
+    `rows` have label, patient and sha256. `val` only adds its loss to the epochs.
     """
     torch.use_deterministic_algorithms(True)
     device = choose_device()
@@ -50,8 +50,8 @@ def train_model(
 ) -> tuple[Model, list[str], float, np.ndarray, pd.DataFrame]:
     """Fit a model to the beats (n x 12 x samples, mV) of split train; calibrate it and set its threshold on val.
 
-    `train.refit` then fits the weights anew to both. Return the model, its classes and threshold; and from before a
-    refit p(val) (n x classes) and epochs.
+    With `train.refit` the weights are then fitted anew to both. Return model, classes and threshold, and p(val)
+    (n x classes) and epochs from before the refit.
     """
     train, val = (np.flatnonzero(rows.split == name) for name in ("train", "val"))
     labels = rows.label.iloc[train]

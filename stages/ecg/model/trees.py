@@ -11,11 +11,11 @@ from ecg.model.description import TREES_FROM
 from ecg.model.fcn import Beats
 from ecg.params import Extract
 
-CHANGE = 2  # samples (16 ms at 125 Hz) over which a change is taken
-LEAST = 1e-3  # added to each class's probability: its logarithm stays finite
-PER_LEAF = 2  # beats, at least
-MAX_FEATURES = 8  # drawn for each node
-MOST = 30_000  # beats that trees are fitted to
+CHANGE = 2  # samples over which a change is measured: 16 ms at 125 Hz
+LEAST = 1e-3  # added to each class's probability to keep its logarithm finite
+PER_LEAF = 2  # minimum number of beats
+MAX_FEATURES = 8  # number drawn for each node
+MOST = 30_000  # maximum number of beats to which trees are fitted
 
 
 def first_sample(extract: Extract) -> int:
@@ -33,8 +33,8 @@ class Trees(nn.Module):
     """The log of the mean of the trees' class probabilities: maps n x leads x samples (mV) to n x classes.
 
     The trees see the samples of each lead from `first` on, and their changes over `CHANGE` samples: the time after
-    the R peak travels best (docs/experiment_log.md). A node has its feature, threshold, shares of the classes, and the
-    next node above the threshold; the next node up to it is the following one. A leaf follows itself.
+    the R peak transfers best to other archives (docs/experiment_log.md). A node has a feature, threshold, shares of the
+    classes, and the next node above the threshold; up to it the next one is the following node. A leaf follows itself.
     """
 
     def __init__(self, *, trees: int, nodes: int, depth: int, classes: int, samples: int, first: int):
@@ -48,7 +48,7 @@ class Trees(nn.Module):
 
     def follow(self, flat: torch.Tensor, node: torch.Tensor) -> torch.Tensor:
         """Return the next nodes (n x trees) of `node`."""
-        # Not values[node]: ONNX Runtime takes five times as long for that.
+        # Not values[node], for which ONNX Runtime takes five times as long.
         feature, threshold, above = (
             values.index_select(0, node.flatten()).view_as(node)
             for values in (self.feature, self.threshold, self.above)
@@ -70,7 +70,7 @@ class Trees(nn.Module):
         """Return maps (n x classes x samples) whose mean over the samples is the output plus a constant.
 
         Each step to the next node changes the shares by one feature (Palczewska et al. 2013), which is exact for a mean
-        over trees. One factor a class scales the changes to those of the logarithm (the rescale rule of Shrikumar et
+        over trees. A factor per class scales the changes to those of the logarithm (the rescale rule of Shrikumar et
         al. 2017).
         """
         flat = late_features(beats, self.first)
@@ -113,7 +113,7 @@ def fit_trees(trees: int, data: Beats, classes: int, first: int, seed: int) -> T
         np.concatenate([getattr(tree, name) for tree in grown])
         for name in ("children_left", "children_right", "feature", "threshold", "value")
     )
-    # Beats are in single precision: the largest such number up to the threshold divides them the same way.
+    # Beats are in single precision; the largest such number up to the threshold separates them equally.
     threshold = exact.astype(np.float32)
     threshold = np.where(threshold > exact, np.nextafter(threshold, np.float32(-np.inf)), threshold)
     size = {"nodes": len(left), "depth": max(tree.max_depth for tree in grown)}

@@ -1,7 +1,7 @@
 """Charts of the scores of all recordings: curves, counts, and forest plots of ROC AUCs.
 
 ROC AUC, reliability, net benefit and distribution are the essential charts of a model (Van Calster et al. 2025, Lancet
-Digital Health 7:100916). `recordings` names the recordings in each title: "58 test synthetic recordings".
+Digital Health 7:100916). `recordings` names the recordings in each title: "86 synthetic test recordings".
 """
 
 from textwrap import fill
@@ -22,6 +22,7 @@ UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
 TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of probabilities, most of which are low
 VAL = "#c76a00"
 SMALL = 9  # pt
+BOX = {"fc": "white", "ec": "none", "pad": 0.5}  # behind text, over lines
 
 
 def use_root_scale(axes: Axes, which: str) -> None:
@@ -33,7 +34,7 @@ def use_root_scale(axes: Axes, which: str) -> None:
 
 def plot_roc(roc: Curves, scores: pd.DataFrame, threshold: float, recordings: str, within: Part = None) -> Figure:
     """Draw metrics/roc/ with the ROC AUCs of metrics/evaluate.csv; the threshold is on the curve against all others."""
-    figure, axes = create_figure(f"ROC AUC (95% interval), {recordings}", WIDTH, within=within)
+    figure, axes = create_figure(f"ROC curves, {recordings}", WIDTH, within=within)
     measured = scores.set_index("measure")
     axes.plot([0, 1], [0, 1], ":", color=GREY, lw=1, label="chance")
     for comparison, (color, dash, _) in COMPARISON_STYLES.items():
@@ -44,7 +45,7 @@ def plot_roc(roc: Curves, scores: pd.DataFrame, threshold: float, recordings: st
     point = 1 - measured.value["specificity"], measured.value["sensitivity"]
     axes.plot(*point, marker, **style, label=f"threshold {threshold:.3g}")
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", **UNIT)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", title="ROC AUC (95% interval)", title_fontsize=SMALL, alignment="left")
     return figure
 
 
@@ -59,7 +60,7 @@ def plot_precision_recall(curves: Curves, recordings: str) -> Figure:
             axes.step(points.recall, points.precision, dash, color=color, lw=2, where="pre", label=label)
             axes.axhline(prevalence, ls=":", lw=1, color=color)
     axes.set(xlabel="recall (sensitivity)", ylabel="precision", aspect="equal", **UNIT)
-    # No curve is there without ischemia.
+    # Without ischemia there are no curves, and a legend without handles warns.
     axes.legend(handles=axes.get_legend_handles_labels()[0], loc="lower left")
     return figure
 
@@ -67,8 +68,9 @@ def plot_precision_recall(curves: Curves, recordings: str) -> Figure:
 def plot_net_benefit(benefit: pd.DataFrame, threshold: float, recordings: str) -> Figure:
     """Draw metrics/net_benefit.csv: decision curves (Vickers & Elkin 2006)."""
     figure, axes = create_figure(f"Net benefit, {recordings}", WIDTH)
-    for column, dash, color in (("all", "--", GREY), ("none", "-", GREY), ("model", "-", CLASS_COLORS["ischemia"])):
-        axes.plot(benefit.threshold, benefit[column], dash, color=color, lw=2, label=column)
+    for column, dash in (("all", "--"), ("none", "-")):
+        axes.plot(benefit.threshold, benefit[column], dash, color=GREY, lw=2, label=f"call {column}")
+    axes.plot(benefit.threshold, benefit["model"], color=CLASS_COLORS["ischemia"], lw=2, label="model")
     axes.axvline(threshold, ls=":", color="black", label=f"threshold {threshold:.3g}")
     top = 1.1 * max(0.01, benefit[["model", "all"]].to_numpy().max())
     axes.set(xlabel="threshold of p(ischemia)", ylabel="net benefit", xlim=(0, 0.5), ylim=(-top / 5, top))
@@ -128,7 +130,7 @@ def plot_forest(lines: list[tuple[str, list[dict]]], spacing: int, title: str, h
         for y, row in enumerate(rows, start=middle - (len(rows) - 1) // 2):
             color, _, marker = COMPARISON_STYLES.get(row["comparison"], (GREY, "-", "X"))
             if pd.isna(row["roc_auc"]):
-                axes.text(0.02, y, fill(row["reason"], 30), color="#666666", **beside)
+                axes.text(0.02, y, fill(row["reason"], 30), color="#666666", bbox=BOX, **beside)
                 continue
             axes.plot([row["low"], row["high"]], [y, y], color=color, clip_on=False)
             axes.plot(row["roc_auc"], y, marker, color=color, ms=6, mec="white", mew=0.6, clip_on=False)

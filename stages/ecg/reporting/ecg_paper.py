@@ -13,16 +13,16 @@ from scipy.ndimage import uniform_filter1d
 
 from ecg.beats.measurements import ST_AFTER_J, measure_beats
 from ecg.leads import LEADS
-from ecg.reporting.figures import CLASS_COLORS, GREY, create_figure
+from ecg.reporting.figures import CLASS_COLORS, CLASS_DASHES, GREY, create_figure
 from ecg.run.files import CLASSES
 
 LAYOUT = np.array(LEADS).reshape(4, 3).T  # three rows of four, as on a printed ECG
-LONG_LAYOUT = np.array(LEADS).reshape(2, 6).T  # of more than a second
+LONG_LAYOUT = np.array(LEADS).reshape(2, 6).T  # for traces of more than a second
 QRS_END = 60  # ms from the R peak
 
 # Pictures of a recording are made for this resolution: three lie side by side on a screen of 1920 x 1080.
 DPI = 150
-WIDE, PAPER, EDGE = 640, 780, 12  # px: of the picture, at most of the paper's height, left and right of text
+WIDE, PAPER, EDGE = 640, 780, 12  # px: width of the picture, maximum height of the paper, margin of text
 NAMES = 5  # mm above the traces of a row, for the names of the leads
 HEADING, TEXT, FINE = 6.2, 5.5, 5.0  # pt
 INK, NOTE = "black", "#444444"
@@ -32,20 +32,22 @@ RED, BLUE = "#b2182b", "#2166ac"
 SATURATED = 20  # log odds: on PTB-XL about 95% of the values are smaller
 SMOOTHED = 32  # ms: trees choose among samples that carry the same evidence, which therefore jumps between neighbours
 LEGEND = (
-    "Colour: evidence for ischemia over time (log odds above the threshold; their mean ▼ decides).\n"
-    f"ST: at J + {ST_AFTER_J} ms in mV. Red or blue number: contribution of the lead to the log odds."
+    "Colour: evidence for ischemia over time (log odds above the threshold; their mean ◆ decides).\n"
+    f"ST: level at J + {ST_AFTER_J} ms, in mV."
 )
+ADDED = " Red or blue number: contribution of the lead to the log odds."
 
 
 def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordings: str) -> Figure:
     """Draw the mean median beat of each class (records x 12 x samples, mV; times in ms) with its interquartile band."""
-    title = f"Mean median beat and interquartile band, {recordings}"
+    title = f"Mean median beat of each class with interquartile band, {recordings}"
     figure, grid = create_figure(title, 6.4, 3, 4, width=10.4, sharex=True, sharey=True)
     for lead, axes in zip(LAYOUT.flat, grid.flat, strict=True):
         for name in [name for name in CLASSES if (labels == name).any()]:
             traces, color = beats[labels == name, LEADS.index(lead)].astype(np.float64), CLASS_COLORS[name]
             axes.fill_between(times, *np.percentile(traces, [25, 75], axis=0), color=color, alpha=0.18, lw=0)
-            axes.plot(times, traces.mean(axis=0), color=color, lw=1.3, label=f"{name} ({len(traces)})")
+            label = f"{name} ({len(traces)})"
+            axes.plot(times, traces.mean(axis=0), CLASS_DASHES[name], color=color, lw=1.3, label=label)
         axes.set_title(lead, fontweight="bold", loc="left", fontsize=10)
         axes.axhline(0, color=GREY, lw=0.5)
     setp(grid[-1], xlabel="ms from the R peak")
@@ -56,13 +58,12 @@ def plot_beats(beats: np.ndarray, labels: np.ndarray, times: np.ndarray, recordi
 
 def plot_evidence(maps: dict[str, np.ndarray], times: np.ndarray, recordings: str) -> Figure:
     """Draw the mean activation map of each class (log odds) over the beat (times in ms from the R peak)."""
-    figure, axes = create_figure(f"Mean activation map, {recordings}", 3.8)
+    figure, axes = create_figure(f"Mean activation map of each class, {recordings}", 3.8)
     axes.axvspan(QRS_END, times[-1], color=GREY, alpha=0.14, lw=0)
     axes.text(times[-1], 0.97, "ST–T ", transform=axes.get_xaxis_transform(), va="top", ha="right")
     axes.axhline(0, color=GREY, lw=1)
     for name, values in maps.items():
-        dash = {"normal": "--", "ischemia": "-", "other": ":"}[name]
-        axes.plot(times, values, dash, color=CLASS_COLORS[name], lw=2, label=name)
+        axes.plot(times, values, CLASS_DASHES[name], color=CLASS_COLORS[name], lw=2, label=name)
     axes.set(xlabel="ms from the R peak", ylabel="evidence for ischemia (log odds)")
     axes.legend(loc="upper left")
     return figure
@@ -93,16 +94,16 @@ def plot_ecg(
         zero = bottom - NAMES - 5 * np.ceil(2 * np.nanmax(values))
         rows.append((bottom, zero))
         bottom = zero + 5 * np.floor(2 * np.nanmin(values) - 0.2)  # a coloured line is broad
-    # Axes over the whole picture are in mm of the paper; texts lie so many pixels above and below it.
+    # The axes cover the whole picture, in mm of the paper; texts are placed in pixels.
     px = max((10 + layout.shape[1] * max(20, x[-1] + 1)) / WIDE, -bottom / PAPER)  # in mm
     width, edge = WIDE * px, EDGE * px
     column = (width - 10) / layout.shape[1]  # behind the calibration marks
 
-    # Lines of capitals fit, too.
+    # Short enough for lines of capitals.
     title, note = fill(title, 60), "\n".join(fill(text, 80, break_on_hyphens=False) for text in notes)
-    caption = f"25 mm/s   10 mm/mV   ▲ ▼ beyond ± {reach:g} mV"
+    caption = f"25 mm/s   10 mm/mV   ▲ ▼ cut at ± {reach:g} mV"
     if activation is not None:
-        caption += f"\n\n{LEGEND}"
+        caption += f"\n\n{LEGEND}{ADDED if contributions is not None else ''}"
     below_title = 17 * len(note.splitlines()) * px
     head = below_title + (26 + 19 * title.count("\n")) * px
     foot = (28 + 16 * caption.count("\n")) * px
@@ -122,7 +123,7 @@ def plot_ecg(
         ticks = np.linspace(-SATURATED, SATURATED, 5)
         figure.colorbar(mappable, cax=bar, orientation="horizontal", extend="both", ticks=ticks, format="%+d")
         bar.tick_params(labelsize=FINE, length=2, width=0.4, pad=1)
-        bar.plot(activation.mean(), 1.5, "v", color=INK, ms=3, transform=bar.get_xaxis_transform(), clip_on=False)
+        bar.plot(activation.mean(), 1.5, "D", color=INK, ms=2.5, transform=bar.get_xaxis_transform(), clip_on=False)
         for place, side, text in ((-0.07, "right", "against ischemia"), (1.07, "left", "for ischemia")):
             bar.text(place, 0.5, text, transform=bar.transAxes, ha=side, va="center", fontsize=FINE)
         # A colour for each step from one sample to the next.

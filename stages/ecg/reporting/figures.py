@@ -1,4 +1,4 @@
-"""How all figures look, and how one is saved: a PNG in metrics/, an SVG or a small picture in the page."""
+"""The style of all figures; a figure as a PNG in metrics/, as an SVG or a WebP in a page."""
 
 import base64
 import io
@@ -16,10 +16,10 @@ from ecg.run.files import replacing
 
 # A box stands for a character of a record's name that no font has.
 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
-matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
+matplotlib.rcdefaults()  # the same style with any matplotlibrc of the user
 matplotlib.rcParams |= {
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
-    "text.parse_math": False,  # the text of data may hold a $
+    "text.parse_math": False,  # the text of data may contain a $
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
@@ -31,7 +31,8 @@ matplotlib.rcParams |= {
 WIDTH = 4.8  # inches: on a phone, 320 pixels wide, text of 10 pt can still be read
 GREY = "#7f7f7f"
 CLASS_COLORS = {"normal": "#1f77b4", "ischemia": "#d62728", "other": "#2ca02c"}
-# Colour, dash and marker of a comparison; the colour is that of the class against which it is made.
+CLASS_DASHES = {"normal": "-", "ischemia": "-", "other": ":"}
+# Colour, dash and marker of a comparison; colour and dash are those of the class against which it is made.
 COMPARISON_STYLES = {
     "roc_auc": ("#1f77b4", "-", "o"),
     "roc_auc_vs_rest": ("#9467bd", "--", "D"),
@@ -55,7 +56,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def inline_svg(figure: Figure, name: str) -> Markup:
-    """Return the figure as SVG for a page: text as text; no id is in the SVG of another `name`."""
+    """Return the figure as SVG for a page: text as text, and ids unlike those of another `name`."""
     svg = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(svg, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
@@ -65,7 +66,7 @@ def inline_svg(figure: Figure, name: str) -> Markup:
 
 
 def data_uri(figure: Figure) -> str:
-    """Return the figure as a small picture that an HTML page can hold: the data URI of a WebP."""
+    """Return the figure as a small picture that an HTML page can contain: the data URI of a WebP."""
     image = io.BytesIO()
     figure.savefig(image, format="webp", dpi=150, pil_kwargs={"quality": 70, "method": 2})
     return f"data:image/webp;base64,{base64.b64encode(image.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Templates of stages/templates/ with values: the pages, the model cards; licences and citations of the recordings."""
+"""Pages and model cards, rendered from stages/templates/; licences and citations of the recordings."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ TEMPLATES = Path("stages/templates")
 
 
 def cite_sources(sources: list[str], *, kaggle: bool) -> list[str]:
-    """Return licence and citation of these sources; `kaggle`: the recordings are copies of the Challenges'."""
+    """Return licence and citation of these sources; `kaggle`: the recordings are copies of those of the Challenges."""
     known, cited = yaml.safe_load((TEMPLATES / "citations.yaml").read_text(encoding="utf-8")), []
     for source in [*sources, *["georgia"] * kaggle]:
         if names.data_kind([source]) == names.SYNTHETIC:

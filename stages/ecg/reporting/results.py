@@ -23,26 +23,19 @@ TABLES = ("evaluate.csv", "subgroups.csv", "confusion.csv", "reliability.csv", "
 def result_tables(
     scored: pd.DataFrame, scores: pd.DataFrame, threshold: float, terciles: np.ndarray, evaluate: Evaluate
 ) -> Results:
-    """Return the tables of scored recordings beside their `scores`; `terciles` are those of the noise (uV)."""
-    from ecg.evaluation.measures import (
-        confusion,
-        curves,
-        distribution,
-        net_benefit,
-        reliability,
-        subgroups,
-    )  # takes 1.2 s, which report saves
+    """Return the tables of scored recordings, with their `scores`; `terciles` are those of the noise (uV)."""
+    from ecg.evaluation import measures  # takes 1.2 s, which report saves
 
     positive, p = (scored.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy()
     results = {
         "evaluate.csv": scores,
-        "subgroups.csv": subgroups(scored, terciles, evaluate).round(4),
-        "confusion.csv": confusion(scored, threshold),
-        "reliability.csv": reliability(positive, p).round(4),
-        "net_benefit.csv": net_benefit(positive, p).round(4),
-        "distribution.csv": distribution(scored).round(6),
+        "subgroups.csv": measures.subgroups(scored, terciles, evaluate).round(4),
+        "confusion.csv": measures.confusion(scored, threshold),
+        "reliability.csv": measures.reliability(positive, p).round(4),
+        "net_benefit.csv": measures.net_benefit(positive, p).round(4),
+        "distribution.csv": measures.distribution(scored).round(6),
     }
-    for folder, lines in zip(("roc", "precision_recall"), curves(scored), strict=True):
+    for folder, lines in zip(("roc", "precision_recall"), measures.curves(scored), strict=True):
         results |= {f"{folder}/{CURVE_FILES[name]}": points.round(4) for name, points in lines.items()}
     return results
 

@@ -31,7 +31,7 @@ def draw(folder: Path, readings: list[Reading], rows: list[dict], model: Model, 
             activation = activation_maps(model, beat[None])[0] - logit(description.threshold)
             contributions = lead_contributions(model, beat[None])[0]
             figure = plot_ecg(beat, beat_times(description.extract), title, notes, activation, contributions)
-        # Without characters that end a name, or that Windows refuses.
+        # Escape characters that separate folders, or that Windows refuses.
         name = re.sub(r'[%/\\:*?"<>|]', lambda found: f"%{ord(found[0]):02X}", row["record"])
         try:
             save_figure(figure, folder / f"{name}.png")

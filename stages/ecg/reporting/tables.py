@@ -12,7 +12,7 @@ RATES = {
     "sensitivity": "sensitivity: ischemic recordings called ischemic",
     "specificity": "specificity against all others",
     "specificity_normal": "specificity against normal",
-    "specificity_other": "specificity against abnormal, not ischemic",
+    "specificity_other": "specificity against other (abnormal, not ischemic)",
     "called": "all recordings called ischemic",
     "ppv": "positive predictive value, ischemia as frequent as here",
     "npv": "negative predictive value, ischemia as frequent as here",
@@ -46,7 +46,7 @@ def curve_table(curves: dict[str, pd.DataFrame], best: str, where: str, title: s
 
 
 def measure_table(scores: pd.DataFrame, titles: dict[str, str], reference: Mapping | None = None) -> pd.DataFrame:
-    """Return rows of metrics/evaluate.csv under titles, beside the values at the reference if there are any."""
+    """Return rows of metrics/evaluate.csv under titles, with the values of the reference, if any."""
     rows = scores.set_index("measure").loc[list(titles)].assign(title=titles.values())
     table = titled(rows, {"title": "measure", "interval": "value (95% interval)"}, "value")
     if reference:
@@ -55,7 +55,7 @@ def measure_table(scores: pd.DataFrame, titles: dict[str, str], reference: Mappi
 
 
 def before_and_after(numbers: Mapping[str, float]) -> pd.DataFrame:
-    """Return the numbers called before_ and after_ in two columns; empty if there are none."""
+    """Return the numbers whose names begin with before_ and after_ in two columns; empty if there are none."""
     titles = {key: f"ROC AUC {title}" for key, title in names.COMPARISON_TITLES.items()} | RATES | CALIBRATION
     pairs = {title: (numbers.get(f"before_{name}"), numbers.get(f"after_{name}")) for name, title in titles.items()}
     return pd.DataFrame(pairs, index=["before", "after"]).T.rename_axis("measure").dropna().reset_index()
@@ -84,7 +84,7 @@ def subgroups_table(groups: pd.DataFrame) -> pd.DataFrame:
 
 
 def sums_by_part(maps: dict[str, np.ndarray], times: np.ndarray) -> pd.DataFrame:
-    """Return what each part of the beat adds to the mean of each map over its times (ms from the R peak)."""
+    """Return the contribution of each part of the beat to the mean of each map over times (ms from the R peak)."""
     part = np.select([times < -QRS_END, times <= QRS_END], ["before QRS", "QRS"], "ST–T")
     return pd.DataFrame(maps, dtype=np.float64).groupby(part, sort=False).sum().T / len(times)
 
