@@ -52,7 +52,7 @@ def read_batch(batch: list[RecordingFile], extract: Extract) -> list[Reading]:
     # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
         for recording in batch:
-            reading = reduce_ecg(partial(read_ecg, recording.header, told=recording.told), extract)
+            reading = reduce_ecg(partial(read_ecg, recording.header, metadata=recording.metadata), extract)
             readings.append(reading if reading.beat.reason else reading._replace(samples=None))
     return readings
 
