@@ -80,7 +80,7 @@ def load(path: Path, written: float) -> "tuple[Model, Description]":
 def predict(
     signal: ArrayLike, sampling_rate: float, leads: Sequence[str], *, units: str = "mV", model: Path = RELEASED
 ) -> dict:
-    """Score one recording: samples x leads, NaN where missing, in `units` (uV, mV or V), at `sampling_rate` Hz.
+    """Score one recording: `signal` is samples x `leads`, NaN where missing, in `units` uV, mV or V; the rate is in Hz.
 
     Returns the keys of --json but `record`: probability (that of ischemia), ischemia (the decision: probability >=
     threshold), threshold, p_CLASS for each class, n_used beats, heart_rate (beats/min), flags, reason (None where

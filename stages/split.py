@@ -59,7 +59,7 @@ def split_patients(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
 
 
 def check_classes(table: pd.DataFrame, *, without_test: bool) -> None:
-    """Raise UsageError where a split lacks ischemia or normal, or where train or val lacks the class other."""
+    """Raise UsageError if a split lacks ischemia or normal, or if train or val lacks other while the table has it."""
     for split in ["train", "val"] if without_test else ["train", "val", "test"]:
         # The headline comparison does not need the class other.
         wanted = {"ischemia", "normal"} if split == "test" else {"ischemia", "normal", *table.label}

@@ -207,7 +207,7 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Any, units: str = "mV") -> Ecg:
-    """Return a recording from arrays (samples x leads; Hz) of NumPy, pandas, h5py or torch; ValueError otherwise."""
+    """Return a recording from arrays (samples x leads; Hz) of NumPy, pandas, h5py or torch; ValueError for others."""
     rate = np.asarray(sampling_rate)
     if rate.dtype.kind not in "iuf" or rate.size != 1:
         raise ValueError(f"sampling rate is {short(sampling_rate)}; allowed: a number, in Hz")

@@ -58,7 +58,7 @@ def labelled_person(row: Row) -> Person:
 
 
 def read_ptbxl_table(where: str, columns: list[str], optional: list[str]) -> list[Row]:
-    """Read PTB-XL's table from a URL or a path, numbers without .0; UsageError if a column is missing."""
+    """Read PTB-XL's table from a URL or a path, numbers without .0; UsageError if it or a column is missing."""
     if "://" not in where and not from_project(where).is_file():
         raise UsageError(f"{where} is missing; set download.ptbxl_patients to the URL or path of PTB-XL's table, or ''")
     content = fetch(where) if "://" in where else from_project(where).read_bytes()
@@ -78,12 +78,12 @@ def ptbxl_person(row: Row) -> Person:
 
 
 def from_project(where: str) -> Path:
-    """Return a path relative to the home folder (~) or to the main repository, also if DVC works in a copy."""
+    """Return a path relative to ~ or to the main repository, also if DVC runs an experiment in a copy."""
     return Path(os.environ.get("DVC_ROOT", ""), Path(where).expanduser())
 
 
 def fetch(url: str) -> bytes:
-    """Return the content of a URL, checked against SHA256SUMS.txt in the same folder, as at PhysioNet."""
+    """Return the content of a URL, checked against SHA256SUMS.txt in its folder if there is one, as at PhysioNet."""
     retry = Retry(5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=False)
     with requests.Session() as session:
         session.mount(urljoin(url, "."), HTTPAdapter(max_retries=retry))

@@ -61,8 +61,8 @@ def plain_name(column: str) -> str:
 def match_rows(table: list[Row], column: str, files: list[str], where: str, *, complete: bool = True) -> dict[str, Row]:
     """Return for each file (a path in a folder) the row whose cell in `column` names it; UsageError if two rows do.
 
-    With `complete`, `files` are all recordings of the folder. Leading folders may then be absent or added, if one
-    recording and one row fit. A warning counts rows and files without a match; UsageError if no row has one.
+    With `complete`, `files` are all recordings of the folder. Leading folders may then be absent or added, if
+    exactly one recording and one row fit. A warning counts rows and files without a match; UsageError if none has one.
     """
     whole, ending = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for file in files:

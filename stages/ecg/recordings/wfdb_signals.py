@@ -1,7 +1,7 @@
 """Reads the signals of a WFDB record as int16 microvolts in the 12 standard leads.
 
-NumPy reads format 16, which the Challenge and PTB-XL have, and 61; wfdb reads the others. Sizes in the
-header are checked against the file before anything is read or allocated.
+NumPy reads format 16, which the Challenge and PTB-XL have, and 61; wfdb reads the others. Sizes in the header are
+checked against the file before anything is read or allocated.
 """
 
 import numpy as np

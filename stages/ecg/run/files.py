@@ -55,7 +55,7 @@ def remove(path: Path) -> None:
 
 
 def output_file(text: str | Path, beside: Iterable[str] = ()) -> Path:
-    """Return the path of an output file, as the `type` of an argument; check those with suffixes `beside` too."""
+    """Return an output file's path, as an argument's `type`; UsageError if it, or one of `beside`, is unusable."""
     for path in (Path(text), *(Path(text).with_suffix(suffix) for suffix in beside)):
         try:
             # A move would replace the link itself, or /dev/null.
@@ -71,7 +71,7 @@ def output_file(text: str | Path, beside: Iterable[str] = ()) -> Path:
 
 
 def output_folder(text: str | Path, files: Iterable[str] = ()) -> Path:
-    """Make an output folder and return its path, as the `type` of an argument; check `files` in it."""
+    """Make an output folder and return its path, as an argument's `type`; UsageError if `files` in it are unusable."""
     try:
         Path(text).mkdir(parents=True, exist_ok=True)
     except OSError as error:

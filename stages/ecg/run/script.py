@@ -23,7 +23,7 @@ def printable(text: str) -> str:
 
 
 class UsageError(ArgumentTypeError):
-    """A mistake of the user, for one line. argparse prints it where the `type` of an argument raises it."""
+    """A user's mistake, printed as one line; argparse prints it where the `type` of an argument raises it."""
 
 
 @contextmanager
