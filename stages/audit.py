@@ -1,11 +1,11 @@
-"""Score simpler models on the same split, models that see no beat, and a probe of the source.
+"""Score simple models, models that see no beat, and a probe of the source on the split of the model.
 
-They show what a classifier could know without looking for ischemia, or without a deep network.
+They show the ROC AUC that a classifier reaches without looking for ischemia, or without a deep network.
 
 Reads   data/predictions.csv, data/beats.npy, data/split.csv
-Writes  data/audit.csv      each model's probabilities on the test split
-        metrics/audit.csv   each model and comparison: ROC AUC, interval, the gain of the model with its interval
-        metrics/audit.png   the same as a forest plot
+Writes  data/audit.csv      probabilities of each model on the test split
+        metrics/audit.csv   ROC AUC of each model and comparison, and the gain of the model over it, with intervals
+        metrics/audit.png   a forest plot of these numbers
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def main() -> None:
     for row in strongest_simple(summary).to_dict("records"):
         print(f"model {say_gain(row)}")
     if aucs.get("source", 0) > SOURCE_LIMIT:
-        warn(f"the source alone has ROC AUC {aucs['source']:.3f}; the model may know the recorder: see docs/results.md")
+        warn(f"the source alone has ROC AUC {aucs['source']:.3f}; read docs/results.md#the-audit")
 
 
 if __name__ == "__main__":

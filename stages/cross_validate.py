@@ -1,16 +1,16 @@
 """Repeat split, train and evaluate over other test sets or seeds: a command, not a stage.
 
-    python stages/cross_validate.py [--over folds|sources|seeds] [--seeds N] [--out FILE.json]
+    python stages/cross_validate.py --over sources --seeds 5 --out left_out.json
 
-Each fold, or each source, is the test set once; or the split of params.yaml is used with the training seeds 1 … N. The
-predictions for all test sets are pooled and compared with those of the simple models of the audit.
+Each fold, or each source, is the test set once. With --over seeds, the split stays that of params.yaml. Each test set
+is scored with the training seeds 1 … N. The predictions are pooled and compared with those of the simple models.
 
 Reads   data/recordings.csv, data/beats.csv, data/beats.npy, params.yaml
 Writes  FILE.json  ROC AUCs with intervals, rates at each run's own threshold, the gain over the simple models
         FILE.csv   a row for each test set and seed, and for the pooled predictions
 """
 
-import argparse
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,13 +26,13 @@ from ecg.model.recipe import train_model
 from ecg.params import Params, Split, read_params
 from ecg.run import paths
 from ecg.run.files import output_file, read_table, write, write_json
-from ecg.run.script import UsageError, locked, refuse_input, run
+from ecg.run.script import UsageError, argument_parser, locked, refuse_input, run
 
 INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
 
 
 def test_sets(over: str, split: Split, sources: list[str]) -> dict[str, Split]:
-    """Return the split of each test set by its name."""
+    """Return the parameters of split for each test set, by its name."""
     if over == "sources":
         return {source: split.model_copy(update={"holdout_source": source}) for source in sources}
     if over == "seeds":
@@ -51,7 +51,7 @@ def score_test(beats: np.ndarray, rows: pd.DataFrame, params: Params, seed: int)
 
 
 def score_simple(beats: np.ndarray, rows: pd.DataFrame, train: np.ndarray, test: np.ndarray, params: Params):
-    """Return the test rows once for each simple model of the audit, fitted to the train rows; masks choose them."""
+    """Return the test rows, scored by each simple model of the audit after training on the train rows (masks)."""
     scored = score_simple_models(beats[train], rows[train], beats[test], rows[test], params)
     return pd.concat([table.assign(model=name) for name, table in scored.items()])
 
@@ -79,7 +79,7 @@ def cross_validate(over: str, seeds: range, params: Params) -> tuple[pd.DataFram
             train, tested = ((dealt.split == name).to_numpy() for name in ("train", "test"))
             simple.append(score_simple(beats, dealt, train, tested, params))
     if not simple:
-        raise UsageError("no test set is usable: " + "; ".join(f"{row['test']}: {row['reason']}" for row in runs))
+        raise UsageError("no test set can be used: " + "; ".join(f"{row['test']}: {row['reason']}" for row in runs))
     pooled = [pool(tables) for tables in predictions.values()]
     numbers, compared, totals = summarise_runs(pooled, pd.concat(simple), params.evaluate)
     table = pd.DataFrame(runs)
@@ -89,20 +89,18 @@ def cross_validate(over: str, seeds: range, params: Params) -> tuple[pd.DataFram
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds")
-    parser.add_argument("--seeds", type=int, metavar="N", help="default: 1; with --over seeds 5")
-    parser.add_argument(
-        "--out", type=lambda text: output_file(text, ".csv"), default=str(paths.CROSS_VALIDATION), metavar="FILE.json"
-    )
+    parser = argument_parser(__doc__)
+    parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds", help="default: folds")
+    parser.add_argument("--seeds", type=int, metavar="N", help="training seeds; default: 1, with --over seeds 5")
+    default = str(paths.CROSS_VALIDATION)
+    file = partial(output_file, beside=[".csv"])
+    parser.add_argument("--out", type=file, default=default, metavar="FILE.json", help=f"default: {default}")
     options = parser.parse_args()
     n = (5 if options.over == "seeds" else 1) if options.seeds is None else options.seeds
     if n < 1 or options.out.suffix != ".json":
-        parser.error("--seeds takes a whole number from 1, --out a file that ends in .json")
+        parser.error(f"--seeds is {n}, --out {options.out}; allowed: a whole number from 1, a file that ends in .json")
     out, csv = options.out, options.out.with_suffix(".csv")
     refuse_input(parser, csv, INPUTS)
-    if absent := [str(path) for path in INPUTS if not path.exists()]:
-        raise UsageError(f"{absent[0]} is missing; run `dvc repro extract` first")
     with locked():
         table, numbers, compared = cross_validate(options.over, range(1, n + 1), read_params())
         write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})

@@ -1,9 +1,8 @@
-"""Bring the recordings of one source into one store.
+"""Read and check the recordings of a source; store the usable ones in one form.
 
 Reads   the source that `download.source` names
-Writes  data/recordings/     the samples of every usable recording (see ecg/run/files.py)
-        data/recordings.csv  a row for every recording found: its data and the place of its samples, or the reason why
-                             it is refused
+Writes  data/recordings/     part-*.npy: the usable recordings one after another, samples x 12, int16, uV
+        data/recordings.csv  a row for every recording found, with its data or the reason of its refusal
 """
 
 from collections import Counter
@@ -25,7 +24,7 @@ from ecg.run.script import UsageError, run_stage, warn
 
 
 def find(download: Download, temporary: Path) -> list[RecordingFile]:
-    """Find the recordings of the source; synthetic ones are written to a temporary folder."""
+    """Return the recordings of the source; write synthetic ones to a temporary folder first."""
     if download.source == "kaggle":
         return from_kaggle(download)
     folders = [download.directory] if isinstance(download.directory, str) else download.directory
@@ -50,22 +49,22 @@ def store_batch(batch: list[RecordingFile], part: Path, download: Download) -> l
 
 
 def print_summary(index: pd.DataFrame, download: Download) -> None:
-    """Print the counts of recordings found, kept and refused, with an example of each refusal; warn of doubts."""
+    """Print the numbers of recordings; warn of refusals, unknown patients and unknown codes, with examples."""
     kept, refused = index[index.reason == ""], index[index.reason != ""]
     print(summary(index))
     for kind, rows in refused.groupby(refused.reason.str.split(":").str[0]):
-        warn(f"{len(rows)} refused ({kind}), as {rows.record.iloc[0]}: {rows.reason.iloc[0]}")
+        warn(f"{len(rows)} refused ({kind}), for example {rows.record.iloc[0]}: {rows.reason.iloc[0]}")
     if index.source.nunique() > 1:
         for source, rows in index.groupby("source"):
             print(f"  {source}: {summary(rows)}")
     alone = kept[kept["flags"].str.contains(NO_PATIENT)]
     if len(alone):
-        warn(f"{len(alone)} recordings count as patients of their own: {NO_PATIENT} ({counts(alone.source)})")
+        warn(f"{len(alone)} recordings have {NO_PATIENT} and count as a patient each ({counts(alone.source)})")
     codes = kept.dx[kept.dx != ""].str.split("|").explode()
     unknown = codes[~codes.isin([*SNOMED, *SCP, *CLASSES, *download.ischemia, *download.normal])].value_counts()
     if len(unknown):
         most = ", ".join(f"{code} ({n})" for code, n in unknown.head(10).items())
-        warn(f"{len(unknown)} codes in Dx are not known and count as abnormal: {most}")
+        warn(f"{len(unknown)} unknown codes in Dx count as other: {most}")
 
 
 def summary(index: pd.DataFrame) -> str:
@@ -84,7 +83,7 @@ def main() -> None:
     download = read_params().download
     # The new store replaces the old one, and nothing else.
     if others := [path for path in RECORDINGS.glob("*") if not path.match("part-*.npy")]:
-        raise UsageError(f"{others[0]} is no part of a store; move it out of {RECORDINGS}, which is made anew")
+        raise UsageError(f"{others[0]} is no part of the store; move it out of {RECORDINGS}, which download replaces")
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings = find(download, temporary)
@@ -104,7 +103,7 @@ def main() -> None:
     write(RECORDINGS_TABLE, index.to_csv(index=False, float_format="%.10g"))
     print_summary(index, download)
     if (index.reason != "").all():
-        raise UsageError(f"none of the recordings can be used; {RECORDINGS_TABLE} has the reason of each")
+        raise UsageError(f"no recording can be used; {RECORDINGS_TABLE} has the reason of each")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""Score the test patients once, with an interval for each number, calibration, curves and pictures.
+"""Score all median beats; measure the model on the test split, with intervals, curves and pictures.
 
 Reads   data/model.safetensors, data/beats.npy, data/split.csv, data/history.csv
-Writes  data/predictions.csv      one probability a class for every median beat, and what subgroups are made of
-        data/activation.npy       test records x samples, float32: when each beat speaks for ischemia
-        metrics/evaluate.json     the numbers that runs are compared by
-        metrics/evaluate.csv      every AUC and rate with its interval, and the calibration
-        metrics/subgroups.csv     the headline AUC by source, sex, age, heart rate and noise
-        metrics/confusion.csv     how many recordings of each class are called ischemic
+Writes  data/predictions.csv      probability of each class for every median beat, and the columns that define subgroups
+        data/activation.npy       activation maps, the evidence for ischemia over time: test records x samples, float32
+        metrics/evaluate.json     headline numbers, by which runs are compared
+        metrics/evaluate.csv      ROC AUCs, rates and calibration, with intervals
+        metrics/subgroups.csv     the headline ROC AUC by source, sex, age, heart rate and noise
+        metrics/confusion.csv     number of recordings of each class that are called ischemic, or not
         metrics/roc/, precision_recall/, reliability.csv, net_benefit.csv, distribution.csv: curves
-        metrics/*.png             the same as pictures, and the learning curves
+        metrics/*.png             pictures of these, and the learning curves
         metrics/beats.png         each class's mean median beat in 12 leads
-        metrics/example.png       the ischemic test recording with the highest probability, and what speaks for it
+        metrics/example.png       the ischemic test recording with the highest probability, and its evidence
 
-Numbers in metrics/ have four decimals: what is beyond them differs between processors.
+Numbers in metrics/ have four decimals: further ones differ between processors.
 """
 
 import numpy as np

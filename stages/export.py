@@ -1,13 +1,12 @@
 """Write the trained model as ONNX: a command, not a stage. Needs requirements-onnx.txt.
 
-    python stages/export.py [--model FILE] [--out FILE]
+    python stages/export.py --model models/ptb-xl.safetensors --out ptb-xl.onnx
 
-Reads   data/model.safetensors
-Writes  data/model.onnx  input beats: n x leads x samples, float32, mV; outputs probabilities: n x classes, calibrated,
-                         and score: n, p(ischemia). Its metadata holds the model's description.
+Reads   a model file
+Writes  an ONNX file  input beats: n x leads x samples, float32, mV; outputs probabilities: n x classes, calibrated, and
+                      score: n, p(ischemia). Its metadata contains the model's description.
 """
 
-import argparse
 import json
 import logging
 import warnings
@@ -25,13 +24,13 @@ from ecg.model.model import Model, load_model
 from ecg.model.trees import LEAST, Trees, late_features
 from ecg.run.files import output_file, write
 from ecg.run.paths import MODEL, ONNX
-from ecg.run.script import UsageError, refuse_input, run
+from ecg.run.script import UsageError, argument_parser, refuse_input, run
 
 
 class Scores(nn.Module):
-    """The probabilities (n x classes) of a model for beats, p(ischemia), and the features of the trees.
+    """A model's probabilities (n x classes) and p(ischemia) of beats, and the features of its trees.
 
-    `mean_shares` (n x classes) stands for what the trees make of their features.
+    `mean_shares` (n x classes) is the output of the trees for these features, from `tree_node`.
     """
 
     def __init__(self, model: Model):
@@ -48,7 +47,7 @@ class Scores(nn.Module):
 
 
 def tree_node(trees: Trees) -> Any:
-    """Return the node of ONNX that computes `mean_shares` from `features`, by the operator for trees."""
+    """Return the ONNX node that computes `mean_shares` from `features`, with the operator for trees."""
     from onnx import helper
 
     roots, above, shares = trees.roots.numpy(), trees.above.numpy(), trees.shares.numpy() / len(trees.roots)
@@ -85,8 +84,8 @@ def to_onnx(model: Model, description: Description) -> bytes:
         from onnx import helper
         from onnx_ir.passes.common import ClearMetadataAndDocStringPass
     except ImportError as error:
-        raise UsageError(f"needs the package {error.name}: pip install -r requirements-onnx.txt") from None
-    # They warn of torchvision, which is not needed, and of torch's own code.
+        raise UsageError(f"the package {error.name} is missing; run `pip install -r requirements-onnx.txt`") from None
+    # torch.onnx warns of torchvision, which is not needed, and of torch's own code.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
     beats = torch.zeros(2, len(description.leads), description.n_samples)
@@ -98,8 +97,8 @@ def to_onnx(model: Model, description: Description) -> bytes:
         dynamic_shapes={name: {0: "records"} for name in ("beats", "mean_shares")},
         verbose=False,
     )
-    assert program is not None  # only the older exporter returns none
-    ClearMetadataAndDocStringPass()(program.model)  # the paths of the code
+    assert program is not None  # only the older exporter returns None
+    ClearMetadataAndDocStringPass()(program.model)  # which contain the paths of the code
     proto = program.model_proto
     graph = proto.graph
     del graph.input[1], graph.output[2]
@@ -113,7 +112,7 @@ def to_onnx(model: Model, description: Description) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help=f"default: {MODEL}")
     parser.add_argument("--out", type=output_file, default=str(ONNX), metavar="FILE", help=f"default: {ONNX}")
     options = parser.parse_args()

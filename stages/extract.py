@@ -2,7 +2,7 @@
 
 Reads   data/recordings.csv, data/recordings/
 Writes  data/beats.npy  the median beats, records x 12 x samples, float32, mV
-        data/beats.csv  a row for every kept recording: its row in beats.npy and its quality, or the reason why not
+        data/beats.csv  a row for every kept recording: its row in beats.npy, its quality, or the reason of its refusal
 """
 
 from pathlib import Path
@@ -25,14 +25,14 @@ BATCH = 50  # recordings
 
 def extract_batch(part: Path, recordings: list[tuple[int, int, float, float]], extract: Extract) -> list[MedianBeat]:
     """Return median beats of recordings (start, samples, sampling rate, the file's heart rate or NaN) in one part."""
-    # Sums must not depend on how many threads there are.
+    # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
         samples = np.load(part, mmap_mode="r")
         return [median_beat(np.array(samples[s : s + n]), hz, extract, rate) for s, n, hz, rate in recordings]
 
 
 def quality_table(kept: pd.DataFrame, results: list[MedianBeat]) -> pd.DataFrame:
-    """Return a row for every kept record: its row in beats.npy and its quality, or the reason against it."""
+    """Return a row for every kept record: its row in beats.npy and its quality, or the reason of its refusal."""
     table = pd.DataFrame(results, columns=MedianBeat._fields)
     found = table.beat.notna()
     table["flags"] = table["flags"].map("; ".join)
@@ -60,7 +60,7 @@ def main() -> None:
     refused = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     print(f"{len(table)} recordings, {len(beats)} median beats" + (f"; refused: {refused}" if refused else ""))
     if not beats:
-        raise UsageError(f"none of the recordings gives a median beat; {BEATS_TABLE} has the reason of each")
+        raise UsageError(f"no recording gives a median beat; {BEATS_TABLE} has the reason of each")
 
 
 if __name__ == "__main__":

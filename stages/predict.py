@@ -1,19 +1,18 @@
-"""Score recordings with the trained model: a command, not a stage. It needs the model file alone.
+"""Score recordings with a trained model: a command, not a stage. It needs only the model file.
 
-    python stages/predict.py RECORD... [--json | --csv FILE] [--plot DIR] [--model FILE] [--sampling-rate HZ ...]
+    python stages/predict.py my-ecgs --csv scores.csv --plot pictures
 
 RECORD is a WFDB record with or without its suffix, a file of another format, or a folder with recordings of any kind.
-Each is scored, or refused with the reason and without a score. By default a line for each is printed. FILE is written
-anew and grows by a hundred rows at a time: they stay when the run ends early.
-Exit status: 0 all were scored, 3 some were refused, 2 wrong usage, 1 no usable model or a picture is not written.
+Each is scored, or refused with a reason and without a score. The default output is a line for each. --csv writes a
+hundred rows at a time, which stay if the run ends early. Exit code 3: some recordings are refused. From Python:
 
     from predict import predict
     predict(signal, sampling_rate, leads)["probability"]
 """
 
-import argparse
 import json
 import sys
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache, partial
@@ -37,29 +36,29 @@ from ecg.recordings.sources import RecordingFile, find_named
 from ecg.run.files import output_file, output_folder
 from ecg.run.parallel import in_parallel
 from ecg.run.paths import RELEASED
-from ecg.run.script import UsageError, refuse_input, run, warn
+from ecg.run.script import UsageError, argument_parser, refuse_input, run, warn
 
 if TYPE_CHECKING:
     from ecg.model.model import Model
 
 BATCH = 100  # recordings
-OF_TABLES = {"sampling_rate": "in Hz", "units": "uV, mV or V", "leads": "names, as I,II,III,..."}
+OF_TABLES = {"sampling_rate": ("HZ", "in Hz"), "units": ("UNIT", "uV, mV or V"), "leads": ("NAMES", "such as I,II,III")}
 
 
 def read_batch(batch: list[RecordingFile], extract: Extract) -> list[Reading]:
-    """Read recordings; keep the samples only of refused ones, for their pictures."""
+    """Make the median beats of recordings; keep the samples of refused ones, for their pictures."""
     readings = []
     # Sums must not depend on the number of threads.
     with threadpool_limits(limits=1):
         for recording in batch:
-            reading = reduce_ecg(partial(read_ecg, recording.header, told=recording.told), extract)
+            reading = reduce_ecg(partial(read_ecg, recording.header, metadata=recording.metadata), extract)
             readings.append(reading if reading.beat.reason else reading._replace(samples=None))
     return readings
 
 
 @threadpool_limits.wrap(limits=1)
 def score_beats(beats: list[MedianBeat], names: list[str], model: "Model", description: Description) -> list[dict]:
-    """Return the answer about each recording, as in --json."""
+    """Return the answer for each recording, with the keys of --json."""
     from ecg.model.model import distances, probabilities
 
     found = np.array([beat.beat for beat in beats if beat.beat is not None])
@@ -70,7 +69,7 @@ def score_beats(beats: list[MedianBeat], names: list[str], model: "Model", descr
 
 @cache
 def load(path: Path, written: float) -> "tuple[Model, Description]":
-    """Load a model and its description once for each time that its file was written."""
+    """Return a model and its description; load them again only if the time `written` of the file changes."""
     from ecg.model.fcn import choose_device
     from ecg.model.model import load_model
 
@@ -81,12 +80,12 @@ def load(path: Path, written: float) -> "tuple[Model, Description]":
 def predict(
     signal: ArrayLike, sampling_rate: float, leads: Sequence[str], *, units: str = "mV", model: Path = RELEASED
 ) -> dict:
-    """Score one recording (samples x leads, NaN is missing, at `sampling_rate` Hz; units uV, mV or V), leads by name.
+    """Score one recording: `signal` is samples x `leads`, NaN where missing, in `units` uV, mV or V; the rate is in Hz.
 
     Returns the keys of --json but `record`: probability (that of ischemia), ischemia (the decision: probability >=
     threshold), threshold, p_CLASS for each class, n_used beats, heart_rate (beats/min), flags, reason (None where
-    scored), trained_on. NumPy, pandas, h5py and torch may give the arguments; ValueError where they are of no use, or
-    signal and leads do not fit.
+    scored), trained_on. Arguments may be arrays of NumPy, pandas, h5py or torch; ValueError where they are not numeric,
+    or where signal and leads differ in number.
     """
     loaded, description = load(Path(model), Path(model).stat().st_mtime)
     ecg = recording_of(signal, sampling_rate, leads, units)
@@ -96,17 +95,17 @@ def predict(
     return {key: value for key, value in row.items() if key != "record"}
 
 
-def parse_arguments() -> tuple[argparse.Namespace, list[RecordingFile]]:
-    """Return the options, and the recordings that they name."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", nargs="+", metavar="RECORD")
+def parse_arguments() -> tuple[Namespace, list[RecordingFile]]:
+    """Return the options and the recordings to score."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("records", nargs="+", metavar="RECORD", help="record, file or folder")
     output = parser.add_mutually_exclusive_group()
-    output.add_argument("--json", action="store_true", help="one JSON object a line and recording")
-    output.add_argument("--csv", type=output_file, metavar="FILE", help="one row a recording")
-    parser.add_argument("--plot", type=output_folder, metavar="DIR", help="one PNG a recording: the beat and evidence")
+    output.add_argument("--json", action="store_true", help="print a JSON object for each recording")
+    output.add_argument("--csv", type=output_file, metavar="FILE", help="write a row for each recording")
+    parser.add_argument("--plot", type=output_folder, metavar="DIR", help="draw beat and evidence of each recording")
     parser.add_argument("--model", type=Path, default=RELEASED, metavar="FILE", help=f"default: {RELEASED}")
-    for name, form in OF_TABLES.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", help=f"{form}, of CSV, TSV and NPY without labels.csv")
+    for name, (unit, form) in OF_TABLES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=unit, help=f"{form}; of tables without labels.csv")
     options = parser.parse_args()
     try:
         recordings = find_named(options.records, {key: value for key in OF_TABLES if (value := getattr(options, key))})
@@ -127,7 +126,7 @@ def main() -> None:
     calls = [(batch, description.extract) for batch in batches]
     with tqdm(total=len(recordings), desc="recordings", disable=None) as progress:
         for batch, readings in zip(batches, in_parallel(read_batch, calls), strict=True):
-            # Loaded while workers read.
+            # The model loads while workers read.
             model, _ = load(options.model, options.model.stat().st_mtime)
             beats, names = [reading.beat for reading in readings], [recording.record for recording in batch]
             rows = score_beats(beats, names, model, description)
@@ -148,7 +147,7 @@ def main() -> None:
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
         print(f"predict: {len(recordings)} recordings: {outcomes}", file=sys.stderr)
     if lost:
-        warn(f"{len(lost)} pictures are not written; the first: {lost[0]}")
+        warn(f"pictures that cannot be written: {len(lost)}; the first: {lost[0]}")
     if lost or counts["refused"]:
         raise SystemExit(1 if lost else 3)
 

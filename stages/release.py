@@ -1,17 +1,17 @@
 """Train a model that others can use, on all patients of one or several archives: a command, not a stage.
 
-    python stages/release.py NAME ARCHIVE... [--seeds N]
+    python stages/release.py my-hospital /path/to/archive --seeds 5
 
-ARCHIVE is a folder as for `download.directory`; all else is as in params.yaml. The weights are trained on all patients.
-Calibration and threshold come from out-of-fold predictions: each of five folds of patients is scored by models of the
-other four, one for each training seed 1 … N. The same predictions evaluate the recipe; for that, each fold is
-calibrated by the other four. Of several archives, each is also left out once.
+ARCHIVE is a folder as in `download.directory`. The weights are trained on all patients. Calibration and threshold come
+from out-of-fold predictions: each of five folds of patients is scored by models of the other four, one for each
+training seed 1 … N. The same predictions evaluate the recipe; for that, each fold is calibrated by the other four. With
+several archives, each is also scored by models of the others.
 
+Reads   the archives, params.yaml, stages/templates/
 Writes  models/NAME.safetensors  the model
-        models/NAME.md           its card: data, numbers, limits, and the command that makes it again
+        models/NAME.md           its card: data, numbers, limits, and the command that makes it anew
 """
 
-import argparse
 import hashlib
 import re
 import subprocess
@@ -38,7 +38,7 @@ from ecg.params import Params, read_params
 from ecg.reporting.page import cite_sources, render
 from ecg.run import paths
 from ecg.run.files import output_folder, write
-from ecg.run.script import UsageError, locked, run
+from ecg.run.script import UsageError, argument_parser, locked, run
 
 FOLDS = 5
 
@@ -80,7 +80,7 @@ def cross_fit(logits: np.ndarray, rows: pd.DataFrame, classes: list[str], specif
 
 
 def evaluate_recipe(scored: list[pd.DataFrame], beats: np.ndarray, rows: pd.DataFrame, params: Params) -> dict:
-    """Return the numbers of the tables of `cross_fit`, beside those of the simple models in the same folds."""
+    """Return the numbers of the tables of `cross_fit`, with the gain over the simple models in the same folds."""
     folds = tqdm(np.unique(rows.fold), desc="simple models", disable=None)
     simple = pd.concat([score_simple(beats, rows, rows.fold != fold, rows.fold == fold, params) for fold in folds])
     numbers, _, _ = summarise_runs(scored, simple, params.evaluate)
@@ -96,7 +96,7 @@ def evaluate_recipe(scored: list[pd.DataFrame], beats: np.ndarray, rows: pd.Data
 
 
 def left_out_archives(beats: np.ndarray, rows: pd.DataFrame, params: Params, seeds: int) -> pd.DataFrame | None:
-    """Return the ROC AUCs on each archive of a model of the others, mean over the seeds; None for one archive."""
+    """Return the ROC AUCs of models of the other archives on each one, mean over seeds; None for one archive."""
     found = []
     for source in sorted(set(rows.source)) if rows.source.nunique() > 1 else []:
         dealt = split_patients(rows, params.split.model_copy(update={"holdout_source": source}))
@@ -123,6 +123,8 @@ def release(name: str, archives: list[str], seeds: int) -> None:
     params = read_params()
     table, beats = read_archives(archives, params.extract, params.download)
     table = table[table.reason == ""].reset_index(drop=True)
+    if not len(table):
+        raise UsageError("no recording in ARCHIVE has a label and a median beat; docs/data.md describes labels")
     rows = split_patients(table, params.split.model_copy(update={"folds": FOLDS, "val_fold": 1, "test_fold": 2}))
     check_classes(rows, without_test=False)
     classes, specificity = classes_of(rows.label), params.train.specificity
@@ -133,7 +135,7 @@ def release(name: str, archives: list[str], seeds: int) -> None:
     calibration, threshold = calibrate_on(logits, rows, classes, specificity)
     model, _ = fit_model(beats, rows, classes, params.extract, params.train)
     model.calibrate(calibration)
-    # The performance of the recipe on unseen patients: the model itself has seen all of them.
+    # Measured by models of the recipe on unseen patients: this model has seen all patients.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
     description = describe(model, rows.source, classes, params, threshold, reference)
     file = paths.MODELS / f"{name}.safetensors"
@@ -164,13 +166,13 @@ def release(name: str, archives: list[str], seeds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
+    parser = argument_parser(__doc__)
+    parser.add_argument("name", metavar="NAME", help="name of the model")
+    parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help="folder")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="training seeds; default: 3")
     options = parser.parse_args()
     if options.seeds < 1 or not re.fullmatch(r"\w[\w.-]*", options.name):
-        parser.error("NAME is a name of letters, digits, '.', '_' and '-'; --seeds takes a whole number from 1")
+        parser.error(f"NAME is {options.name}, --seeds {options.seeds}; allowed: letters, digits, '._-'; from 1")
     output_folder(paths.MODELS, [f"{options.name}.safetensors", f"{options.name}.md"])
     with locked():
         release(options.name, options.archives, options.seeds)

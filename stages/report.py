@@ -1,9 +1,9 @@
-"""Write the results for people: a page, a model card, and the machine with its packages.
+"""Write the report, the model card, and the versions of the machine and its packages.
 
 Reads   params.yaml, requirements.txt, stages/templates/, the tables in data/, the numbers in metrics/
 Writes  metrics/report.html       one page that needs no network and no script
         metrics/model_card.md     the sections of Mitchell et al. (2019), from the same numbers
-        metrics/environment.json  the machine; then each package in requirements.txt with its version
+        metrics/environment.json  the machine, and the version of each package in requirements.txt
 """
 
 import os
@@ -33,7 +33,7 @@ from ecg.run import paths
 from ecg.run.files import CLASSES, load_split, read_table, write, write_json
 from ecg.run.script import run_stage
 
-ERRORS = 2  # of each kind, in the page
+ERRORS = 2  # shown of each kind
 REQUIREMENTS = Path("requirements.txt")
 
 
@@ -103,7 +103,7 @@ def main() -> None:
         "learning": (charts.plot_learning_curve(history, trained_on), history.tail(1)),
     }
     sections = (params.download, params.extract, params.split, params.train, params.evaluate, params.audit)
-    # A section is called as its class.
+    # The name of a section is that of its class, in lower case.
     parameters = {type(section).__name__.lower(): section.model_dump() for section in sections}
     values = {
         "synthetic": trained_on == names.SYNTHETIC,

@@ -1,8 +1,7 @@
-"""Deal patients to folds, and folds to train, val and test.
+"""Assign patients to folds, and folds to train, val and test.
 
 Reads   data/recordings.csv, data/beats.csv
-Writes  data/split.csv  a row for every recording found: fold, split, its row in beats.npy and all columns that later
-                        stages need, or the reason why it has no beat
+Writes  data/split.csv  a row for every recording found: fold, split, row in beats.npy, or the reason of its refusal
 """
 
 import warnings
@@ -24,7 +23,7 @@ COLUMNS = [
 
 
 def assign_folds(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
-    """Return each record's fold, 1 … folds: one a patient, strata spread evenly; `given` is PTB-XL's fold or NaN."""
+    """Return each record's fold, 1 … folds: by patient, strata spread evenly; `given` is PTB-XL's fold or NaN."""
     first = pd.Series(given).groupby(patients).transform("first").to_numpy()
     fold = (first - 1) % PTBXL_FOLDS * min(folds, PTBXL_FOLDS) // PTBXL_FOLDS + 1
     rest = np.flatnonzero(np.isnan(first))
@@ -32,7 +31,7 @@ def assign_folds(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *,
     if len(names) >= folds and pd.Series(strata[rest]).value_counts().max() >= folds:
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
-            # It warns of a stratum with fewer members than folds; `check_classes` stops where a class is missing.
+            # It warns of a stratum with fewer members than folds; `check_classes` finds absent classes.
             warnings.simplefilter("ignore", UserWarning)
             for number, (_, chosen) in enumerate(splitter.split(rest, strata[rest], group), start=1):
                 fold[rest[chosen]] = number
@@ -42,7 +41,7 @@ def assign_folds(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *,
 
 
 def assign_splits(table: pd.DataFrame, split: Split) -> np.ndarray:
-    """Return train, val or test for each record; with a hold-out source its patients are the test set."""
+    """Return train, val or test for each record; the patients of a hold-out source are the test split."""
     if not split.holdout_source:
         return np.select([table.fold == split.val_fold, table.fold == split.test_fold], ["val", "test"], "train")
     if split.holdout_source not in set(table.source):
@@ -53,16 +52,16 @@ def assign_splits(table: pd.DataFrame, split: Split) -> np.ndarray:
 
 
 def split_patients(rows: pd.DataFrame, split: Split) -> pd.DataFrame:
-    """Return rows of recordings.csv, those with a beat, with the columns fold and split."""
+    """Return rows of recordings.csv (those with a beat) with the columns fold and split."""
     strata, given = (rows.label + " " + rows.source).to_numpy(), rows.fold.to_numpy(dtype=float)
     fold = assign_folds(rows.patient.to_numpy(), strata, given, folds=split.folds, seed=split.seed)
     return rows.assign(fold=fold).assign(split=lambda dealt: assign_splits(dealt, split))
 
 
 def check_classes(table: pd.DataFrame, *, without_test: bool) -> None:
-    """UsageError unless each split holds ischemia and normal, and train and val hold other if there is any."""
+    """Raise UsageError if a split lacks ischemia or normal, or if train or val lacks other while the table has it."""
     for split in ["train", "val"] if without_test else ["train", "val", "test"]:
-        # The headline comparison needs no other.
+        # The headline comparison does not need the class other.
         wanted = {"ischemia", "normal"} if split == "test" else {"ischemia", "normal", *table.label}
         for label in sorted(wanted - set(table.label[table.split == split])):
             raise UsageError(

@@ -1,11 +1,10 @@
 """Train the networks and trees on the train split; calibrate the model and set its threshold on val.
 
 Reads   data/beats.npy, data/split.csv
-Writes  data/model.safetensors  weights, calibration, threshold, the hashes of the recordings of training, the distance
-                                of a beat from theirs, and a description of the model
+Writes  data/model.safetensors  the model: weights, calibration, threshold, hashes of its recordings, a description
         data/history.csv        a row for each epoch: the mean loss of the networks on train and val
-        data/train.json         ROC AUCs, Brier score and cross-entropy on val, for the choice of a recipe; ROC AUC on
-                                train
+        data/train.json         ROC AUCs, Brier score and cross-entropy on val, to choose a recipe by; ROC AUC on
+                                train; threshold
 """
 
 import numpy as np

@@ -1,19 +1,18 @@
 """Measure a trained model on labelled recordings of another hospital: a command, not a stage.
 
-    python stages/validate.py ARCHIVE... [--model FILE] [--out DIR] [--recalibrate NEW.safetensors]
+    python stages/validate.py my-archive --recalibrate new.safetensors
 
-ARCHIVE is a folder as download.directory names one: PTB-XL's layout, or recordings whose labels stand in their headers
-or in labels.csv. --recalibrate writes the model with calibration and threshold fitted to one half of the patients, and
+ARCHIVE is a folder as in `download.directory`: PTB-XL's layout, or recordings with labels in their headers or in
+labels.csv. --recalibrate writes the model with calibration and threshold fitted to one half of the patients, and
 measures it on the other half.
 
-Reads   the archives, the model file (also what ischemia and normal mean), params.yaml (evaluate), stages/templates/
-Writes  DIR/validate.json  the keys of metrics/evaluate.json but val, and more; reference_: those at the reference
-        DIR/validate.csv   a row for every recording found: its label, its scores, or why it is refused
+Reads   the archives, the model file (also the codes of ischemia and normal), params.yaml (evaluate), stages/templates/
+Writes  DIR/validate.json  the keys of metrics/evaluate.json but that of val, and more: see docs/results.md
+        DIR/validate.csv   a row for every recording found: its label, its scores, or the reason of its refusal
         DIR/validate.png   ROC curve and reliability
-        DIR/validate.html  all of it, for people
+        DIR/validate.html  a page with all results
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -33,24 +32,24 @@ from ecg.params import read_params
 from ecg.reporting.results import write_page
 from ecg.run import paths
 from ecg.run.files import output_file, output_folder, write, write_json
-from ecg.run.script import UsageError, refuse_input, run, warn
+from ecg.run.script import UsageError, argument_parser, refuse_input, run, warn
 
 MORE = ("called", "calibration_slope", "calibration_intercept", "expected_calibration_error", "unlike_training")
-FAR = 1.5  # times the odds of being called that are expected
+FAR = 1.5  # times the expected odds of being called
 
 
 def is_far(called: int, n: int, expected: float) -> bool:
-    """Return whether `called` of n is beyond the binomial 99% range, with odds over `FAR` times off the expected."""
+    """Return whether `called` of n is beyond the binomial 99% range, with odds that differ by a factor `FAR`."""
     low, high = binom.interval(0.99, n, expected)
     return not low <= called <= high and bool(abs(logit(called / n) - logit(expected)) > np.log(FAR))
 
 
 def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, description: Description) -> dict:
-    """Return what validate.json has beside the keys of metrics/evaluate.json."""
+    """Return the numbers of validate.json whose keys metrics/evaluate.json lacks."""
     measured, reference = scores.set_index("measure").astype(object), description.reference
     measured = measured.where(measured.notna(), None)
     ischemic, n = scored.label == "ischemia", len(scored)
-    # As sensitive and as specific as at the reference.
+    # Expected: the sensitivity and specificity of the reference, at the prevalence here.
     share = ischemic.mean()
     expected = reference["sensitivity"] * share + (1 - reference["specificity"]) * (1 - share)
     called = int((scored.p_ischemia >= description.threshold).sum())
@@ -72,7 +71,7 @@ def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame
 
 
 def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> None:
-    """Print the headline here and at the reference, and what recalibration has changed."""
+    """Print the headline numbers here and on the reference, and the effect of recalibration."""
     print(f"{len(scored)} {data_kind(scored.source)} scored, {numbers['refused']} refused")
     for row in scores.to_dict("records")[: len(COMPARISONS)]:
         print(f"{say_auc(row)} (reference {format_number(numbers.get('reference_' + row['measure']))})")
@@ -86,12 +85,12 @@ def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archives", nargs="+", metavar="ARCHIVE")
+    parser = argument_parser(__doc__)
+    parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help="folder")
     parser.add_argument("--model", type=Path, default=paths.RELEASED, metavar="FILE", help=f"default: {paths.RELEASED}")
     folder = partial(output_folder, files=[f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")])
     parser.add_argument("--out", default=str(paths.VALIDATION), metavar="DIR", help="default: %(default)s", type=folder)
-    parser.add_argument("--recalibrate", metavar="NEW.safetensors", help="the model, fitted here", type=output_file)
+    parser.add_argument("--recalibrate", metavar="NEW.safetensors", help="recalibrated model file", type=output_file)
     options = parser.parse_args()
     refuse_input(parser, options.recalibrate, [options.model])
     evaluate = read_params().evaluate
@@ -100,8 +99,8 @@ def main() -> None:
     table, beats = read_archives(options.archives, description.extract, description.labels)
     kept = table[table.reason == ""]
     if not len(kept):
-        reason = f"the first: {table.record[0]}: {table.reason[0]}"
-        raise UsageError(f"no recording with a label and a median beat in ARCHIVE, {reason}; predict needs no labels")
+        reason = f"{table.record[0]}: {table.reason[0]}; predict needs no labels, docs/data.md describes them"
+        raise UsageError(f"no recording in ARCHIVE has a label and a median beat; the first: {reason}")
     scored = score_records(model, description.classes, beats, kept)
     seen = [first_bytes([text])[0] for text in kept.sha256]
     scored["in_training"] = np.isin(seen, model.hashes.cpu().numpy())

@@ -239,4 +239,4 @@ WRITERS = {
     "table.csv": csv,
     "array.npy": npy,
 }
-TOLD = {"sampling_rate": "500", "units": "mV"}
+METADATA = {"sampling_rate": "500", "units": "mV"}

@@ -112,14 +112,14 @@ def test_the_summary_counts_by_archive(project, capsys):
         "  a: 3 recordings found, 2 kept: 1 ischemia, 1 normal; 2 patients; 1 refused: 1 no Dx",
         "  b: 2 recordings found, 2 kept: 1 normal, 1 other; 2 patients",
     ]
-    assert "4 recordings count as patients of their own: no patient id (2 a, 2 b)" in printed.err
+    assert "4 recordings have no patient id and count as a patient each (2 a, 2 b)" in printed.err
 
 
 def test_codes_that_have_no_class_are_warned_of(project, capsys):
     for i, dx in enumerate(("426783006,123456789", "123456789,987654321")):
         write_challenge(project / "archive", f"r{i}", SAMPLES + np.int16(i), dx=dx)
     from_directory(project)
-    assert "2 codes in Dx are not known and count as abnormal: 123456789 (2), 9876" in capsys.readouterr().err
+    assert "2 unknown codes in Dx count as other: 123456789 (2), 9876" in capsys.readouterr().err
 
 
 def test_store_is_cut_into_parts(project, monkeypatch):
@@ -162,7 +162,7 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
     assert table.fold.to_dict() == {"HR00001": "3", "HR00002": "3", "A0001": "", "HR00009": ""}
     assert list(table["flags"][["A0001", "HR00009"]]) == [NO_PATIENT, NOT_IN_TABLE]
     assert table.label.value_counts().to_dict() == {"ischemia": 2, "normal": 2}
-    assert "2 recordings count as patients of their own" in capsys.readouterr().err
+    assert "2 recordings have no patient id and count as a patient each" in capsys.readouterr().err
 
 
 def test_real_kaggle_cache(project, real_data, monkeypatch):
@@ -188,7 +188,7 @@ def test_real_ptbxl_and_challenge_folders(project, real_data):
 def test_where_all_are_refused_the_table_has_the_reasons(project):
     write_challenge(project / "archive", "a", SAMPLES, dx=None)
     write_challenge(project / "archive", "b", SAMPLES[:, :2], names=("I", "II"))
-    with pytest.raises(UsageError, match=r"^none of the recordings can be used; .*recordings\.csv has the reason"):
+    with pytest.raises(UsageError, match=r"^no recording can be used; .*recordings\.csv has the reason"):
         from_directory(project)
     table = pd.read_csv(RECORDINGS_TABLE, keep_default_na=False).set_index("record")
     assert table.reason["a"] == "no Dx" and table.reason["b"].startswith("missing lead")
@@ -198,6 +198,6 @@ def test_a_store_is_replaced_and_nothing_else(project):
     write_challenge(project / "archive", "a", SAMPLES)
     assert from_directory(project).equals(from_directory(project))
     (RECORDINGS / "mine.npy").write_text("kept")
-    with pytest.raises(UsageError, match=r"mine\.npy is no part of a store"):
+    with pytest.raises(UsageError, match=r"mine\.npy is no part of the store"):
         from_directory(project)
     assert {path.name for path in RECORDINGS.iterdir()} == {"mine.npy", "part-00000.npy"}

@@ -34,9 +34,9 @@ def test_number_in_the_form_that_yaml_takes_for_a_string(tmp_path):
         ("extract.detector=mine", ["extract.detector is 'mine'", "'pantompkins1985'"]),
         ("download.kaggle=[a/ischemia-dataset]", ["download.kaggle.0", "ischemia-dataset"]),
         ("download.directory=5", ["download.directory", " is 5", "string", "list"]),
-        ("download.ischemia=[12345]", ["download.ischemia.0", "12345 is no code", "6 to 18 digits", "SCP"]),
-        ("download.ischemia=[ISC_,STEMI]", ["download.ischemia.1", "'STEMI' is no code"]),
-        ("download.ischemia=[ISC_] download.normal=[isc_]", ["download: ischemia and normal both hold ISC_"]),
+        ("download.ischemia=[12345]", ["download.ischemia.0", "12345 is not a code", "6 to 18 digits", "SCP"]),
+        ("download.ischemia=[ISC_,STEMI]", ["download.ischemia.1", "'STEMI' is not a code"]),
+        ("download.ischemia=[ISC_] download.normal=[isc_]", ["download: ischemia and normal share ISC_"]),
         ("download.normal=[]", ["download.normal is []", "at least 1 item"]),
         ("+downlod={} ~download", ["downlod is not a parameter", "download is missing"]),
     ],
@@ -60,7 +60,7 @@ def test_codes_become_text(tmp_path):
 def test_missing_file_and_wrong_top_level(tmp_path):
     with pytest.raises(OSError, match=r"params\.yaml"):
         read_params(tmp_path / "params.yaml")
-    for text, words in (("just text", "just text"), ("download: [", "no YAML")):
+    for text, words in (("just text", "just text"), ("download: [", "not valid YAML")):
         (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
         with pytest.raises(UsageError, match=words):
             read_params(tmp_path / "params.yaml")

@@ -209,7 +209,7 @@ def test_a_picture_that_cannot_be_written_costs_nothing_else(run, tmp_path):
     (tmp_path / "pictures/a.png").mkdir(parents=True)
     done = run("in", "--csv", "out.csv", "--plot", "pictures")
     assert done.returncode == 1
-    assert "predict: warning: 1 pictures are not written; the first: " in done.stderr
+    assert "predict: warning: pictures that cannot be written: 1; the first: " in done.stderr
     assert list(pd.read_csv(tmp_path / "out.csv").record) == ["a", "b", "c"]
     assert (tmp_path / "pictures/b.png").is_file() and (tmp_path / "pictures/c.png").is_file()
 

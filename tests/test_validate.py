@@ -172,7 +172,7 @@ def test_usage(run, tmp_path):
     for arguments, said in [
         (["absent"], "no such folder"),
         (["empty"], "no recordings found"),
-        (["unlabelled"], "no recording with a label and a median beat in ARCHIVE"),
+        (["unlabelled"], "no recording in ARCHIVE has a label and a median beat"),
         (["few", "--recalibrate", "new.safetensors"], "recalibration needs 10 patients with ischemia, found "),
     ]:
         done = run(*arguments)

@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 import wfdb
 from conftest import ecg_signal, write_challenge
-from ecg_files import TOLD, WRITERS, dicom
+from ecg_files import METADATA, WRITERS, dicom
 
 from ecg.leads import LEADS
 from ecg.params import Labels
@@ -146,7 +146,7 @@ def limited() -> Iterator[None]:
 
 def judge(path: Path, verify_checksums: bool) -> str:
     """Read a recording; return '' or the reason. AssertionError where row and samples do not agree."""
-    recording = RecordingFile(path.stem, path, "fuzz", Person(dx=("426783006",)), TOLD)
+    recording = RecordingFile(path.stem, path, "fuzz", Person(dx=("426783006",)), METADATA)
     with limited():
         row, samples = read_recording(recording, LABELS, verify_checksums=verify_checksums)
     assert list(row) == COLUMNS

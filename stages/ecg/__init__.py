@@ -1,6 +1,6 @@
-"""What two or more stages share."""
+"""Code that stages and commands share."""
 
 import gc
 
-# Loading torch, scikit-learn and Matplotlib looks for garbage every 700 objects: half a second of evaluate.
+# With Python's default of 700, garbage collection takes half a second while torch and Matplotlib load.
 gc.set_threshold(100_000)

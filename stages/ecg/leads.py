@@ -1,4 +1,4 @@
-"""The 12 leads: names, order and derivation; missing samples; the reason why a recording cannot be used."""
+"""The 12 leads: names, order and derivation; missing samples; the error for an unusable recording."""
 
 import re
 import unicodedata
@@ -12,19 +12,19 @@ INDEPENDENT = [LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4",
 # Samples are int16, uV.
 MISSING = -32768
 RAIL = 32767
-TOO_HIGH = RAIL + 0.5  # rounded, more than int16 holds
+TOO_HIGH = RAIL + 0.5  # rounds to more than int16 can store
 MAX_RATE = 100_000  # Hz
-# Electrodes may be off by 300 mV (IEC 60601-2-25); amplifiers without a bridge add their own.
+# Offsets of electrodes reach 300 mV (IEC 60601-2-25); amplifiers without a bridge add their own.
 MAX_OFFSET = 1000  # mV
 
-# mV from the first to the last percentile of a lead's samples. Beyond, the median beat would have an implausible height
-# too, or int16 would cut off more than is allowed: the unit is the likelier reason and is named first.
+# Range of a lead, from 1st to 99th percentile, in mV. Beyond, the median beat is implausible too, or int16 clips
+# more than is allowed; a wrong unit is the likelier reason, so it is checked first.
 MIN_SPREAD, MAX_SPREAD = 0.02, 2 * RAIL / 1000
 
 # Names of leads in lower case: I, DI, D1, V1, C1.
 NAMES = {lead.lower(): lead for lead in LEADS} | {f"c{n}": f"V{n}" for n in range(1, 7)}
 NAMES |= {f"d{name}": lead for n, lead in enumerate(LEADS[:3], 1) for name in (lead.lower(), n)}
-# As files write them: MDC_ECG_LEAD_AVR, Lead I (Einthoven), ecg_I, V1 (mV), aVR # noisy. Not -aVR, which is not aVR.
+# Spellings in files: MDC_ECG_LEAD_AVR, Lead I (Einthoven), ecg_I, V1 (mV), aVR # noisy. Not -aVR, which is not aVR.
 LEAD_NAME = re.compile(
     rf"(?:(?:(?:mdc[_ ])?(?:ecg|ekg)[_ ]lead|lead|ecg|ekg)(?:[ _:.]+|-)?)?({'|'.join(NAMES)})"
     r"(?:\s*[(\[](?:mv|[uµμ]v|v|einthoven)[)\]])?(?:\s*#.*)?",
@@ -33,14 +33,14 @@ LEAD_NAME = re.compile(
 
 
 class BadRecording(ValueError):
-    """Why a recording cannot be used: a category, or `category: detail`, of at most 200 characters."""
+    """The reason why a recording cannot be used: a category, or `category: detail`, of at most 200 characters."""
 
     def __init__(self, reason: str):
         super().__init__(reason if len(reason) <= 200 else reason[:200] + "…")
 
 
 def lead_of(name: str) -> str | None:
-    """Return the standard lead that a name in a file means; None where that is in doubt."""
+    """Return the standard lead that a name in a file denotes; None for any other name."""
     match = LEAD_NAME.fullmatch(unicodedata.normalize("NFKC", name).strip())
     return NAMES.get(match[1].lower()) if match else None
 
@@ -61,11 +61,11 @@ def find_leads(names: list[str]) -> dict[str, int]:
 
 
 def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
-    """Put leads (uV, float, NaN is missing) in order, samples x 12, int16, MISSING where NaN; also return flags.
+    """Return leads (uV, float, NaN where missing) as samples x 12 in standard order, int16, and flags.
 
-    Absent limb leads are derived from two of I, II and III. A lead that int16 cannot hold loses its median, an
-    electrode's offset; values that are still beyond are clipped. BadRecording where the unit seems wrong, or an offset
-    is too large.
+    NaN becomes MISSING. Absent limb leads are derived from two of I, II and III. If a lead exceeds int16, its median,
+    the offset of an electrode, is subtracted; larger values are then clipped. BadRecording where the unit seems wrong,
+    or an offset is too large.
     """
     check_unit(leads)
     flags, removed = list[str](), list[str]()
@@ -80,7 +80,7 @@ def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
         offset = float(np.nanmedian(values[:, i])) / 1000  # mV
         if abs(offset) > MAX_OFFSET:
             raise BadRecording(f"offset: {offset:.0f} mV in lead {LEADS[i]}; allowed: ±{MAX_OFFSET} mV")
-        if abs(offset) >= 1:  # else a spike is beyond, not the whole lead
+        if abs(offset) >= 1:  # else a spike exceeds int16, not the whole lead
             values[:, i] -= 1000 * offset
             removed.append(f"{LEADS[i]} {offset:.0f} mV")
     if removed:
@@ -92,15 +92,15 @@ def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
 
 
 def check_unit(leads: dict[str, np.ndarray]) -> None:
-    """BadRecording where leads (uV, NaN is missing) are so high or so low that they seem to be in another unit."""
+    """Raise BadRecording where the amplitudes of leads (uV, NaN where missing) suggest another unit."""
     present = [values[np.isfinite(values)] for values in leads.values() if np.isfinite(values).any()]
     ranges = [np.percentile(values, [1, 99], method="nearest") for values in present] or [(0, 0)]
     spreads = np.ptp(ranges, axis=1) / 1000
     highest, usual = spreads.max(), np.median(spreads)
     if 0 < highest < MIN_SPREAD:
-        raise BadRecording(f"amplitude: {highest:.2g} mV in the largest lead, at least {MIN_SPREAD} mV; wrong unit?")
+        raise BadRecording(f"amplitude: {highest:.2g} mV in the largest lead; allowed: from {MIN_SPREAD}; wrong unit?")
     if usual > MAX_SPREAD:
-        raise BadRecording(f"amplitude: {usual:.0f} mV in half of the leads, at most {MAX_SPREAD:.0f} mV; wrong unit?")
+        raise BadRecording(f"amplitude: {usual:.0f} mV in half of the leads; allowed: to {MAX_SPREAD:.0f}; wrong unit?")
 
 
 def limb_leads(one: np.ndarray, two: np.ndarray) -> dict[str, np.ndarray]:

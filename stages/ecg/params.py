@@ -1,4 +1,4 @@
-"""The schema of params.yaml: its keys and the values that they take."""
+"""The schema of params.yaml: its keys and their allowed values."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ def diagnosis_code(value: object) -> str:
     """Return a SNOMED CT or SCP code as text; ValueError for any other value."""
     text = str(value).upper()
     if not re.fullmatch(r"\d{6,18}", text, re.ASCII) and text not in SCP:
-        raise ValueError(f"{value!r} is no code; allowed: 6 to 18 digits (SNOMED CT) or an SCP statement of PTB-XL")
+        raise ValueError(f"{value!r} is not a code; allowed: 6 to 18 digits (SNOMED CT) or an SCP statement of PTB-XL")
     return text
 
 
@@ -51,7 +51,7 @@ class Labels(Section):
     @model_validator(mode="after")
     def classes_differ(self):
         if both := sorted({*self.ischemia} & {*self.normal}):
-            raise ValueError(f"ischemia and normal both hold {', '.join(both)}")
+            raise ValueError(f"ischemia and normal share {', '.join(both)}; allowed: no code in both")
         return self
 
 
@@ -106,14 +106,14 @@ class Architecture(Section):
     filters: Annotated[list[Positive], Field(min_length=1)]
     kernels: Annotated[list[Positive], Field(min_length=1)]
     dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
-    parts: Annotated[int, Field(ge=1, le=31)]  # samples of the shortest beat
+    parts: Annotated[int, Field(ge=1, le=31)]  # at most the samples of the shortest beat
     trees: Annotated[int, Field(ge=0, le=2000)]
 
     @model_validator(mode="after")
     def one_of_each_per_layer(self):
         if not len(self.filters) == len(self.kernels) == len(self.dropout):
             found = f"{len(self.filters)} filters, {len(self.kernels)} kernels and {len(self.dropout)} dropout"
-            raise ValueError(f"{found} must be as many, one a layer")
+            raise ValueError(f"{found}; allowed: one of each for a layer")
         return self
 
     @property
@@ -124,7 +124,7 @@ class Architecture(Section):
 
     @property
     def reach(self) -> int:
-        """Return how many samples of the beat a feature of the networks depends on."""
+        """Return the number of samples of the beat on which a feature of the networks depends."""
         return 1 + sum(kernel - 1 for kernel in self.kernels)
 
 
@@ -161,17 +161,17 @@ class Params(Section):
 
 
 def read_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check all of params.yaml; UsageError names key, value and what is allowed."""
+    """Read and check all of params.yaml; UsageError with key, value and allowed values."""
     try:
         return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         raise UsageError(f"{path}: " + "; ".join(explain(e) for e in error.errors())) from None
 
 
 def explain(error: ErrorDetails) -> str:
-    """Return one of pydantic's errors as a clause that names the key, the value and what is allowed."""
+    """Return one of pydantic's errors as a clause with the key, the value and the allowed values."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         section = Params.__annotations__.get(str(error["loc"][0]), Params)
@@ -180,4 +180,4 @@ def explain(error: ErrorDetails) -> str:
         return f"{key} is missing"
     if error["type"] == "value_error":
         return ": ".join(filter(None, [key, str(error["ctx"]["error"])]))
-    return f"{key} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"{key or 'content'} is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -1,4 +1,4 @@
-"""Tables of samples as tools write them: the same samples come out of each, or the reason names the fault."""
+"""Tables of samples as tools write them: each gives the same samples, or a reason that names the fault."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import noisy_signal
-from ecg_files import TOLD
+from ecg_files import METADATA
 
 from ecg.leads import LEADS, MISSING, BadRecording
 from ecg.recordings.arrays import recording_of
@@ -25,7 +25,7 @@ ORDER = ["leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"]
 
 
 def table(*header, cells=CELLS, separator=",", first=None, end="", line="\n"):
-    """A text with header lines and a line for each row, `first` giving its first cell."""
+    """Return a text with header lines and a line for each row; `first` returns its first cell."""
     rows = [[*([first(i)] if first else []), *row] for i, row in enumerate(cells)]
     return line.join([*header, *(separator.join(row) + end for row in rows), ""]).encode()
 
@@ -41,15 +41,15 @@ def elapsed(i):
     return f"{i // 30000}:{i / 500 % 60:06.3f}"
 
 
-def read(folder, content, told=TOLD):
+def read(folder, content, metadata=METADATA):
     path = folder / "table.txt"
     path.write_bytes(content)
-    return read_ecg(path, told=told)
+    return read_ecg(path, metadata=metadata)
 
 
-def refused(folder, content, told=TOLD):
+def refused(folder, content, metadata=METADATA):
     with pytest.raises(BadRecording) as caught:
-        standard_leads(read(folder, content, told))
+        standard_leads(read(folder, content, metadata))
     return str(caught.value)
 
 
@@ -119,9 +119,9 @@ def test_a_table_states_its_rate_and_units(tmp_path, name):
     assert ecg.sampling_rate == 500
     np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
     assert read(tmp_path, STATED[name], {"sampling_rate": "499"}).sampling_rate == 499
-    reason = refused(tmp_path, STATED[name], TOLD | {"sampling_rate": "250"})
+    reason = refused(tmp_path, STATED[name], METADATA | {"sampling_rate": "250"})
     assert reason == "sampling rate: 250 Hz given, 500 Hz by the times in the table"
-    assert refused(tmp_path, STATED[name], TOLD | {"units": "uV"}) == "units: uV given, mV in the table"
+    assert refused(tmp_path, STATED[name], METADATA | {"units": "uV"}) == "units: uV given, mV in the table"
 
 
 def test_times_are_rounded_and_not_all_are_in_seconds(tmp_path):
@@ -148,7 +148,7 @@ def test_the_least_integer_is_missing(tmp_path, kind, marker):
     stored = SAMPLES.astype(kind)
     stored[10:20, 8] = marker
     np.save(tmp_path / "a.npy", stored)
-    samples, _ = standard_leads(read_ecg(tmp_path / "a.npy", told=TOLD | {"units": "uV"}))
+    samples, _ = standard_leads(read_ecg(tmp_path / "a.npy", metadata=METADATA | {"units": "uV"}))
     expected = SAMPLES.copy()
     expected[10:20, 8] = MISSING
     np.testing.assert_array_equal(samples, expected)
@@ -170,7 +170,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
     "content, reason",
     [
         (table(NAMES, cells=[[*row, row[3]] for row in CELLS]), "file: 12 cells above 13 columns of numbers"),
-        (table("# made here", NAMES)[:-30], "file: line 2502 holds 'nothing'; allowed: numbers"),
+        (table("# made here", NAMES)[:-30], "file: line 2502 contains 'nothing'; allowed: numbers"),
         (table(NAMES, cells=GERMAN), "file: 12 cells above 24 columns of numbers"),
         (table(NAMES, ",".join(["adu"] * 12)), "units: 'adu'; allowed: uV, mV, V"),
         (
@@ -179,7 +179,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         ),
         (
             table(NAMES, cells=[[*CELLS[0][:11], "#DIV/0!" if i == 1500 else "0"] for i in range(2500)]),
-            "file: line 1502 holds '#DIV/0!'; allowed: numbers",
+            "file: line 1502 contains '#DIV/0!'; allowed: numbers",
         ),
         (table(first=lambda i: str(i + 9 * (i > 999))), "file: times do not rise evenly near 1009; allowed: no gaps"),
         (
@@ -215,7 +215,7 @@ def test_other_tables_are_no_recordings(tmp_path, content):
 @pytest.mark.parametrize(("units", "scale"), [("uV", 1000), ("µV", 1000), ("mV", 1), ("V", 1 / 1000)])
 def test_arrays_and_tables_in_any_unit(tmp_path, units, scale):
     np.testing.assert_array_equal(standard_leads(recording_of(MV * scale, 500, LEADS, units))[0], SAMPLES)
-    ecg = read(tmp_path, (TABLE * scale).to_csv(index=False).encode("latin-1"), TOLD | {"units": units})
+    ecg = read(tmp_path, (TABLE * scale).to_csv(index=False).encode("latin-1"), METADATA | {"units": units})
     np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
     with pytest.raises(ValueError, match=r"^units: 'cm'; allowed: uV, mV, V$"):
         recording_of(MV, 500, LEADS, "cm")
@@ -224,7 +224,7 @@ def test_arrays_and_tables_in_any_unit(tmp_path, units, scale):
 @pytest.mark.parametrize(("stored", "given"), [("uV", "mV"), ("uV", "V"), ("mV", "V"), ("mV", "uV"), ("V", "mV")])
 @pytest.mark.parametrize("offset", [0, -40])
 def test_a_wrong_unit_is_the_reason_before_what_follows_from_it(stored, given, offset):
-    """Offset in mV: given as a larger unit it would be one of volts, and waves would be cut off or flat."""
+    """In a larger unit, the offset (mV) would be one of volts, and waves would be clipped or flat."""
     values = (MV + offset) * {"uV": 1000, "mV": 1, "V": 0.001}[stored]
     with pytest.raises(BadRecording, match=r"^amplitude: .* mV in .*; wrong unit\?$"):
         standard_leads(recording_of(values, 500, LEADS, given))

@@ -97,7 +97,7 @@ def test_real_statements_are_those_of_the_tables(real_data):
 
 
 def test_the_same_class_by_ptbxls_table_and_by_the_challenges_codes():
-    """PTB-XL's ecg_id 1 … 500: how often its table and the Challenge's header have these codes together."""
+    """The file: number of PTB-XL's first 500 recordings with these codes in its table and in the Challenge's header."""
     with Path(__file__).with_name("ptbxl_codes.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     challenge = [class_of(parse_codes(row["snomed"]), ISCHEMIA, NORMAL) for row in table]

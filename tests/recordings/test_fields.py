@@ -89,7 +89,7 @@ def test_the_least_integer_is_a_missing_sample(tmp_path, form):
 
 
 def swap(content, field, old, new):
-    """Change a field of one signal of an EDF file of 13 signals, of V1."""
+    """Change a field of V1 in an EDF file of 13 signals."""
     begin = {"physical_min": 104, "physical_max": 112}[field]
     at = 256 + 13 * begin + 8 * V1
     assert content[at : at + 8].strip() == old

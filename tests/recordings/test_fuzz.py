@@ -1,12 +1,12 @@
-"""Any file gives a recording or a reason, any text codes or a reason."""
+"""Any file gives a recording or a reason; any text gives codes or a reason."""
 
 import sys
 
 import pytest
 
 if sys.platform != "linux":
-    pytest.skip("memory is limited as Linux does", allow_module_level=True)
-pytest.importorskip("hypothesis", reason="the package hypothesis is in requirements-dev.txt")
+    pytest.skip("the limit of memory works on Linux only", allow_module_level=True)
+pytest.importorskip("hypothesis", reason="hypothesis is missing: pip install -r requirements-dev.txt")
 
 from fuzz_reader import fuzz, main, seeds
 from hypothesis import given, settings

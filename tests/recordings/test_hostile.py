@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 if sys.platform != "linux":
-    pytest.skip("memory is limited as Linux does", allow_module_level=True)
+    pytest.skip("the limit of memory works on Linux only", allow_module_level=True)
 
 from conftest import ecg_signal, write_challenge
 from fuzz_reader import limited
@@ -26,7 +26,7 @@ def read(path):
 
 
 def refused(path):
-    """The reason why a recording is refused, which takes little memory."""
+    """Return the reason of a refusal, which takes little memory."""
     tracemalloc.start()
     with pytest.raises(BadRecording) as caught:
         read(path)
@@ -77,7 +77,7 @@ def test_sizes_are_checked_before_anything_is_read(tmp_path, layout):
         ("16x1000000", "sampling rate: 5e+08 Hz"),
         ("16x0", "header: cannot read"),
         (f"16x{10**12}", "header: cannot read"),
-        (f"16+{10**8}", "holds 0 samples a lead, the header states 1000"),
+        (f"16+{10**8}", "contains 0 samples a lead, the header states 1000"),
         (f"16+{'9' * 5000}", "header: cannot read"),
         ("16:1000", "flat"),
         ("516", "signal format: 516; allowed: 16"),
@@ -107,7 +107,7 @@ def test_file_names_that_lead_out_of_the_folder(tmp_path, name):
     (tmp_path / "secret.dat").write_bytes(SAMPLES.tobytes())
     for layout in ("16", "212"):
         path = plain(tmp_path / "archive", layout=layout, file=name)
-        assert refused(path).startswith(("header: not a plain file name: ", "signal file: .. holds "))
+        assert refused(path).startswith(("header: not a plain file name: ", "signal file: .. contains "))
 
 
 @pytest.mark.parametrize("name", ["http:", "zip::mine.dat", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
@@ -128,7 +128,7 @@ def test_only_regular_files_are_opened(tmp_path, target, suffix, layout):
         (os.mkfifo if target == "fifo" else os.mkdir)(file)
     else:
         file.symlink_to(file.name if target == "itself" else target)
-    assert refused(path).startswith(("no regular file: mine", "unreadable: ", "signal file: mine.dat holds "))
+    assert refused(path).startswith(("no regular file: mine", "unreadable: ", "signal file: mine.dat contains "))
     assert list(find_headers(tmp_path)) == ([] if (target, suffix) == ("folder", ".hea") else [path])
 
 

@@ -19,7 +19,7 @@ def archive(tmp_path):
 
 
 def write(folder, number, patient=None, dx="426783006", name=None, source=None):
-    """Write a record that is called by its number and differs from those of other numbers."""
+    """Write a record that is named by its number, with samples of its own."""
     path = write_challenge(folder, name or f"r{number}", SAMPLES + SAMPLES.dtype.type(50 * number), dx=dx)
     with path.open("a") as header:
         header.write(f"# Patient: {patient}\n" if patient else "")
@@ -81,7 +81,7 @@ def test_unknown_patients_are_not_one_patient(archive):
 def test_an_id_in_a_header_and_in_labels_is_one_patient(archive):
     for i, patient in enumerate(("7", "7", None, None, None)):
         write(archive, i, patient)
-    # A record is called like a patient: that is no id.
+    # The name of a record is not a patient's id, even if it is equal to one.
     write(archive, 6, name="8")
     labels(archive, "file,patient,source", "r2,7,", "r3,7.0,", "r4,8,clinic", "r1,,")
     assert index(archive).patient.to_dict() == {
@@ -142,7 +142,7 @@ def test_the_nearest_labels_count(archive, capsys):
     labels(archive / "ward", "file,dx", "b,ischemia", "c,other")
     labels(archive, "file,dx", "a,NORM")
     assert list(index(archive).label) == ["normal", "ischemia", "other"]
-    # One above the folder counts too, and is no hindrance where it is another table.
+    # A table above the folder counts too, and is ignored if it is another kind of table.
     assert list(index(archive / "ward").label) == ["ischemia", "other"]
     assert "labels.csv" not in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""PTB-XL's table: what it gives of a patient, and its download from a server on this machine."""
+"""PTB-XL's table: the data of a patient, and the download, from a server on this machine."""
 
 import hashlib
 import threading
@@ -71,7 +71,7 @@ def test_the_table_is_fetched_from_a_server_that_recovers_and_verified(server):
     [
         ((503, b""), ".*too many 503 error responses.*; set download.ptbxl_patients to a copy or ''"),
         ((404, b""), "404 Client Error: .*; set download.ptbxl_patients to a copy or ''"),
-        ((200, CONTENT[:-1]), r"SHA256SUMS.txt beside it does not list its SHA-256, \w{64}"),
+        ((200, CONTENT[:-1]), r"its SHA-256 \w{64} is not in SHA256SUMS.txt; try again"),
     ],
 )
 def test_a_server_without_the_table_gives_one_line(server, answer, reason):

@@ -1,9 +1,9 @@
-"""Each format that is read: the same recording comes out of all; what is no recording is refused."""
+"""Each format gives the same recording; files that are no recordings are refused."""
 
 import numpy as np
 import pytest
 from conftest import DEFAULTS, noisy_signal, write_challenge
-from ecg_files import PERSON, SECRETS, TOLD, WRITERS, aecg, cardiosoft, dicom, edf, muse, npy, philips
+from ecg_files import METADATA, PERSON, SECRETS, WRITERS, aecg, cardiosoft, dicom, edf, muse, npy, philips
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ecg.beats.median import median_beat
@@ -24,17 +24,17 @@ def write(folder, content, name="a"):
     return folder / name
 
 
-def refused(path, **told):
+def refused(path, **options):
     with pytest.raises(BadRecording) as caught:
-        standard_leads(read_ecg(path, **told))
+        standard_leads(read_ecg(path, **options))
     return str(caught.value)
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_the_same_recording_in_every_format(tmp_path, name):
-    # No suffix: the content tells.
+    # Without a suffix: the content decides.
     path = write(tmp_path, WRITERS[name](SAMPLES, 500))
-    ecg = read_ecg(path, told=TOLD)
+    ecg = read_ecg(path, metadata=METADATA)
     assert ecg.sampling_rate == pytest.approx(500)
     assert ecg.signal.shape[1] == len(ecg.leads)
     samples, flags = standard_leads(ecg)
@@ -72,9 +72,9 @@ def test_a_calibration_pulse_is_dropped_at_either_end_in_any_format(tmp_path, en
     for path in (write(tmp_path, muse(whole, 500)), write_challenge(tmp_path, "b", whole)):
         samples, flags = standard_leads(read_ecg(path))
         assert flags[-1].startswith(f"calibration pulse dropped at the {end}: ")
-        # With it goes what of the baseline cannot be told from it.
+        # The flat baseline next to the pulse is cut off too.
         assert 4800 <= len(samples) <= 5000
-    # A pause that all leads share is none.
+    # A pause in all leads is not a pulse.
     quiet = np.concatenate([SAMPLES, 0 * pulse])
     assert len(standard_leads(read_ecg(write_challenge(tmp_path, "a", quiet)))[0]) == 5500
 
@@ -126,19 +126,19 @@ def test_other_files_are_none(tmp_path, content):
 
 def test_arrays_lie_either_way_and_hold_no_pickles(tmp_path):
     for array, names in ((SAMPLES, LEADS), (SAMPLES.T, LEADS), (SAMPLES[:, ::-1], LEADS[::-1])):
-        told = TOLD | ({"leads": ",".join(names)} if names != LEADS else {})
-        samples, flags = standard_leads(read_ecg(write(tmp_path, npy(array, 500)), told=told))
+        metadata = METADATA | ({"leads": ",".join(names)} if names != LEADS else {})
+        samples, flags = standard_leads(read_ecg(write(tmp_path, npy(array, 500)), metadata=metadata))
         np.testing.assert_array_equal(samples, SAMPLES)
         assert bool(flags) == (names == LEADS)
     np.save(tmp_path / "b.npy", np.array([[{}]], object))
-    assert refused(tmp_path / "b.npy", told=TOLD).startswith("file: ")
+    assert refused(tmp_path / "b.npy", metadata=METADATA).startswith("file: ")
 
 
 @pytest.mark.parametrize("name", sorted(set(WRITERS) - {"table.csv"}))
 def test_a_part_of_a_file_is_no_recording(tmp_path, name):
     content = WRITERS[name](SAMPLES, 500)
     for share in (0.3, 0.9):
-        reason = refused(write(tmp_path, content[: int(share * len(content))]), told=TOLD)
+        reason = refused(write(tmp_path, content[: int(share * len(content))]), metadata=METADATA)
         assert not any(secret in reason for secret in SECRETS)
 
 

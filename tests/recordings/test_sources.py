@@ -29,7 +29,7 @@ def test_recordings_are_headers(tmp_path, capsys):
     (tmp_path / "folder.hea").mkdir()
     sizes = find_headers(tmp_path)
     assert set(sizes) == {path, upper} and sizes[upper] > SAMPLES.nbytes
-    assert capsys.readouterr().err.endswith(f"1 files in {tmp_path} are no recordings: .mat 1\n")
+    assert capsys.readouterr().err.endswith(f"files in {tmp_path} that are no recordings: 1 (.mat 1)\n")
 
 
 def test_files_that_are_no_records_are_counted(tmp_path, capsys):
@@ -38,7 +38,7 @@ def test_files_that_are_no_records_are_counted(tmp_path, capsys):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     find_headers(tmp_path)
-    expected = f"5 files in {tmp_path} are no recordings: .csv 3, .txt 1, without a suffix 1\n"
+    expected = f"files in {tmp_path} that are no recordings: 5 (.csv 3, .txt 1, without a suffix 1)\n"
     assert capsys.readouterr().err.endswith(f": warning: {expected}")
 
 
@@ -71,7 +71,7 @@ def test_the_folder_with_the_table_is_named_where_the_one_above_is_given(project
     ptbxl(project / "above" / "1.0.3")
     with pytest.raises(UsageError) as caught:
         of_directory(project / "above")
-    assert str(caught.value) == f"ptbxl_database.csv is in {project / 'above/1.0.3'}: set download.directory to it"
+    assert str(caught.value) == f"ptbxl_database.csv is in {project / 'above/1.0.3'}; set download.directory to it"
 
 
 def test_own_recordings_beside_the_table_of_ptbxl_are_found(project):
@@ -106,7 +106,7 @@ def test_archives_of_different_layouts_together(project):
     ("folders", "words"),
     [
         (("a", "nowhere"), "'{}/nowhere': no such folder"),
-        (("a", "empty"), "no recordings found in {}/empty"),
+        (("a", "empty"), "no recordings found in {}/empty; docs/data.md lists the formats"),
         (("a", ""), "download.directory is ['{}/a', '']; allowed: the path of a folder, or a list of paths"),
         (("a", "./b/../a"), "names one folder twice, or one inside the other: {0}/a and {0}/a"),
         (("a", "link"), "names one folder twice, or one inside the other: {0}/a and {0}/a"),
@@ -144,7 +144,7 @@ def answers(monkeypatch):
     "error",
     [requests.ConnectionError(), requests.Timeout(), requests.HTTPError("503"), DataCorruptionError("MD5")],
 )
-def test_kaggle_is_asked_again(answers, tmp_path, error):
+def test_a_download_from_kaggle_is_tried_again(answers, tmp_path, error):
     answers += [error, error, str(tmp_path)]
     assert download_data_set(HANDLE) == tmp_path
 
@@ -152,8 +152,6 @@ def test_kaggle_is_asked_again(answers, tmp_path, error):
 @pytest.mark.parametrize(("error", "tries"), [(BackendError("no such data set"), 1), (requests.ConnectionError(), 6)])
 def test_kaggle_that_does_not_answer_ends_in_one_line(answers, error, tries):
     answers += [error] * 7
-    with pytest.raises(
-        UsageError, match=rf"^cannot download {HANDLE} \(.+\)\. Check the network, or set KAGGLEHUB_CACH"
-    ):
+    with pytest.raises(UsageError, match=rf"^cannot download {HANDLE} \(.+\); check the network, or set KAGGLE"):
         download_data_set(HANDLE)
     assert len(answers) == 7 - tries

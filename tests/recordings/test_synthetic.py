@@ -40,11 +40,11 @@ def test_what_is_written(tmp_path, monkeypatch):
         samples, flags = standard_leads(read_ecg(path))
         np.testing.assert_array_equal(record.d_signal, samples)
         assert flags == [] and set(record.adc_gain) == {1000} and set(record.baseline) == {0}
-        said = dict(line.split(": ") for line in record.comments)
-        assert record.fs == HOSPITALS[said["Source"]].sampling_rate and len(samples) == 10 * record.fs
-        assert path.parent.name == said["Source"] and path.stem.startswith(f"S{said['Patient']}-")
-        assert 18 <= int(said["Age"]) <= 95 and said["Sex"] in ("Male", "Female")
-        labels.setdefault(said["Patient"], set()).add(said["Dx"])
+        comments = dict(line.split(": ") for line in record.comments)
+        assert record.fs == HOSPITALS[comments["Source"]].sampling_rate and len(samples) == 10 * record.fs
+        assert path.parent.name == comments["Source"] and path.stem.startswith(f"S{comments['Patient']}-")
+        assert 18 <= int(comments["Age"]) <= 95 and comments["Sex"] in ("Male", "Female")
+        labels.setdefault(comments["Patient"], set()).add(comments["Dx"])
     assert len(labels) == 60 and set().union(*labels.values()) == {"426783006", "426783006,164861001", "55827005"}
     # A patient's heart is normal or has a disease that stays; ischemia may come and go on top of either.
     assert not any({"426783006", "55827005"} <= shown for shown in labels.values())
@@ -78,7 +78,7 @@ def test_ischemic_hearts_and_others_overlap_by_one_measurement_and_for_a_straigh
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=1000)).fit(x[train], y[train])
     one = max(roc_auc_score(y[~train], -st[~train]), roc_auc_score(y[~train], -t[~train]))
     assert 0.6 < one < roc_auc_score(y[~train], model.decision_function(x[~train])) < 0.97
-    # Some are nearly as they were before.
+    # Some ischemic hearts have an ordinary ST.
     assert np.mean(st[y == 1] > np.median(st[y == 0])) > 0.1
 
 

@@ -50,7 +50,7 @@ def test_rows_with_fewer_cells_and_columns_in_other_spellings():
         (b"PK\3\4\0\0", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
         ("file,dx, DX\na,NORM,SR", "t.csv has the column dx twice"),
         ("file,dx\na,NORM\nb,NORM,SR", "t.csv, line 3: more cells than the 2 of the header"),
-        ('file,dx\na,"NORM\nb,NORM\n', "t.csv is no CSV table: line 3: unexpected end of data"),
+        ('file,dx\na,"NORM\nb,NORM\n', "t.csv is not a CSV table: line 3: unexpected end of data"),
     ],
 )
 def test_a_table_that_is_refused(content, reason):

@@ -42,7 +42,7 @@ def test_both_challenge_dialects(tmp_path, dialect):
         ("mine 12 500 1000", "mine 12 1e999 1000", "sampling rate: inf Hz"),
         ("mine 12 500 1000", "mine 12 500 -1", "header: cannot read 'mine 12 500 -1'; expected: name, "),
         ("mine 12 500 1000", "mine", "header: cannot read 'mine'"),
-        ("mine 12 500 1000", "mine 12 500 1001", "holds 1000 samples a lead"),
+        ("mine 12 500 1000", "mine 12 500 1001", "contains 1000 samples a lead"),
         ("mine 12 500 1000", "mine 12 500 999", "is not a MATLAB v4 matrix val of 12 x 999 samples"),
         ("mine 12 500 1000", "mine 11 500 1000", "11 signals announced, 12 described"),
         ("1000.0(0)/mv", "0/mV", "gain: 0/mV in lead I; allowed: above 0"),
@@ -71,7 +71,7 @@ def test_leads_of_several_samples_a_frame_have_a_higher_rate(tmp_path):
     text = path.read_text()
     path.write_text(text.replace("16x1+24", "16x4+24"))
     assert read_header(path).sampling_rate == 249.89
-    # A pulse wave beside the ECG says nothing of the leads.
+    # A pulse wave next to the ECG does not change the rate of the leads.
     path.write_text(text.replace("mine 12", "mine 13") + "pulse.dat 16x8 1/mmHg 16 0 0 0 0 PLETH\n")
     assert read_header(path).sampling_rate == 62.4725
 

@@ -33,7 +33,7 @@ def test_gain_baseline_and_unit_of_the_header_count(tmp_path, gain, expected):
 
 
 def encode(form, values):
-    """The bytes of a format as signal(5) says, sample by sample."""
+    """Return the bytes of samples in a format, as in signal(5)."""
     if form == "212":
         values = [value % 4096 for value in values]
         pairs = zip(values[::2], [*values[1::2], 0], strict=False)
@@ -95,7 +95,7 @@ def test_all_samples_of_a_frame_count(tmp_path, per_frame, frame_rate):
 
 @pytest.mark.parametrize(("unit", "factor"), [("mV", 1), ("V", 1e-3), ("uV", 1e3)])
 def test_what_wfdb_writes_by_default_is_read(tmp_path, unit, factor):
-    # Of what is on no coarse grid, in format 32, and with a gain that makes the most of it.
+    # Samples between the steps of a coarse grid: wfdb then takes format 32 and a large gain.
     signal = SAMPLES / 1000 + np.random.default_rng(0).uniform(-4e-4, 4e-4, SAMPLES.shape)
     wfdb.wrsamp("r", 500, [unit] * 12, list(LEADS), p_signal=signal * factor, write_dir=str(tmp_path))
     assert " 32 " in (tmp_path / "r.hea").read_text() and read_header(tmp_path / "r.hea").signals[0].gain > 1e6
@@ -107,7 +107,7 @@ def test_what_wfdb_writes_by_default_is_read(tmp_path, unit, factor):
 @pytest.mark.parametrize(
     ("gain", "reason"),
     [
-        ("0.5/mV", "gain: 2 mV, steps of 2000 uV; allowed: to 1000 uV"),
+        ("0.5/mV", "gain: 2 mV, steps of 2000 uV; allowed: above 0, to 1000"),
         ("1e12/mV", "amplitude: "),
         ("-200/mV", "gain: -200/mV in lead I; allowed: above 0"),
         ("1e999/V", "gain: 0 V"),

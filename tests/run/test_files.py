@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all; tables."""
+"""Atomic output files; tables."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_paths_of_outputs_that_can_be_written_are_left_as_they_are(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     Path("old.csv").write_text("old")
     assert output_file("old.csv") == Path("old.csv")
-    assert output_file("new.json", ".csv") == Path("new.json")
+    assert output_file("new.json", [".csv"]) == Path("new.json")
     for folder in (".", "new", "new/below"):
         assert output_folder(folder) == output_folder(folder, ["a.csv", "old.csv"]) == Path(folder)
     assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["old"]

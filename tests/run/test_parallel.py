@@ -30,11 +30,11 @@ def test_a_killed_worker_is_one_line(monkeypatch):
 
 
 def test_a_cluster_gives_the_same_bytes(finished, tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed", reason="needs requirements-dev.txt")
+    distributed = pytest.importorskip("distributed", reason="missing: pip install -r requirements-dev.txt")
     monkeypatch.chdir(shutil.copytree(finished, tmp_path / "project"))
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
-        # Its workers know other code than that of this process, and were started elsewhere.
+        # Its workers have other code than this process, and run in another folder.
         assert list(in_parallel(os.getpid, [()])) != [os.getpid()]
         (tmp_path / "project/data/beats.npy").unlink()
         extract.main()

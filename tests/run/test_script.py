@@ -1,4 +1,4 @@
-"""How a script ends: on a user's mistake, on a bug, on Ctrl-C, and where another run is at work; printable text."""
+"""End of a script: a user's mistake, a bug, Ctrl-C, a second run in a folder; printable text."""
 
 import importlib
 import sys
@@ -15,6 +15,7 @@ from ecg.run.script import UsageError, locked, printable, run, run_stage
     [
         (UsageError("no such fold: \x1b]0;title\x07 C:\\x \u202e"), 1, r"no such fold: \x1b]0;title\x07 C:\x \u202e"),
         (OSError(28, "No space left on device", "x.npy"), 1, "[Errno 28] No space left on device: 'x.npy'"),
+        (FileNotFoundError(2, "", "data/x"), 1, "data/x is missing; go to the project's root and run `dvc repro`"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

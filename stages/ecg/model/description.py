@@ -81,7 +81,7 @@ def no_model(path: Path, reason: str) -> UsageError:
 def read_description(path: Path) -> Description:
     """Read and check the description in a model file; UsageError where there is none."""
     if not path.is_file():
-        raise UsageError(f"no model at {path}; run `dvc repro` to train {MODEL}")
+        raise UsageError(f"no model at {path}{', a folder' * path.is_dir()}; run `dvc repro` to train {MODEL}")
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("description", "")

@@ -1,4 +1,4 @@
-"""Reads arrays of samples: tables in text, such as CSV, as tools write them; NPY files; arrays in memory."""
+"""Reads arrays of samples: tables in text, such as CSV; NPY files; arrays in memory."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from ecg.recordings.tables import decode
 ORDER = "leads not named: taken for I, II, III, aVR, aVL, aVF, V1 to V6"
 MAX_TABLE = 8 * 2**20  # bytes
 FEWEST = 8  # columns of numbers: the independent leads
-PEEK, PEEK_WIDTH = 20, 2000  # lines, and characters of each, that show how a table is written
+PEEK, PEEK_WIDTH = 20, 2000  # lines, and characters of each, that decide on the dialect of a table
 # Separator (None: blanks) and decimal mark; of several that fit, the first is taken.
 DIALECTS = [("\t", "."), ("\t", ","), (";", "."), (";", ","), (",", "."), (None, "."), (None, ",")]
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -26,26 +26,26 @@ SWAP = str.maketrans(".,", ",.")
 SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "minutes": 60, "hours": 3600}
 
 
-def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
-    """Read a table of samples x leads; `told` has sampling_rate (Hz), units and leads where the table states none."""
+def read_array(path: Path, metadata: Mapping[str, str]) -> Ecg:
+    """Read a table of samples x leads; `metadata` has sampling_rate (Hz), units and leads if the table lacks them."""
     with path.open("rb") as file:
         is_npy = file.read(6) == b"\x93NUMPY"
-    # Not as a decorator, which does not travel to the workers of a cluster.
+    # Not as a decorator, which does not reach the workers of a cluster.
     with np.errstate(all="ignore"):
         read = ([], read_npy(path), None, None) if is_npy else read_text(content_of(path, MAX_TABLE))
     names, stored, stated_unit, stated_rate = read
-    rate, unit = told.get("sampling_rate") or stated_rate, told.get("units") or stated_unit
+    rate, unit = metadata.get("sampling_rate") or stated_rate, metadata.get("units") or stated_unit
     absent = ", ".join(f"no {name}" for name, value in (("sampling_rate", rate), ("units", unit)) if not value)
     if absent:
-        raise BadRecording(f"{absent}: columns of labels.csv above the file, or --sampling-rate and --units of predict")
+        raise BadRecording(f"{absent}: give columns in labels.csv, or --sampling-rate and --units of predict")
     scale, rate = microvolts_in(unit) / 1000, number(str(rate), "sampling rate")
     if stated_unit and microvolts_in(stated_unit) / 1000 != scale:
         raise BadRecording(f"units: {unit} given, {stated_unit} in the table")
     if stated_rate and abs(rate - stated_rate) > 0.01 * stated_rate:
         raise BadRecording(f"sampling rate: {rate:g} Hz given, {stated_rate:g} Hz by the times in the table")
-    given = re.findall(r"[^,;\s]+", told.get("leads", ""))
+    given = re.findall(r"[^,;\s]+", metadata.get("leads", ""))
     leads = names if any(map(lead_of, names)) else given or names or list(LEADS)
-    # Values that were WFDB's int16 may have any type.
+    # Values may stem from WFDB's int16 whatever their type is now.
     values = masked(stored, stored)
     if values.shape[1] != len(leads) == values.shape[0]:
         values = values.T
@@ -55,10 +55,10 @@ def read_array(path: Path, told: Mapping[str, str]) -> Ecg:
 
 
 def split_table(content: bytes) -> list[list[str]]:
-    """Return the cells of the lines that are not blank, with decimal points.
+    """Return the cells of all lines that are not blank, with decimal points.
 
-    Quotes, and marks of a comment before a line, are dropped. The separator and decimal mark are those that make most
-    cells of the first lines numbers.
+    Quotes and comment marks are dropped. Separator and decimal mark are those by which most cells of the first lines
+    are numbers.
     """
     text = re.split(r"\r\n?|\n", re.sub("[\"']", "", decode(content)))
     lines = [line.lstrip("#% ") for line in text if line.strip(" ")]
@@ -73,12 +73,12 @@ def cells_of(line: str, separator: str | None, decimal: str) -> list[str]:
 
 
 def count_leads(cells: Iterable[str]) -> int:
-    """Return how many different leads cells name."""
+    """Return the number of different leads that cells name."""
     return len({lead_of(cell) for cell in cells} - {None})
 
 
 def count_numbers(cells: Sequence[str]) -> int:
-    """Return how many cells are samples; 0 in rows of few of them, and in the numbers that pandas gives columns."""
+    """Return the number of samples among cells; 0 if they are few, or if pandas numbered its columns by them."""
     numbers = sum(NUMBER.fullmatch(cell) is not None for cell in cells)
     n = numbers + sum(cell.lower() in MISSING for cell in cells)
     is_numbered = any(cells[1:] == [str(k + i) for i in range(len(cells) - 1)] for k in range(3))
@@ -86,14 +86,14 @@ def count_numbers(cells: Sequence[str]) -> int:
 
 
 def count_above(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many rows stand above the numbers: all where there are no numbers."""
+    """Return the number of rows above the samples: of all rows if there are no samples."""
     return next((i for i, row in enumerate(rows[:PEEK]) if count_numbers(row[:PEEK])), len(rows))
 
 
 def is_table_of_samples(head: bytes) -> bool:
-    """Return whether a file with these first bytes is a table of samples, whether it can be read or not.
+    """Return whether a file with these first bytes is a table of samples, even if it cannot be read.
 
-    Rows of 8 numbers or more stand below no names, names of leads, or names that differ by a number: no metadata.
+    Its rows have 8 numbers or more. The names above them, if any, are leads or differ by a number only.
     """
     rows = split_table(head)
     n_above = count_above(rows)
@@ -108,7 +108,7 @@ def is_table_of_samples(head: bytes) -> bool:
 
 
 def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float | None]:
-    """Read a table of samples in text, a lead a column or a row.
+    """Read a table of samples in text, with a lead in each column or each row.
 
     Return the names of leads, samples x leads, and the unit and sampling rate (Hz) that the table states, or None.
     """
@@ -120,7 +120,7 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     width = max(map(len, rows[n_above:]), default=0)
     if not 0 < width <= MAX_SIGNALS:
         raise BadRecording(f"file: {width} columns of numbers; allowed: {MAX_SIGNALS}")
-    # Cells that a row lacks are None: words.
+    # Cells that a row lacks are None and count as words.
     cells = pd.DataFrame(rows[n_above:])
     values = cells.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     is_word = values.isna() & ~cells.apply(lambda column: column.str.lower()).isin(MISSING)
@@ -128,13 +128,13 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     has_row_names = is_word[0].all() or times_of(cells[0], values[0]) is not None
     above = [row for row in rows[:n_above] if len(row) >= FEWEST]
     for row in above:
-        # R does not name the column of the rows' names; some write a separator at the end of the other lines only.
+        # R does not name the column of row names; some tools end all lines but the header with a separator.
         if len(row) == width - 1 and (has_row_names or is_empty[width - 1]):
             row.insert(0 if has_row_names else width, "")
         if len(row) != width:
-            raise BadRecording(f"file: {len(row)} cells above {width} columns of numbers; allowed: as many")
+            raise BadRecording(f"file: {len(row)} cells above {width} columns of numbers; allowed: one a column")
     units = next((row for row in above if is_of_units(row)), [""] * width)
-    # Not the numbers that pandas gives columns.
+    # Without the numbers that pandas gives to columns.
     rows_of_names = [row for row in above if row is not units and not row[-1].isdigit()]
     names = max(rows_of_names, key=count_leads, default=[""] * width)
     units = [unit.strip("()[] ") or unit_in(name) for unit, name in zip(units, names, strict=True)]
@@ -144,7 +144,7 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     used = leads or [i for i in cells if i not in rates and (i < width - 1 or not is_empty[i])]
     for row_number, i in np.argwhere(is_word[used])[:1]:
         word = cells[used[i]][row_number] or "nothing"
-        raise BadRecording(f"file: {place} {n_above + row_number + 1} holds {word[:20]!r}; allowed: numbers")
+        raise BadRecording(f"file: {place} {n_above + row_number + 1} contains {word[:20]!r}; allowed: numbers")
     stated = {units[i] for i in used} - {""}
     if len(stated) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
@@ -153,9 +153,9 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
 
 
 def times_of(cells: pd.Series, values: pd.Series) -> np.ndarray | None:
-    """Return the time since the first row in a column that rises from row to row; None where it does not.
+    """Return the times since the first row from a column that rises from row to row; None if it does not.
 
-    It is a number in any unit, or a time of day as h:mm:ss, which becomes seconds.
+    The column has numbers in any unit, or times of day (h:mm:ss), which become seconds.
     """
     steps = np.diff(values)
     if values.isna().all():
@@ -165,21 +165,21 @@ def times_of(cells: pd.Series, values: pd.Series) -> np.ndarray | None:
 
 
 def is_of_units(cells: list[str]) -> bool:
-    """Return whether a row above the numbers states units: cells all alike, or one of them a voltage."""
+    """Return whether a row above the samples states units: all cells are equal, or one is a unit of voltage."""
     bare = {cell.strip("()[]").lower() for cell in cells}
     is_one_word = len(set(cells[1:])) == 1 and cells[1] != ""
     return not count_leads(cells) and (is_one_word or not bare.isdisjoint(UNITS))
 
 
 def unit_in(name: str) -> str:
-    """Return the unit in a column's name, as in I (mV) or time (s); '' where it has none."""
+    """Return the unit in a column's name, such as I (mV) or time (s); '' if it has none."""
     bracket = re.search(r"[(\[](\w+)[)\]]$", name)
     return bracket[1] if bracket and bracket[1].lower() in UNITS | SECONDS else ""
 
 
 def rate_by(times: np.ndarray, unit: str) -> float | None:
-    """Return the sampling rate (Hz) of a column of times, None where their unit is unknown; they have no gaps."""
-    factor, _, name = unit.lower().rpartition(" ")  # as of 0.002 sec
+    """Return the sampling rate (Hz) of a column of times, None if their unit is unknown; refuse gaps."""
+    factor, _, name = unit.lower().rpartition(" ")  # as in 0.002 sec
     known = name in SECONDS and (not factor or NUMBER.fullmatch(factor))
     seconds = times * (SECONDS[name] * float(factor or 1) if known else 1)
     rate = (len(times) - 1) / seconds[-1]
@@ -188,17 +188,17 @@ def rate_by(times: np.ndarray, unit: str) -> float | None:
     drift = np.abs(seconds * rate - np.arange(len(times)))  # samples
     if not drift.max() < 0.75:
         raise BadRecording(f"file: times do not rise evenly near {times[drift.argmax()]:g}; allowed: no gaps")
-    # Numbers of samples and milliseconds go on by more than seconds.
+    # Sample numbers and milliseconds rise faster than seconds.
     return rate if known or 20 <= rate <= 10_000 else None
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """Read a matrix of numbers, without pickle; the least integer of a type with a sign is missing."""
+    """Read a matrix of numbers, without pickle; the least integer of a signed type is a missing sample."""
     try:
-        # As a map, so that a shape larger than the file is seen before memory is asked for.
+        # As a map: a shape larger than the file then fails before memory is allocated.
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy raises errors of many kinds on a broken header
-        raise BadRecording(f"file: no NPY that can be read ({type(error).__name__})") from None
+        raise BadRecording(f"file: not readable as NPY ({type(error).__name__})") from None
     if stored.ndim != 2 or stored.dtype.kind not in "iuf":
         raise BadRecording(f"file: {stored.ndim} axes of {stored.dtype}; allowed: 2 of integers or floats")
     if stored.size > MAX_VALUES:
@@ -207,13 +207,13 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Any, units: str = "mV") -> Ecg:
-    """Return a recording of arrays (samples x leads; Hz) of NumPy, pandas, h5py or torch; ValueError where none."""
+    """Return a recording from arrays (samples x leads; Hz) of NumPy, pandas, h5py or torch; ValueError for others."""
     rate = np.asarray(sampling_rate)
     if rate.dtype.kind not in "iuf" or rate.size != 1:
         raise ValueError(f"sampling rate is {short(sampling_rate)}; allowed: a number, in Hz")
     names = np.asarray(leads.tolist() if hasattr(leads, "tolist") else leads)
     if names.dtype.kind not in "US" or names.ndim != 1:
-        raise ValueError(f"leads is {short(leads)}; allowed: a name for each column of the signal, as ['I', 'II']")
+        raise ValueError(f"leads is {short(leads)}; allowed: a name for each column, such as ['I', 'II']")
     values = numbers_of(signal)
     if values.ndim != 2 or values.shape[1] != len(names):
         raise ValueError(f"signal has the shape {values.shape}; allowed: samples x {len(names)} leads")
@@ -221,16 +221,16 @@ def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Any, units: str =
 
 
 def numbers_of(signal: Any) -> np.ndarray:
-    """Return numbers of any array as float64, NaN where missing or masked; ValueError where it holds others.
+    """Return any array of numbers as float64, NaN where missing or masked; ValueError if it has other values.
 
-    The least integer of a type with a sign is missing, as in files.
+    The least integer of a signed type is a missing sample, as in files.
     """
     try:
         values = np.ma.asarray(signal)
-        if values.dtype == object:  # of pandas, with columns in which values are missing
+        if values.dtype == object:  # of pandas, where values are missing
             values = np.ma.asarray(np.where(pd.isna(values), np.nan, values).tolist())
         if values.dtype.kind not in "iuf":
-            raise ValueError(f"values of the type {values.dtype}")
+            raise ValueError(f"values of type {values.dtype}")
     except (ValueError, TypeError, RuntimeError) as error:
         what = f"{type(signal).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"signal is {what}; allowed: an array of integers or floats") from None

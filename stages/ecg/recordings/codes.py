@@ -1,4 +1,4 @@
-"""Parses the diagnosis codes, age and sex in headers and tables; the class that codes stand for."""
+"""Parses diagnosis codes, age and sex in headers and tables; assigns codes to a class."""
 
 import math
 import re
@@ -12,9 +12,9 @@ from ecg.params import SCP
 # The SNOMED CT codes of the PhysioNet/CinC Challenge 2021 (dx_mapping_scored.csv and dx_mapping_unscored.csv).
 CHALLENGE_CODES = Path(__file__).with_name("challenge_codes.txt")
 SNOMED = frozenset(CHALLENGE_CODES.read_text(encoding="utf-8").split())
-CLASSES = frozenset(("ISCHEMIA", "NORMAL", "OTHER"))  # may stand for codes
+CLASSES = frozenset(("ISCHEMIA", "NORMAL", "OTHER"))  # allowed in place of codes
 
-# Words of headers and tables for an unknown value; of the sex, also for neither male nor female.
+# Words for an unknown value in headers and tables; OTHER_SEX: also for neither male nor female.
 UNKNOWN = ("", "unknown", "nan", "na", "n/a", "#n/a", "<na>", "none", "null", "-1")
 OTHER_SEX = ("o", "other", "u", "un", "x", "undifferentiated", "undefined", "unspecified")
 
@@ -23,9 +23,9 @@ DOUBT = re.compile(r"(?i)\b(no|not|without|excluded?|rule[sd]? out|suspected|pos
 
 
 def class_of(codes: Iterable[str], ischemia: Iterable[str], normal: Iterable[str]) -> str:
-    """Return the class that SNOMED CT or SCP codes of one recording stand for.
+    """Return the class of a recording with these SNOMED CT or SCP codes.
 
-    A code of `ischemia` decides, whatever stands beside it. Codes of `normal` alone are normal. All else is other.
+    Any code of `ischemia` makes it ischemia. Codes of `normal` alone make it normal. All others are other.
     """
     codes = set(codes)
     if codes & {"ISCHEMIA", *ischemia}:
@@ -34,10 +34,10 @@ def class_of(codes: Iterable[str], ischemia: Iterable[str], normal: Iterable[str
 
 
 def parse_codes(text: str) -> list[str]:
-    """Return the SNOMED CT and SCP codes and names of classes in a text; BadRecording where it holds other words.
+    """Return the SNOMED CT and SCP codes and class names in a text; BadRecording if it has other words.
 
-    Commas, semicolons, bars or blanks part them; a code may have quotes, a name in brackets after it or `.0`, and SCP
-    codes any case. The text may be a Python list or dict, as in PTB-XL's table.
+    Commas, semicolons, bars or blanks separate them. A code may have quotes, `.0`, or a name in brackets after it; SCP
+    codes have any case. The text may be a Python list or dict, as in PTB-XL's table.
     """
     plain = unicodedata.normalize("NFKC", text).strip()
     if plain[:1] + plain[-1:] in ("[]", "{}", "()"):
@@ -57,23 +57,23 @@ def parse_codes(text: str) -> list[str]:
 
 
 def parse_label(text: str) -> str:
-    """Return the class that a text names; BadRecording where it names none."""
+    """Return the class that a text names; BadRecording for any other text."""
     if text.upper() not in CLASSES:
         raise BadRecording(f"label: {text!r}; allowed: ischemia, normal, other")
     return text.lower()
 
 
 def parse_age(value: str | float) -> tuple[int | None, list[str]]:
-    """Return an age in years (None: unknown, as -1) and flags. PTB-XL writes 300 for over 89."""
+    """Return an age in years (None: unknown, as is -1) and flags. PTB-XL writes 300 for ages over 89."""
     try:
         age = float(value)
     except ValueError:
-        return None, [] if str(value).lower() in UNKNOWN else [f"age: {value:.40} is not believed"]
+        return None, [] if str(value).lower() in UNKNOWN else [f"age: {value:.40} is not plausible"]
     if math.isnan(age) or age == -1:
         return None, []
     if age == 300:
         return 90, ["age: over 89"]
-    return (round(age), []) if 0 <= age <= 120 else (None, [f"age: {age:g} is not believed"])
+    return (round(age), []) if 0 <= age <= 120 else (None, [f"age: {age:g} is not plausible"])
 
 
 def parse_sex(text: str) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Reads DICOM waveforms, 12-lead and general ECG, with pydicom. A file may hold anything: it is read or refused."""
+"""Reads DICOM waveforms, 12-lead and general ECG, with pydicom. Any file is read or refused."""
 
 import io
 import re
@@ -13,8 +13,8 @@ from pydicom.waveforms import multiplex_array
 from ecg.leads import LEADS, BadRecording, lead_of
 from ecg.recordings.ecg_file import Ecg, allow_only, content_of, microvolts_in, millivolts, number, person
 
-MAX_DICOM = 2**21  # bytes: pydicom takes 20 us for each of eight that are an item
-# Little endian, implicit and explicit. A deflated file may be a thousand times as long as it looks.
+MAX_DICOM = 2**21  # bytes; pydicom takes 20 us for each item of eight bytes
+# Little endian, implicit and explicit. A deflated file may expand by a factor of a thousand.
 TRANSFER_SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 SAMPLE_TYPES = ("SB8", "UB8", "SS16", "US16", "SL32", "UL32")  # with the bits allocated; others are compressed
 # MDC 2:1 or SCPECG 5.6.3-9-1 is lead I.
@@ -23,10 +23,10 @@ HEART_RATES = ("8867-4", "2:16016")  # LOINC, MDC
 
 
 def read_dicom(path: Path) -> Ecg:
-    """Read the one group of rhythm of a DICOM file, in the units of its channels."""
+    """Read the one rhythm waveform of a DICOM file."""
     content = content_of(path, MAX_DICOM)
     try:
-        # Warnings would show pieces of the file.
+        # Warnings would quote the file.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             syntax = str(read_file_meta_info(path).get("TransferSyntaxUID", "none"))
@@ -35,13 +35,13 @@ def read_dicom(path: Path) -> Ecg:
             return from_dataset(dcmread(io.BytesIO(content)))
     except BadRecording:
         raise
-    except Exception as error:  # pydicom raises errors of many kinds, some of them as an element is first used
-        # Not its text, which may be a piece of the file.
-        raise BadRecording(f"file: no DICOM that can be read ({type(error).__name__})") from None
+    except Exception as error:  # pydicom raises errors of many kinds, some at the first use of an element
+        # Without the error's text, which may quote the file.
+        raise BadRecording(f"file: not readable as DICOM ({type(error).__name__})") from None
 
 
 def from_dataset(dataset: Dataset) -> Ecg:
-    """Return the rhythm of a data set, and the data of the person."""
+    """Return the rhythm waveform of a data set, in mV, and the person."""
     groups = dataset.get("WaveformSequence", [])
     rhythms = [i for i, group in enumerate(groups) if is_rhythm(group)]
     if len(rhythms) != 1:
@@ -51,7 +51,7 @@ def from_dataset(dataset: Dataset) -> Ecg:
     allow_only("type of samples", f"{group.WaveformSampleInterpretation}{group.WaveformBitsAllocated}", *SAMPLE_TYPES)
     stored = multiplex_array(dataset, rhythms[0])
     padding = np.frombuffer(group.get("WaveformPaddingValue") or b"", stored.dtype)[:1]
-    # Where the padding is 0, most that are 0 are samples.
+    # If the padding is 0, most zeros are samples.
     missing = np.isin(stored, [np.iinfo(stored.dtype).min, *padding[padding != 0]])
     names = [lead_name(channel) for channel in channels]
     signal = np.full(stored.shape, np.nan)
@@ -76,13 +76,13 @@ def from_dataset(dataset: Dataset) -> Ecg:
 
 
 def field(channel: Dataset, keyword: str, default: float | None = None) -> float:
-    """Return a number of a channel, the default where it is absent or empty."""
+    """Return a number of a channel, or the default if it is absent or empty."""
     value = channel.get(keyword)
     return number(str(default if value in (None, "") else value), keyword)
 
 
 def check_channel(channel: Dataset, name: str) -> None:
-    """Refuse a channel that is not the lead that it is named after, or that is shifted in time."""
+    """Raise BadRecording for a channel that is not the lead of its name, or that is shifted in time."""
     for status in re.findall(r"\w[\w ]*", str(channel.get("ChannelStatus") or "")):
         allow_only(f"status of {name}", status.strip(), "OK", "QUESTIONABLE", "UNZEROED")
     allow_only(f"number of source modifiers of {name}", len(channel.get("ChannelSourceModifiersSequence") or ()), 0)
@@ -91,13 +91,13 @@ def check_channel(channel: Dataset, name: str) -> None:
 
 
 def is_rhythm(group: Dataset) -> bool:
-    """Return whether a group of waveforms is a recording, not a beat made of it."""
+    """Return whether a group of waveforms is a recording, not a median beat."""
     label = str(group.get("MultiplexGroupLabel") or "").upper()
     return "MEDIAN" not in label and str(group.get("WaveformOriginality") or "ORIGINAL").upper() == "ORIGINAL"
 
 
 def lead_name(channel: Dataset) -> str:
-    """Return a channel's lead as the meaning of its code, the code or the channel's label names it."""
+    """Return a channel's lead by the meaning or value of its code, by its label, or by the code's number."""
     source = channel.ChannelSourceSequence[0]
     coded = re.fullmatch(r"(?:2:|5\.6\.3-9-)(\d{1,3})", str(source.get("CodeValue", "")))
     texts = (source.get("CodeMeaning"), source.get("CodeValue"), channel.get("ChannelLabel"))

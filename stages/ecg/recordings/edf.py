@@ -1,4 +1,4 @@
-"""Reads EDF and EDF+C (edfplus.info) with edfio; checks what edfio does not: records, units and ranges."""
+"""Reads EDF and EDF+C (edfplus.info) with edfio; also checks records, units and ranges, as edfio does not."""
 
 import io
 import warnings
@@ -23,16 +23,16 @@ def read_edf(path: Path) -> Ecg:
             warnings.simplefilter("ignore")
             edf = edfio.read_edf(io.BytesIO(content), header_encoding="latin-1")
         if edf.num_data_records < n_records:
-            raise BadRecording(f"file: {n_records} records announced, {edf.num_data_records} there")
+            raise BadRecording(f"file: {edf.num_data_records} records; the header states {n_records}")
         used = [signal for signal in edf.signals if lead_of(signal.label)]
         if len({signal.samples_per_data_record for signal in used}) > 1:
-            raise BadRecording("file: leads with different sampling rates; allowed: one")
+            raise BadRecording("file: leads with different sampling rates; allowed: one rate")
         leads = [lead_in_millivolts(signal) for signal in used]
     except BadRecording:
         raise
     except (ValueError, ArithmeticError, LookupError, NameError) as error:
-        raise BadRecording(f"file: no EDF that can be read ({type(error).__name__})") from None
-    # X is unknown; plain EDF has any text.
+        raise BadRecording(f"file: not readable as EDF ({type(error).__name__})") from None
+    # EDF+ writes X for unknown; plain EDF has any text.
     code = edf.patient.code
     about = person(edf.patient.sex, "" if code == "X" else code)
     rate = used[0].sampling_frequency if used else 0
@@ -41,7 +41,7 @@ def read_edf(path: Path) -> Ecg:
 
 
 def lead_in_millivolts(signal: edfio.EdfSignal) -> np.ndarray:
-    """Return the samples of a lead in mV. A physical minimum above the maximum turns its polarity."""
+    """Return the samples of a lead in mV. A physical minimum above the maximum inverts it."""
     least, most = signal.digital_range
     millivolts(abs(signal.physical_max - signal.physical_min) / (most - least), signal.physical_dimension)
     return masked(signal.data * (microvolts_in(signal.physical_dimension) / 1000), signal.digital)

@@ -1,4 +1,4 @@
-"""Hearts from a dipole model: healthy ones, ischemic ones and others, each as waves in time.
+"""Synthetic hearts by a dipole model: healthy, ischemic and others, each as waves in time.
 
 The heart is one current dipole whose three coordinates are sums of Gaussians in time (McSharry et al. 2003, Sameni et
 al. 2007). The Dower matrix (Dower et al. 1980), the one that Edenbrandt and Pahlm's inverse Dower matrix (1988)
@@ -36,7 +36,7 @@ TERRITORIES = {"anterior": (0.3, 0.1, -0.95), "inferior": (0.1, 0.95, 0.3), "lat
 
 
 def twelve_leads(eight: np.ndarray) -> np.ndarray:
-    """Return the 12 leads (samples x 12) of leads I, II, V1 - V6 (samples x 8): noise obeys Einthoven's law too."""
+    """Return 12 leads (samples x 12) from I, II, V1 - V6 (samples x 8); noise too then obeys Einthoven's law."""
     return np.column_stack([*limb_leads(eight[:, 0], eight[:, 1]).values(), eight[:, 2:]])
 
 
@@ -48,7 +48,7 @@ def dipole(times: np.ndarray, waves: dict) -> np.ndarray:
 
 
 def changed(waves: dict, names: tuple, vector=(0, 0, 0), *, scale=1.0, widen=1.0, later=0.0) -> dict:
-    """Return waves with those named scaled (a number or one an axis), added to (mV), widened and moved (ms)."""
+    """Return waves; those of `names` are scaled (in all or each axis), shifted (mV), widened and delayed (ms)."""
     new = dict(waves)
     for name in names:
         centre, width, *own = waves[name]
@@ -57,7 +57,7 @@ def changed(waves: dict, names: tuple, vector=(0, 0, 0), *, scale=1.0, widen=1.0
 
 
 def healthy_heart(rng: np.random.Generator) -> dict:
-    """Draw one patient's waves: amplitudes, widths, intervals and the heart's axis vary as they do between people."""
+    """Draw one patient's waves: amplitudes, widths, intervals and the heart's axis vary as between people."""
     # The anatomical axis varies by 5 to 9 degrees (Hoekema et al. 1999), the spread of activation by more.
     axis = Rotation.from_rotvec(rng.normal(0, 8, 3), degrees=True)
     size = rng.lognormal(0, 0.18)
@@ -75,20 +75,20 @@ def healthy_heart(rng: np.random.Generator) -> dict:
 
 
 def territory(rng: np.random.Generator) -> np.ndarray:
-    """Draw the place of ischemic or infarcted muscle."""
+    """Draw the direction (x, y, z) of ischemic or infarcted muscle."""
     return np.array(TERRITORIES[rng.choice(list(TERRITORIES), p=(0.3, 0.27, 0.43))]) + rng.normal(0, 0.15, 3)
 
 
 def ischemic(waves: dict, rng: np.random.Generator) -> dict:
-    """Depress ST away from the free wall (Li et al. 1998), or turn T from the ischemic muscle, seldom both as much.
+    """Depress ST away from the free wall (Li et al. 1998), or T away from the ischemic muscle, rarely both equally.
 
-    Lifted ST is a sign of an infarct (Wagner et al. 2009); PTB-XL calls it injury, not ischemia.
+    ST elevation is a sign of infarction (Wagner et al. 2009); PTB-XL calls it injury, not ischemia.
     """
-    severity, st = rng.gamma(2.2, 0.8), rng.beta(0.4, 0.4)  # st: share of ST, the rest is T's
+    severity, st = rng.gamma(2.2, 0.8), rng.beta(0.4, 0.4)  # st: share of ST; the rest is that of T
     wall = FREE_WALL + rng.normal(0, 0.15, 3)
     waves = changed(waves, ("ST",), -0.08 * severity * st * wall, widen=1.15)
     away = -severity * (0.105 - 0.055 * st) * territory(rng)
-    left = np.exp(-0.3 * severity * rng.random())  # of T, towards the left and the feet
+    left = np.exp(-0.3 * severity * rng.random())  # factor of T to the left and to the feet
     return changed(waves, T, away, scale=(left, left, 1), later=8 * severity)
 
 
@@ -110,7 +110,7 @@ def block(waves: dict, rng: np.random.Generator) -> dict:
 
 
 def infarct(waves: dict, rng: np.random.Generator) -> dict:
-    """Take a territory out of activation: Q grows, R shrinks; ST may stay lifted there and T turn away from it."""
+    """Remove a territory from activation: Q grows, R shrinks; ST may stay elevated there, and T turn away."""
     degree, scar = rng.uniform(0.4, 1.2), -territory(rng)
     waves = changed(waves, ("Q",), 0.45 * degree * scar, widen=1.6)
     waves = changed(waves, ("R",), 0.4 * degree * scar)
@@ -130,11 +130,11 @@ def left_axis(waves: dict, rng: np.random.Generator) -> dict:
     return waves | {name: (*waves[name][:2], *axis.apply(waves[name][2:])) for name in QRS}
 
 
-# Shares among PTB-XL's abnormal recordings without ischemia, and of what stands beside its statements of ischemia.
+# Shares among PTB-XL's abnormal recordings without ischemia, and shares of other diseases among its ischemic ones.
 OTHERS = {nonspecific: 0.34, block: 0.22, left_axis: 0.16, infarct: 0.21, hypertrophy: 0.07}
 BESIDE = {hypertrophy: 0.5, infarct: 0.35}
 
 
 def abnormal(waves: dict, rng: np.random.Generator) -> dict:
-    """Give the heart a disease that is not ischemia, some of them with ST and T changes of their own."""
+    """Give the heart a random disease other than ischemia; some diseases also change ST and T."""
     return list(OTHERS)[rng.choice(len(OTHERS), p=list(OTHERS.values()))](waves, rng)

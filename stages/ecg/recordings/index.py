@@ -1,4 +1,4 @@
-"""The index of recordings: a row for each, with its data, or with the reason why it is refused."""
+"""The index of recordings: a row for each, with its data, or with the reason of its refusal."""
 
 import hashlib
 from collections import Counter
@@ -32,7 +32,7 @@ def read_recording(
     row: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {"record": recording.record, "samples": 0}
     person, samples, sample_flags = Person(), None, list[str]()
     try:
-        ecg = read_ecg(recording.header, told=recording.told, verify_checksums=verify_checksums)
+        ecg = read_ecg(recording.header, metadata=recording.metadata, verify_checksums=verify_checksums)
         person = ecg.person
         row |= {"sampling_rate": ecg.sampling_rate, "heart_rate": ecg.heart_rate or ""}
         samples, sample_flags = standard_leads(ecg)
@@ -45,8 +45,8 @@ def read_recording(
     sex, sex_flags = parse_sex(person.sex)
     row |= {"age": "" if age is None else age, "sex": sex, "fold": person.fold}
     try:
-        if "label" in recording.told:
-            row["label"] = parse_label(recording.told["label"])
+        if "label" in recording.metadata:
+            row["label"] = parse_label(recording.metadata["label"])
         else:
             codes = list(dict.fromkeys(code for text in person.dx for code in parse_codes(text)))
             row |= {"dx": "|".join(codes), "label": class_of(codes, labels.ischemia, labels.normal) if codes else ""}
@@ -67,7 +67,7 @@ def read_recording(
 
 
 def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
-    """Give patients that share a waveform one name: the first one's. A hash of '' is no waveform."""
+    """Return the patients, with the first one's name for all that share a waveform; '' is no waveform."""
     groups, owner = DisjointSet(patients), dict[str, str]()
     for patient, waveform in zip(patients, hashes, strict=True):
         if waveform:
@@ -77,9 +77,9 @@ def merge_patients(patients: list[str], hashes: list[str]) -> list[str]:
 
 
 def name_patients(patients: list[str]) -> list[str]:
-    """Put a running number, from 1 in each source, in place of the digest of a patient's id.
+    """Replace the digest of a patient's id by a running number, from 1 in each source.
 
-    Where another file of the source has that id as text, the text stands for both: they are one patient.
+    If another file of the source has the same id as text, both get the text: they are one patient.
     """
     names, counts = dict[str, str](), Counter[str]()
     for patient in patients:
@@ -95,7 +95,7 @@ def name_patients(patients: list[str]) -> list[str]:
 
 
 def index_of(rows: list[dict]) -> pd.DataFrame:
-    """Make the index of all rows; flag duplicated waveforms and let them share a patient."""
+    """Return the index of all rows; recordings with the same waveform are flagged and share a patient."""
     index = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
     index["sampling_rate"] = pd.to_numeric(index.sampling_rate)
     index["patient"] = merge_patients(name_patients(list(index.patient)), list(index.sha256))

@@ -1,4 +1,4 @@
-"""The tables that give labels and patients of recordings: labels.csv, and PTB-XL's ptbxl_database.csv."""
+"""Tables of labels and patients: labels.csv, and PTB-XL's ptbxl_database.csv."""
 
 import hashlib
 import os
@@ -20,17 +20,17 @@ LABELS = "labels.csv"
 COLUMNS = ("patient", "dx", "label", "age", "sex", "source", "sampling_rate", "units", "leads")
 
 NOT_IN_TABLE = "no patient id in PTB-XL's table"
-# The table's column heart_axis as the Challenge's SNOMED CT codes have it: deviation of the axis to the left or right,
-# or an indeterminate one. MID, the usual axis, has none.
+# SNOMED CT codes of the Challenge for PTB-XL's column heart_axis: left or right axis deviation, indeterminate axis.
+# MID, the usual axis, has no code.
 AXES = {"LAD": "39732003", "ALAD": "39732003", "RAD": "47665007", "ARAD": "47665007"}
 AXES |= dict.fromkeys(("AXL", "AXR", "SAG"), "251200008")
 
 
 def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool = False) -> dict[Path, Row]:
-    """Return for each file (absolute) its row of the nearest labels.csv, in its folder or above.
+    """Return each file's row (absolute paths) in the nearest labels.csv, in its folder or above.
 
-    Files are all recordings below `top`; without it, some. UsageError where a table below `top` cannot be used; a
-    warning if `lenient`, or where it lies above.
+    With `top`, `files` are all recordings below it. UsageError if a table below `top` cannot be used; only a warning if
+    `lenient`, or if the table lies above `top`.
     """
     nearest = cache(lambda folder: next((at for at in (folder, *folder.parents) if (at / LABELS).is_file()), None))
     below = defaultdict[Path, dict[str, Path]](dict)
@@ -52,20 +52,22 @@ def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool
 
 
 def labelled_person(row: Row) -> Person:
-    """Return the person in a row of labels.csv, {} where there is none; of the patient's id, its digest."""
+    """Return the person in a row of labels.csv ({}: no row), with the digest of the patient's id."""
     age, sex, patient, source = (row.get(column, "") for column in ("age", "sex", "patient", "source"))
     return Person(age, sex, digest_of(patient), dx=(row["dx"],) if "dx" in row else (), source=source)
 
 
 def read_ptbxl_table(where: str, columns: list[str], optional: list[str]) -> list[Row]:
-    """Read PTB-XL's table from a URL or a path, numbers without .0; UsageError where a column is missing."""
+    """Read PTB-XL's table from a URL or a path, numbers without .0; UsageError if it or a column is missing."""
+    if "://" not in where and not from_project(where).is_file():
+        raise UsageError(f"{where} is missing; set download.ptbxl_patients to the URL or path of PTB-XL's table, or ''")
     content = fetch(where) if "://" in where else from_project(where).read_bytes()
     table = read_rows(content, where, ["ecg_id", *columns], optional)
     return [{key: cell.removesuffix(".0") for key, cell in row.items() if cell.lower() not in UNKNOWN} for row in table]
 
 
 def ptbxl_person(row: Row) -> Person:
-    """Return the person and the recorder in a row of PTB-XL's table, {} where there is none."""
+    """Return the person and the recorder in a row of PTB-XL's table ({}: no row)."""
     columns = ("age", "sex", "patient_id", "device", "site", "strat_fold")
     age, sex, patient, device, site, fold = (row.get(column, "") for column in columns)
     dx = tuple(filter(None, (row.get("scp_codes"), AXES.get(row.get("heart_axis", "")))))
@@ -76,12 +78,12 @@ def ptbxl_person(row: Row) -> Person:
 
 
 def from_project(where: str) -> Path:
-    """Return a path from the home folder (~) or the main repository, also where DVC runs an experiment in a copy."""
+    """Return a path relative to ~ or to the main repository, also if DVC runs an experiment in a copy."""
     return Path(os.environ.get("DVC_ROOT", ""), Path(where).expanduser())
 
 
 def fetch(url: str) -> bytes:
-    """Return the content of a URL, checked by a SHA256SUMS.txt beside it, as PhysioNet has one."""
+    """Return the content of a URL, checked against SHA256SUMS.txt in its folder if there is one, as at PhysioNet."""
     retry = Retry(5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=False)
     with requests.Session() as session:
         session.mount(urljoin(url, "."), HTTPAdapter(max_retries=retry))
@@ -93,5 +95,5 @@ def fetch(url: str) -> bytes:
     found = hashlib.sha256(answer.content).hexdigest()
     listed = sums.text.replace("*", " ").split() if sums.ok else []
     if url.rpartition("/")[2] in listed and found not in listed:
-        raise UsageError(f"cannot download {url}: SHA256SUMS.txt beside it does not list its SHA-256, {found}")
+        raise UsageError(f"cannot download {url}: its SHA-256 {found} is not in SHA256SUMS.txt; try again")
     return answer.content

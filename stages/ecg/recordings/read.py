@@ -1,4 +1,4 @@
-"""Finds the files of recordings and reads them: the content shows the format, and all get the same form."""
+"""Finds the files of recordings and reads them; the content of a file decides on its format."""
 
 import os
 import re
@@ -25,13 +25,13 @@ SUFFIXES = (".hea", ".mat", ".dat")
 NO_OTHERS = ("labels.csv", "RECORDS", "ANNOTATORS", "SHA256SUMS.txt", "LICENSE.txt", "index.html", "ptbxl_database.csv")
 HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
-SAME = 20  # uV
+SAME = 20  # uV; leads within it are equal
 READERS = {"XML": read_xml, "DICOM": read_dicom, "EDF": read_edf}
-NO_SCP = "SCP-ECG is not read; BioSig's save2gdf converts it: save2gdf -f=EDF IN.scp OUT.edf"
+NO_SCP = "SCP-ECG is not supported; convert it with BioSig: save2gdf -f=EDF IN.scp OUT.edf"
 
 
 def format_of(path: Path) -> str | None:
-    """Return the format that a file's first bytes are those of; None where it is none of them, or no plain file."""
+    """Return a file's format by its first bytes; None for any other format, or if it is not a regular file."""
     head = b""
     with suppress(OSError):
         if path.is_file():
@@ -54,11 +54,11 @@ def format_of(path: Path) -> str | None:
 def find_headers(folder: Path) -> dict[Path, int]:
     """Return the header, or the one file, of every recording below `folder`, and the size of its files in bytes.
 
-    Hidden files and folders are left out: those of git-annex hold each file again. Links to files count, links to
-    folders are not followed. A warning counts the files that neither belong to a header nor are recordings by content.
+    Hidden files and folders are skipped, because git-annex keeps a copy of each file there. Links to files count; links
+    to folders are not followed. A warning counts the files that are no recordings.
     """
     sizes, others = Counter[Path](), Counter[str]()
-    for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot look into {error.filename}")):
+    for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot read folder {error.filename}")):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = [Path(where, name) for name in files if not name.startswith(".")]
         headers = {path.stem: path for path in paths if path.suffix.lower() == ".hea"}
@@ -70,16 +70,15 @@ def find_headers(folder: Path) -> dict[Path, int]:
                 others[path.suffix.lower() or "without a suffix"] += 1
     if others:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
-        warn(f"{others.total()} files in {folder} are no recordings: {kinds}")
+        warn(f"files in {folder} that are no recordings: {others.total()} ({kinds})")
     return dict(sorted(sizes.items()))
 
 
-def read_ecg(path: Path, *, told: Mapping[str, str] | None = None, verify_checksums: bool = True) -> Ecg:
-    """Read a recording as its file has it.
+def read_ecg(path: Path, *, metadata: Mapping[str, str] | None = None, verify_checksums: bool = True) -> Ecg:
+    """Read a recording; BadRecording if its file cannot be used.
 
-    The format is that of the file's content; a WFDB record is named by its header. `told` is the row of labels.csv:
-    sampling_rate, units and leads of a table. BadRecording is why a file cannot be used; of a WFDB record with a good
-    header, `reason` is.
+    The content decides on the format; of a WFDB record, `path` is the header. `metadata`, such as a row of labels.csv,
+    gives sampling_rate, units and leads of a table. A WFDB record with a good header but bad signals gets a `reason`.
     """
     try:
         form = "WFDB" if path.suffix.lower() == ".hea" else format_of(path)
@@ -90,16 +89,16 @@ def read_ecg(path: Path, *, told: Mapping[str, str] | None = None, verify_checks
         if form == "WFDB":
             ecg = read_wfdb(path, verify_checksums)
         else:
-            ecg = read_array(path, told or {}) if form == "array" else READERS[form](path)
+            ecg = read_array(path, metadata or {}) if form == "array" else READERS[form](path)
     except OSError as error:
         raise BadRecording(f"unreadable: {error.strerror or error} ({Path(error.filename or path).name})") from None
     if not 0 < ecg.sampling_rate <= MAX_RATE:
-        raise BadRecording(f"sampling rate: {ecg.sampling_rate:g} Hz; allowed: above 0, to {MAX_RATE}")
+        raise BadRecording(f"sampling rate: {ecg.sampling_rate:g} Hz; allowed: above 0, to {MAX_RATE} Hz")
     return ecg
 
 
 def read_wfdb(path: Path, verify_checksums: bool) -> Ecg:
-    """Read a WFDB record, named by its header, and the comments there."""
+    """Read a WFDB record by the path of its header, and the person in its comments."""
     header = read_header(path)
     archive = archive_of(header)
     comments = {key: values[0] for key, values in header.comments.items()}
@@ -136,12 +135,12 @@ def standard_leads(ecg: Ecg) -> tuple[np.ndarray, list[str]]:
 def drop_calibration(samples: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Cut a calibration pulse off the ends of a recording (samples x 12, int16, uV); also return flags.
 
-    There all independent leads hold the same, as no heart does: a level, and one of 1 mV above.
+    In a pulse, unlike in a heartbeat, all independent leads are equal: at one level, or at one 1 mV above it.
     """
     flags = []
     for end in ("end", "beginning"):
         samples = samples[::-1]
-        # Most recordings are done with here.
+        # Most recordings have no pulse: skip the slow part.
         if np.ptp(samples[0, INDEPENDENT].astype(int)) > SAME:
             continue
         differ = np.ptp(samples[:, INDEPENDENT].astype(int), axis=1) > SAME

@@ -22,45 +22,45 @@ PTBXL_TABLE = "ptbxl_database.csv"
 
 
 class RecordingFile(NamedTuple):
-    """A recording on disk, named by its header or its one file.
+    """A recording on disk: the path of its header, or of its one file.
 
-    `person` is from a table beside it and comes before the file's own; `told` is its row of labels.csv. `source` is of
-    a file that names none. `size` is in bytes.
+    `person`, from a table, overrides the file's own data. `metadata` is the row of labels.csv. `source` is used if the
+    file names none. `size` is in bytes.
     """
 
     record: str
     header: Path
     source: str = ""
     person: Person = Person()
-    told: Row = {}  # noqa: RUF012 (never changed)
+    metadata: Row = {}  # noqa: RUF012 (never changed)
     size: int = 0
 
 
 def path_of(header: Path) -> str:
-    """Return the path of a recording, of a WFDB record without the suffix."""
+    """Return the path of a recording; that of a WFDB record without the suffix."""
     return (header.with_suffix("") if header.suffix.lower() == ".hea" else header).as_posix()
 
 
 def with_short_names(recordings: list[RecordingFile]) -> list[RecordingFile]:
-    """Call each recording by its file's name, where no other has that name; else it keeps its path."""
+    """Name each recording after its file if that name is unique; else it keeps its path."""
     counts = Counter(recording.header.stem for recording in recordings)
     return [one._replace(record=one.header.stem) if counts[one.header.stem] == 1 else one for one in recordings]
 
 
 def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
-    """Find all recordings below a folder, called by their paths in it, and the row of labels.csv of each."""
+    """Return all recordings below a folder, named by their paths in it, with their rows of labels.csv."""
     sizes = find_headers(root)
     rows = read_labels(sizes, root, lenient=lenient)
     recordings = []
     for header, size in sizes.items():
         row, name = rows.get(header, {}), path_of(header.relative_to(root))
-        # The folder as a whole is the source: a patient may well be in two of the folders below.
+        # The top folder is the source, because a patient may be in several folders below it.
         recordings.append(RecordingFile(name, header, root.name, labelled_person(row), row, size))
     return recordings
 
 
 def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
-    """Find the recordings of folders, each an archive; errors name them as the user `called` them."""
+    """Return the recordings of folders, each an archive; errors name the argument as in `called`."""
     if not folders or "" in folders:
         raise UsageError(f"{called} is {folders!r}; allowed: the path of a folder, or a list of paths")
     roots = [from_project(folder).resolve() for folder in folders]
@@ -76,11 +76,11 @@ def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
         if (root / PTBXL_TABLE).is_file():
             found = from_ptbxl(root)
         elif tables := sorted(root.glob(f"*/{PTBXL_TABLE}")):
-            raise UsageError(f"{PTBXL_TABLE} is in {tables[0].parent}: set {called} to it")
+            raise UsageError(f"{PTBXL_TABLE} is in {tables[0].parent}; set {called} to it")
         else:
             found = find_labelled(root)
         if not found:
-            raise UsageError(f"no recordings found in {root}")
+            raise UsageError(f"no recordings found in {root}; docs/data.md lists the formats")
         if len(roots) > 1:
             found = [recording._replace(record=f"{root.name}/{recording.record}") for recording in found]
         recordings += found
@@ -88,7 +88,7 @@ def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
 
 
 def from_ptbxl(root: Path) -> list[RecordingFile]:
-    """Find the recordings of a folder in PTB-XL's layout; patients, folds and codes come from its table."""
+    """Return the recordings of a folder in PTB-XL's layout, with patients, folds and codes from its table."""
     where = root / PTBXL_TABLE
     records, names = ("records500", "filename_hr") if (root / "records500").is_dir() else ("records100", "filename_lr")
     columns = ["patient_id", "strat_fold", "scp_codes", "age", "sex", names]
@@ -103,7 +103,7 @@ def from_ptbxl(root: Path) -> list[RecordingFile]:
 
 
 def from_kaggle(download: Download) -> list[RecordingFile]:
-    """Find the recordings of Kaggle data sets; download those that kagglehub has not yet in its cache."""
+    """Return the recordings of Kaggle data sets; kagglehub downloads those that its cache lacks."""
     where = download.ptbxl_patients
     table = read_ptbxl_table(where, ["patient_id", "strat_fold"], ["device", "site"]) if where else []
     patients = {row.get("ecg_id", ""): row for row in table}
@@ -119,35 +119,33 @@ def from_kaggle(download: Download) -> list[RecordingFile]:
 
 
 def download_data_set(handle: str) -> Path:
-    """Return the folder of a Kaggle data set, which kagglehub downloads, without retries, where its cache lacks it."""
+    """Return the folder of a Kaggle data set; retry the download, as kagglehub does not."""
     waits = [16, 8, 4, 2, 1]  # s
     while True:
         try:
             return Path(kagglehub.dataset_download(handle)).absolute()
         except (requests.RequestException, DataCorruptionError, BackendError, ValueError) as error:
+            failed = f"cannot download {handle} ({error!r:.200})"
             if not waits or isinstance(error, BackendError | ValueError):
-                raise UsageError(
-                    f"cannot download {handle} ({error!r:.200}). Check the network, or set KAGGLEHUB_CACHE to a folder "
-                    "where kagglehub has it already"
-                ) from error
-            warn(f"cannot download {handle} ({error!r:.200}); again in {waits[-1]} s")
+                raise UsageError(f"{failed}; check the network, or set KAGGLEHUB_CACHE to a cache with it") from error
+            warn(f"{failed}; next attempt in {waits[-1]} s")
             time.sleep(waits.pop())
 
 
-def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
-    """Find records, named with or without a suffix, and all records of folders; UsageError where there is none.
+def find_named(names: list[str], metadata: dict[str, str]) -> list[RecordingFile]:
+    """Return the records named, with or without a suffix, and all records of folders; UsageError if there are none.
 
-    `told` holds for all, where labels.csv has nothing else. A file that is no record will be refused.
+    `metadata` applies to all, unless labels.csv has other values. A file that is no recording is refused later.
     """
     found, alone = list[RecordingFile](), list[Path]()
     for name in names:
-        # Absolute: worker processes may have been started elsewhere.
+        # Absolute: worker processes may run in another folder.
         path = Path(name).absolute()
         header = path.with_suffix(".hea") if path.suffix.lower() in (".mat", ".dat") else Path(f"{path}.hea")
         if path.is_dir():
             below = find_labelled(path, lenient=True)
             if not below:
-                raise UsageError(f"{name}: no recording in that folder")
+                raise UsageError(f"{name}: no recording in that folder; docs/data.md lists the formats")
             before = name if len(names) > 1 else ""
             found += [recording._replace(record=Path(before, recording.record).as_posix()) for recording in below]
         elif header.exists() or path.exists():
@@ -157,6 +155,6 @@ def find_named(names: list[str], told: dict[str, str]) -> list[RecordingFile]:
             raise UsageError(f"{name}: no such record or folder")
     rows = read_labels(alone, lenient=True)
     return [
-        recording._replace(record=printable(recording.record), told=told | rows.get(recording.header, recording.told))
-        for recording in with_short_names(found)
+        one._replace(record=printable(one.record), metadata=metadata | rows.get(one.header, one.metadata))
+        for one in with_short_names(found)
     ]

@@ -12,7 +12,7 @@ from ecg.run.parallel import in_parallel
 
 
 class Hospital(NamedTuple):
-    """Sampling rate (Hz), noise against an ordinary recording's, shares of normal, ischemia, other, and of patients."""
+    """Sampling rate (Hz), relative noise (1: ordinary), shares of normal, ischemia, other, share of patients."""
 
     sampling_rate: int
     noise: float
@@ -20,7 +20,7 @@ class Hospital(NamedTuple):
     patients: float
 
 
-# Class shares differ between the hospitals, as they do between real archives; so do rate and noise.
+# Class shares, sampling rates and noise differ between the hospitals, as between real archives.
 HOSPITALS = {
     "synthetic-north": Hospital(500, 1.0, (0.45, 0.30, 0.25), 0.5),
     "synthetic-east": Hospital(257, 1.5, (0.35, 0.40, 0.25), 0.25),
@@ -28,10 +28,10 @@ HOSPITALS = {
 }
 DX = {"normal": "426783006", "ischemia": "426783006,164861001", "other": "55827005"}
 DURATION = 10.0  # s
-PVC_SHARE = 0.15  # of recordings hold one or two
-BEAT = (-350, 750)  # ms from R that hold all waves of a beat
-# Chests and the places of electrodes differ, those near the heart matter more (Kania et al. 2014): shares of a lead
-# vector's length. Those that fit PTB-XL's normal recordings one by one differ as much or more (docs/experiment_log.md).
+PVC_SHARE = 0.15  # of recordings have one or two
+BEAT = (-350, 750)  # ms from R; all waves of a beat are within
+# Standard deviation of lead vectors between chests and electrode positions, in shares of their length: larger near the
+# heart (Kania et al. 2014). Fits to each normal recording of PTB-XL vary as much or more (docs/experiment_log.md).
 CHEST = np.array((0.1, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2))[:, None] * np.linalg.norm(DOWER, axis=1, keepdims=True)
 
 
@@ -59,7 +59,7 @@ def clean_dipole(waves: dict, rng: np.random.Generator, times: np.ndarray) -> np
 def noise(rng: np.random.Generator, times: np.ndarray, level: float) -> np.ndarray:
     """Return muscle noise, baseline wander and mains hum of 8 leads (times in ms x 8, mV); level 1 is ordinary."""
     level = level * rng.lognormal(0, 0.35)
-    # White at 500 Hz has the same density at other rates.
+    # White noise of the same spectral density at all sampling rates.
     muscle = rng.standard_normal((len(times), 8), dtype=np.float32) * (0.029 * level * np.sqrt(2 / times[1]))
     frequencies = np.append(rng.uniform(0.08, 0.45, 3), 50)
     angles = 2 * np.pi * (frequencies * times[:, None] / 1000)
@@ -71,7 +71,7 @@ def noise(rng: np.random.Generator, times: np.ndarray, level: float) -> np.ndarr
 
 def write_record(path: Path, samples: np.ndarray, sampling_rate: int, comments: dict) -> None:
     """Write samples (samples x 12, int16, uV) as a WFDB record: path.hea and path.dat."""
-    # wfdb.wrsamp writes the same in 20 times the time, which is a sixth of the default pipeline.
+    # wfdb.wrsamp takes 20 times as long, which would be a sixth of the default pipeline.
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_suffix(".dat").write_bytes(samples.astype("<i2").tobytes())
     lines = [f"{path.name} {len(LEADS)} {sampling_rate} {len(samples)}"]
@@ -83,7 +83,7 @@ def write_record(path: Path, samples: np.ndarray, sampling_rate: int, comments: 
 
 def write_patient(folder: Path, number: int, seed: int) -> None:
     """Write the recordings of one patient."""
-    # A generator of its own: the same patient, whoever else there is and whichever process writes it.
+    # A generator for each patient: the bytes depend neither on other patients nor on the process.
     rng = np.random.default_rng([seed, number])
     name = rng.choice(list(HOSPITALS), p=[hospital.patients for hospital in HOSPITALS.values()])
     hospital = HOSPITALS[name]
@@ -108,7 +108,7 @@ def write_patient(folder: Path, number: int, seed: int) -> None:
 
 
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
-    """Write WFDB recordings of a number of patients, 1.5 each on average, in one folder a hospital."""
+    """Write WFDB recordings of patients, 1.5 each on average, in a folder for each hospital."""
     written = in_parallel(write_patient, [(folder.resolve(), number, seed) for number in range(patients)])
     for _ in tqdm(written, total=patients, desc="synthetic patients", disable=None):
         pass

@@ -1,4 +1,4 @@
-"""Reads tables that people keep, as labels.csv: columns by their names, rows by the file that they name."""
+"""Reads tables such as labels.csv: columns by their names, rows by the file that they name."""
 
 import codecs
 import csv
@@ -17,7 +17,7 @@ Row = dict[str, str]  # the cells that are not empty, by column
 def read_rows(content: bytes, where: str, required: Iterable[str], optional: Iterable[str] = ()) -> list[Row]:
     """Return the rows of a table with commas, semicolons or tabs: the required and optional columns, in any spelling.
 
-    UsageError where a required column is absent, two have one name, or a row has more cells than the header.
+    UsageError if a required column is absent, two have one name, or a row has more cells than the header.
     """
     text = decode(content).lstrip("\r\n")
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
@@ -38,7 +38,7 @@ def read_rows(content: bytes, where: str, required: Iterable[str], optional: Ite
             if row := {name: cell.strip() for name, cell in cells.items() if name and cell and cell.strip()}:
                 rows.append(row)
     except csv.Error as error:
-        raise UsageError(f"{where} is no CSV table: line {lines.reader.line_num}: {error}") from None
+        raise UsageError(f"{where} is not a CSV table: line {lines.reader.line_num}: {error}") from None
     others = [name for name in header if name.strip() and plain_name(name) not in known]
     if others and not {*known.values()} <= {*names}:
         warn(f"{where}: columns that are not read: {', '.join(others)}")
@@ -46,7 +46,7 @@ def read_rows(content: bytes, where: str, required: Iterable[str], optional: Ite
 
 
 def decode(content: bytes) -> str:
-    """Decode text as spreadsheets write it."""
+    """Decode text in UTF-8, UTF-16 or Windows-1252, as spreadsheets write it."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -59,10 +59,10 @@ def plain_name(column: str) -> str:
 
 
 def match_rows(table: list[Row], column: str, files: list[str], where: str, *, complete: bool = True) -> dict[str, Row]:
-    """Return by file, a path in a folder, the row whose cell in a column names it; UsageError where two rows do.
+    """Return for each file (a path in a folder) the row whose cell in `column` names it; UsageError if two rows do.
 
-    With `complete`, `files` are all recordings of the folder: paths may then have more or fewer folders before them,
-    where one recording and one row fit. A warning counts rows and files without each other; UsageError where all are.
+    With `complete`, `files` are all recordings of the folder. Leading folders may then be absent or added, if
+    exactly one recording and one row fit. A warning counts rows and files without a match; UsageError if none has one.
     """
     whole, ending = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
     for file in files:
@@ -101,6 +101,6 @@ def plain_path(path: str) -> str:
 
 
 def ends(path: str) -> list[str]:
-    """Return the ends of a path, each from a folder or the file's name on."""
+    """Return all ends of a path: of a/b/c, these are a/b/c, b/c and c."""
     parts = path.split("/")
     return ["/".join(parts[i:]) for i in range(len(parts))]

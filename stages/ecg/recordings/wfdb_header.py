@@ -1,6 +1,6 @@
-"""WFDB headers (header(5) of the WFDB Applications Guide), and those of the PhysioNet/CinC Challenges.
+"""Parses WFDB headers (header(5) of the WFDB Applications Guide), also of the PhysioNet/CinC Challenges.
 
-wfdb 4.3.1 does not parse them: it refuses record lines that name NAME.mat, as some of the Challenge's do, and turns a
+wfdb 4.3.1 cannot parse them all: it refuses record lines that name NAME.mat, as some of the Challenge's do, and turns a
 gain of 0 into 200 and a negative sampling rate into 250 without a warning.
 """
 
@@ -50,7 +50,7 @@ class Header(NamedTuple):
 
 
 class Archive(NamedTuple):
-    """One archive of the Challenge: 1000 a mV, though headers from before August 2020 may state another gain."""
+    """One archive of the Challenge. The gain is 1000/mV; headers from before August 2020 may state `wrong_gain`."""
 
     source: str
     sampling_rate: int  # Hz
@@ -72,7 +72,7 @@ CHALLENGE_COMMENTS = {"age", "sex", "dx", "rx", "hx"}
 
 def read_header(path: Path) -> Header:
     """Read the header of a record of one segment."""
-    # ASCII by the standard; some hold names and µV. Not splitlines: it also ends a line at characters of comments.
+    # ASCII by the standard, but some have names and µV. Not splitlines, which also splits at other characters.
     lines = [line.strip() for line in re.split(r"[\r\n]+", decode(content_of(path, MAX_HEADER)))]
     record, *described = [line for line in lines if line and not line.startswith("#")] or [""]
     comments: dict[str, list[str]] = {}
@@ -106,7 +106,7 @@ def parse_signal(line: str) -> Signal:
 
 
 def archive_of(header: Header) -> Archive | None:
-    """Return the Challenge's archive of a record; None where name, files, leads, rate or comments are not the same."""
+    """Return the Challenge's archive of a record; None if name, files, leads, rate or comments differ from it."""
     name = RECORD_NAME.fullmatch(header.path.stem)
     files = {(signal.file.lower()[-4:], signal.format, signal.offset) for signal in header.signals}
     if not name or files != {(".mat", "16", 24)} or [lead_of(s.lead) for s in header.signals] != list(LEADS):

@@ -1,7 +1,7 @@
 """Reads the signals of a WFDB record as int16 microvolts in the 12 standard leads.
 
-NumPy reads format 16, which the Challenge and PTB-XL have, and 61; wfdb reads the others. A file may hold anything:
-sizes in its header are checked against it before anything is read or allocated.
+NumPy reads format 16, which the Challenge and PTB-XL have, and 61; wfdb reads the others. Sizes in the header are
+checked against the file before anything is read or allocated.
 """
 
 import numpy as np
@@ -17,9 +17,9 @@ MATLAB_TYPES = {"16": 30, "32": 20, "80": 50}
 
 
 def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.ndarray, list[str]]:
-    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: corrections and oddities.
+    """Return a recording's samples (samples x 12, int16, uV; -32768 is missing) and flags: corrections and remarks.
 
-    Leads are found by name, and derived where two limb leads give a third. BadRecording is why it cannot be used.
+    Leads are found by name, and derived where two limb leads give a third. BadRecording if they cannot be used.
     """
     columns = find_leads([signal.lead for signal in header.signals])
     signals, flags = correct_gains(header, [header.signals[column] for column in columns.values()])
@@ -30,7 +30,7 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
     if len({signal.per_frame for signal in signals}) > 1:
         raise BadRecording("header: leads differ in samples a frame; allowed: one sampling rate")
     stored = read_leads(header, list(columns.values()))
-    # A checksum is of 16 bits, and overflows as this sum does.
+    # A checksum has 16 bits and overflows, as this sum does.
     sums = [int(values.sum(dtype=np.int16)) for values in stored]
     stated = [(s.lead, s.checksum - total) for s, total in zip(signals, sums, strict=True) if s.checksum is not None]
     if wrong := [lead for lead, difference in stated if difference % 65536]:
@@ -38,10 +38,10 @@ def read_samples(header: Header, *, verify_checksums: bool = True) -> tuple[np.n
         if verify_checksums:
             raise BadRecording(flags[-1])
 
-    # `samples` are stored in this way in the end, and most files have it.
+    # Most files already have the form of the result.
     kinds = {(s.format, s.per_frame, s.skew, s.baseline, scale) for s, scale in zip(signals, scales, strict=True)}
     if len(columns) == len(LEADS) and kinds == {("16", 1, 0, 0, 1)}:
-        # Each lead lies in contiguous memory, as `median_beat` needs it to be fast.
+        # `median_beat` is fast if each lead lies in contiguous memory.
         return np.concatenate([values.T for values in stored]).T, flags
     leads = {}
     for lead, signal, values, scale in zip(columns, signals, stored, scales, strict=True):
@@ -83,7 +83,7 @@ def read_by_wfdb(header: Header, columns: list[int], n_frames: int) -> list[np.n
         found = wfdb.rdheader(name)
         offsets = [offset or 0 for offset in found.byte_offset]
         layout = list(zip(found.file_name, found.fmt, found.samps_per_frame, offsets, strict=True))
-        # wfdb ends lines at more characters and leaves out letters that are not ASCII: other sizes were not checked.
+        # wfdb splits lines at more characters and drops letters that are not ASCII; sizes were checked without that.
         expected = [(signal.file, signal.format, signal.per_frame, signal.offset) for signal in header.signals]
         if (found.sig_len, layout) != (header.frames, expected):
             raise ValueError("wfdb reads other files or sizes")
@@ -106,7 +106,7 @@ def check_file(header: Header, signals: list[Signal], n_frames: int | None) -> i
     available = 8 * max(path.stat().st_size - first.offset, 0) // BITS[first.format] // n
     length = available if n_frames is None else n_frames
     if available < length:
-        raise BadRecording(f"signal file: {first.file} holds {available} samples a lead, the header states {length}")
+        raise BadRecording(f"signal file: {first.file} contains {available} samples a lead, the header states {length}")
     if length * n > MAX_VALUES:
         raise BadRecording(f"too long: {length * n} samples in {first.file}; allowed: {MAX_VALUES}")
     if path.suffix.lower() == ".mat":

@@ -1,6 +1,6 @@
-"""Reads the rhythm of ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips; no median beat and no diagnosis.
+"""Reads the rhythm waveform of ECGs in XML: GE MUSE, GE CardioSoft, HL7 aECG, Philips; no median beat, no diagnosis.
 
-A file may hold anything: no entity is expanded, no other file opened, and its size is checked before it is parsed.
+No entity is expanded and no other file opened; the size of a file is checked before it is parsed.
 """
 
 from base64 import b64decode
@@ -17,7 +17,7 @@ from ecg.recordings.ecg_file import Ecg, allow_only, content_of, masked, microvo
 MAX_XML = 8 * 2**20  # bytes
 VENTRICULAR_RATE = "RestingECGMeasurements/VentricularRate"
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
-# Of Philips' XLI: samples a lead, bits of a code, the last code, bias of a second difference.
+# Philips' XLI: samples a lead, bits of a code, the last code, bias of a second difference.
 MAX_SAMPLES, CODE_BITS, END, BIAS = 200_000, 10, 1023, 64
 
 
@@ -27,13 +27,13 @@ def read_xml(path: Path) -> Ecg:
     try:
         tree = fromstring(content)
         for element in tree.iter():
-            element.tag = element.tag.rpartition("}")[2]  # without its name space
+            element.tag = element.tag.rpartition("}")[2]  # without its namespace
         return XML_FORMATS[tree.tag](tree)
     except BadRecording:
         raise
     except (ParseError, ValueError, LookupError) as error:
-        # Not its text, which may be a piece of the file.
-        raise BadRecording(f"file: no XML that can be read ({type(error).__name__})") from None
+        # Without the error's text, which may quote the file.
+        raise BadRecording(f"file: not readable as XML ({type(error).__name__})") from None
 
 
 def value_at(tree: Element, path: str, name: str) -> str | None:
@@ -54,9 +54,9 @@ def numbers_in(text: str | None, separator: str | None) -> np.ndarray:
 
 
 def side_by_side(leads: list[np.ndarray]) -> np.ndarray:
-    """Return leads as samples x leads; BadRecording where they differ in length."""
+    """Return leads as samples x leads; BadRecording if they differ in length."""
     if len({len(lead) for lead in leads}) > 1:
-        raise BadRecording(f"file: leads of {', '.join(str(len(lead)) for lead in leads)} samples")
+        raise BadRecording(f"file: leads of {', '.join(str(len(lead)) for lead in leads)} samples; allowed: one length")
     return np.column_stack(leads) if leads else np.empty((0, 0))
 
 
@@ -136,7 +136,7 @@ def read_philips(tree: Element) -> Ecg:
     method = wave.get("compressmethod") or wave.get("compression")
     if version not in ("1.03", "1.04", "1.04.01") or method != "XLI" or wave.get("dataencoding") != "Base64":
         raise BadRecording(f"file: Philips XML {version}, {method} compression; allowed: 1.03 and 1.04, XLI in Base64")
-    # The waveform's own attribute counts, where it has one.
+    # Attributes of the waveform itself come first.
     fields = {one.tag: one.text for one in tree.iterfind("dataacquisition/signalcharacteristics/*")} | wave.attrib
     rate = number(fields.get("samplespersecond") or fields.get("samplingrate"), "samplingrate")
     allow_only("signaloffset", number(fields.get("signaloffset") or "0", "signaloffset"), 0)
@@ -158,7 +158,7 @@ def xli_leads(content: bytes, samples: float) -> np.ndarray:
 
     XLI, by the documentation of sierra-ecg-tools (github.com/sixlettervariables/sierra-ecg-tools): each lead is a chunk
     of the length of its codes (int32), a constant, the first second difference (int16), and the codes. Leads III to aVF
-    are stored as residuals of Einthoven's and Goldberger's laws. Chunks after the twelfth are of no lead.
+    are stored as residuals of Einthoven's and Goldberger's laws. Chunks after the twelfth belong to no lead.
     """
     if not 2 <= samples <= MAX_SAMPLES:
         raise BadRecording(f"file: {samples:g} samples a lead; allowed: 2 to {MAX_SAMPLES}")
@@ -168,7 +168,7 @@ def xli_leads(content: bytes, samples: float) -> np.ndarray:
         at += 8 + size
         if not size or at > len(content):
             raise BadRecording(f"file: compressed samples of lead {lead} end early")
-        # Of second differences the high bytes come first, then the low ones.
+        # The high bytes of all second differences come first, then the low bytes.
         high, low = unpack(content[at - size : at], 2 * n).reshape(2, n).astype(np.int64)
         stored = (high << 8 | low).astype(np.int16).astype(np.int64)
         slope, constant = stored[1] - stored[0], int.from_bytes(start, "little", signed=True)

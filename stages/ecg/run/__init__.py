@@ -1,1 +1,1 @@
-"""How a script starts and ends, its lock, files that appear whole, tables, paths, parallel work."""
+"""Start and end of a script, lock, atomic output files, tables, paths, parallel work."""

@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all; the store of samples; the tables of data/; the beats of one split."""
+"""Atomic output files; the tables of data/; the median beats of a split."""
 
 import glob
 import json
@@ -18,16 +18,16 @@ from ecg.run.script import UsageError
 INPUTS = re.compile(r".*\.(hea|dat|mat)|labels\.csv|ptbxl_database\.csv", re.IGNORECASE)
 # Values of the column label, in the order of a model's classes.
 CLASSES = ("normal", "ischemia", "other")
-PART_BYTES = 128 * 2**20  # a part is the work of one process
+PART_BYTES = 128 * 2**20  # of a part of data/recordings, the work of one process
 
 
 @contextmanager
 def scratch(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` for a temporary file or folder; remove those of killed runs."""
+    """Yield a temporary path next to `path`, and remove it at the end; also remove those of killed runs."""
     start = f".{path.stem}.partial-"
     for left in path.parent.glob(f"{glob.escape(start)}*{glob.escape(path.suffix)}"):
         remove(left)
-    # Workers of a killed run may still write under its name.
+    # Workers of a killed run may still write to its temporary path.
     temporary = path.with_name(f"{start}{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
@@ -37,45 +37,45 @@ def scratch(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when all went well. Only a folder replaces a folder."""
+    """Yield a temporary path; without an error, move it to `path`. Only a folder replaces a folder."""
     with scratch(path) as temporary:
         yield temporary
         if temporary.is_dir() and path.is_dir():
             remove(path)
-        # Never without a file, for those who read it meanwhile.
+        # Atomic: readers find the old file or the new one.
         temporary.replace(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that it holds, if it exists."""
+    """Remove a file or a folder with its content, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def output_file(text: str | Path, *beside: str) -> Path:
-    """Return the path of a file to write, as the `type` of an argument; `beside` are suffixes of more to check."""
+def output_file(text: str | Path, beside: Iterable[str] = ()) -> Path:
+    """Return an output file's path, as an argument's `type`; UsageError if it, or one of `beside`, is unusable."""
     for path in (Path(text), *(Path(text).with_suffix(suffix) for suffix in beside)):
         try:
             # A move would replace the link itself, or /dev/null.
             if path.is_symlink() or (path.exists() and not path.is_file()):
                 raise UsageError(f"{path} is a folder, a link, a pipe or a device; allowed: a regular file")
             if path.exists() and INPUTS.fullmatch(path.name):
-                raise UsageError(f"{path} exists and may be a recording or a table of labels; allowed: another file")
+                raise UsageError(f"{path} exists and may be a recording or a table of labels; allowed: a new name")
             with scratch(path) as temporary:
                 temporary.touch()
         except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}; allowed: a file in a folder") from None
+            raise UsageError(f"cannot write {path}: {error.strerror}; allowed: a file in an existing folder") from None
     return Path(text)
 
 
 def output_folder(text: str | Path, files: Iterable[str] = ()) -> Path:
-    """Return the path of a folder to write, as the `type` of an argument, and make it; `files` in it are checked."""
+    """Make an output folder and return its path, as an argument's `type`; UsageError if `files` in it are unusable."""
     try:
         Path(text).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{text} cannot be written: {error.strerror}; allowed: a folder") from None
+        raise UsageError(f"cannot write {text}: {error.strerror}; allowed: a folder") from None
     for name in files or ["any file"]:
         output_file(Path(text) / name)
     return Path(text)
@@ -88,13 +88,13 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, values: dict) -> None:
-    """Write flat values, floats rounded to 9 decimals."""
+    """Write a flat dict as JSON, floats rounded to 9 decimals."""
     rounded = {key: round(value, 9) if isinstance(value, float) else value for key, value in values.items()}
     write(path, json.dumps(rounded, indent=2, allow_nan=False) + "\n")
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table of data/: text stays text, also where it looks like a number or like NaN; an empty number is NaN."""
+    """Read a table of data/: text stays text, also if it looks like a number or NaN; an empty number is NaN."""
     floats = ("age", "fold", "row", "n_beats", "n_used", "heart_rate", "noise_uv", "correlation", "sampling_rate")
     counts = ("start", "samples")
     text = ("record", "source", "patient", "label", "dx", "sex", "device", "site", "part", "sha256", "flags", "reason")
@@ -103,7 +103,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def load_split(*names: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the beats (records x 12 x samples, float32, mV) of splits such as train, and their rows of split.csv."""
+    """Return the beats (records x 12 x samples, float32, mV) of splits, such as train, and their rows of split.csv."""
     table = read_table(SPLIT)
     table = table[table.split.isin(names)].reset_index(drop=True)
     return np.load(BEATS, mmap_mode="r")[table.row.to_numpy(dtype=int)], table

@@ -1,4 +1,4 @@
-"""The same work on many batches, by worker processes or a cluster."""
+"""Parallel work on batches, by worker processes or a Dask cluster."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from ecg.run.script import UsageError
 
 
 def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
-    """Yield `function(*batch)` of each batch, in order, from as many processes as the machine has cores.
+    """Yield `function(*batch)` of each batch, in order, from one process for each core of the machine.
 
     The environment variable WORKERS sets another number of processes, DASK_SCHEDULER_ADDRESS a Dask cluster.
     Workers share the file system: batches name files by absolute paths and return little.
@@ -24,7 +24,7 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
     if not given.isdigit() or int(given) == 0:
         raise UsageError(f"environment variable WORKERS is {given!r}; allowed: a whole number from 1")
     workers = min(int(given), max(len(batches), 1))
-    # After an error joblib would also warn of the batches that it drops.
+    # After an error, joblib also warns of the batches that it drops.
     warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
     try:
         yield from joblib.Parallel(n_jobs=workers, return_as="generator")(
@@ -44,10 +44,10 @@ def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterat
     except ImportError:
         raise UsageError("DASK_SCHEDULER_ADDRESS needs the package distributed: pip install distributed") from None
     except ValueError as error:
-        raise UsageError(f"DASK_SCHEDULER_ADDRESS is {address!r}: {error}; allowed: as tcp://HOST:PORT") from None
-    # Workers run the code of this script, whatever code lies where they were started.
+        raise UsageError(f"DASK_SCHEDULER_ADDRESS is {address!r}: {error}; allowed: tcp://HOST:PORT") from None
+    # Workers run the code of this script, not the code in their own folder.
     cloudpickle.register_pickle_by_value(sys.modules["ecg"])
-    # cloudpickle takes a function of __main__ whole, and one of a module where it is wrapped.
+    # cloudpickle sends the code of a function of __main__; that of a module's function only if it is wrapped.
     if function.__module__ != "__main__":
         function = joblib.wrap_non_picklable_objects(function)
     with client, joblib.parallel_config("dask"):

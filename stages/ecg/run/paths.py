@@ -16,11 +16,11 @@ AUDIT_PREDICTIONS = Path("data/audit.csv")
 ONNX = Path("data/model.onnx")
 # In git: trained on real recordings, each with its card.
 MODELS = Path("models")
-# Wherever predict is called from.
+# Absolute: predict is called from any folder.
 RELEASED = Path(__file__).parents[3] / "models/ptb-xl.safetensors"
 VALIDATION = Path("data/validation")
 
-# Here evaluate writes its tables under the names in ecg/reporting/results.py, and its pictures as it calls them.
+# ecg/reporting/results.py names the tables that evaluate writes here, and stages/evaluate.py the pictures.
 METRICS = Path("metrics")
 EVALUATE_METRICS = Path("metrics/evaluate.json")
 AUDIT_TABLE = Path("metrics/audit.csv")

@@ -1,4 +1,4 @@
-"""How a script starts and ends: one line on a user's mistake, the lock of a folder, Ctrl-C; printable text."""
+"""Start and end of a script: arguments, lock of a folder, one line for a user's mistake; printable text."""
 
 import gc
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+EXIT_CODES = "Exit codes: 0 done, 1 an input or output cannot be used, 2 wrong usage, 130 Ctrl-C."
 FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 
 
@@ -22,7 +23,7 @@ def printable(text: str) -> str:
 
 
 class UsageError(ArgumentTypeError):
-    """A mistake of the user. argparse shows it where the `type` of an argument raises it."""
+    """A user's mistake, printed as one line; argparse prints it where the `type` of an argument raises it."""
 
 
 @contextmanager
@@ -38,34 +39,42 @@ def locked(folder: Path = Path("data")) -> Iterator[None]:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run `main`; end with one line and status 1 on a user's mistake, with status 130 on Ctrl-C."""
+    """Run `main`; a user's mistake ends it with one line and exit code 1, Ctrl-C with exit code 130."""
     # Some terminals cannot show "–".
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         main()
     except (UsageError, OSError) as error:
-        print(f"{Path(sys.argv[0]).stem}: {printable(str(error))}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, FileNotFoundError) and str(error.filename).startswith(("data", "metrics", "params.yaml")):
+            text = f"{error.filename} is missing; go to the project's root and run `dvc repro`"
+        print(f"{Path(sys.argv[0]).stem}: {printable(text)}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
     finally:
-        # Python looks for garbage once more before it ends: 0.6 s of a process that has loaded torch.
+        # Skip the last garbage collection, which takes 0.6 s in a process that has loaded torch.
         gc.freeze()
+
+
+def argument_parser(about: str | None) -> ArgumentParser:
+    """Return a parser whose --help prints a script's docstring and the exit codes."""
+    return ArgumentParser(description=about, epilog=EXIT_CODES, formatter_class=RawDescriptionHelpFormatter)
 
 
 def run_stage(main: Callable[[], None]) -> None:
     """Run `main` as `run` does, with data/ locked; --help prints the docstring of its script."""
-    about = f"{sys.modules[main.__module__].__doc__}\nA stage takes no arguments: params.yaml holds its parameters."
-    ArgumentParser(description=about, formatter_class=RawDescriptionHelpFormatter).parse_args()
+    about = f"{sys.modules[main.__module__].__doc__}\nA stage takes no arguments: its parameters are in params.yaml."
+    argument_parser(f"{about}\n\n    dvc repro {Path(sys.argv[0]).stem}  # also runs the stages before it").parse_args()
     run(locked()(main))
 
 
 def warn(message: str) -> None:
-    """Print one line to stderr that names the script."""
+    """Print a warning of one line, with the script's name, to stderr."""
     tqdm.write(f"{Path(sys.argv[0]).stem}: warning: {printable(message)}", file=sys.stderr)
 
 
 def refuse_input(parser: ArgumentParser, output: Path | None, inputs: Iterable[Path]) -> None:
-    """End with a usage error where the output is one of the inputs."""
+    """End with a usage error if the output is one of the inputs."""
     if output and output.resolve() in [path.resolve() for path in inputs if path.name == output.name]:
-        parser.error(f"{output} is read; allowed: another file to write")
+        parser.error(f"{output} is an input; allowed: another output file")
