@@ -37,9 +37,10 @@ def test_files_that_are_no_records_are_counted(tmp_path, capsys):
     for name in ("a.csv", "b.CSV", "c.txt", "deeper/d.csv", "notes", ".hidden.csv", ".git/config", "RECORDS"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "deeper")
     find_headers(tmp_path)
-    expected = f"files in {tmp_path} that are no recordings: 5 (.csv 3, .txt 1, without a suffix 1)\n"
-    assert capsys.readouterr().err.endswith(f": warning: {expected}")
+    counts = "6 (.csv 3, .txt 1, link to a folder 1, without a suffix 1)"
+    assert capsys.readouterr().err.endswith(f": warning: files in {tmp_path} that are no recordings: {counts}\n")
 
 
 def ptbxl(root, form=lambda name: name):

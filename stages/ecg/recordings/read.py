@@ -55,11 +55,12 @@ def find_headers(folder: Path) -> dict[Path, int]:
     """Return the header, or the one file, of every recording below `folder`, and the size of its files in bytes.
 
     Hidden files and folders are skipped, because git-annex keeps a copy of each file there. Links to files count; links
-    to folders are not followed. A warning counts the files that are no recordings.
+    to folders are not followed. A warning counts these links, and the files that are no recordings.
     """
     sizes, others = Counter[Path](), Counter[str]()
     for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot read folder {error.filename}")):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        others.update("link to a folder" for name in folders if Path(where, name).is_symlink())
         paths = [Path(where, name) for name in files if not name.startswith(".")]
         headers = {path.stem: path for path in paths if path.suffix.lower() == ".hea"}
         for path in paths:
