@@ -78,7 +78,7 @@ def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> 
     print(f"called ischemic: {numbers['called']:.1%}, expected {numbers['called_expected']:.1%}")
     for name in ("sensitivity", "specificity", "specificity_other", "brier"):
         print(f"{name} {format_number(numbers[name])} (reference {format_number(numbers.get(f'reference_{name}'))})")
-    print(f"unlike the beats that the model was trained on: {numbers['unlike_training']:.1%}")
+    print(f"unlike the training data: {numbers['unlike_training']:.1%}")
     for name in ("roc_auc_vs_rest", "brier", "sensitivity", "specificity") if "after_brier" in numbers else ():
         before, after = (format_number(numbers[f"{when}_{name}"]) for when in ("before", "after"))
         print(f"recalibrated, on the other half: {name} {before}, then {after}")
