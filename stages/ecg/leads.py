@@ -48,8 +48,7 @@ def lead_of(name: str) -> str | None:
 def find_leads(names: list[str]) -> dict[str, int]:
     """Map each standard lead to its column; BadRecording where one occurs twice, or is absent and cannot be derived."""
     found = [lead_of(name) for name in names]
-    twice = [lead for lead in LEADS if found.count(lead) > 1]
-    if twice:
+    if twice := [lead for lead in LEADS if found.count(lead) > 1]:
         raise BadRecording(f"duplicate lead: {', '.join(twice)}; found: {', '.join(names)}")
     columns = {lead: found.index(lead) for lead in LEADS if lead in found}
     absent = [lead for lead in LEADS[6:] if lead not in columns]
@@ -69,8 +68,7 @@ def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
     """
     check_unit(leads)
     flags, removed = list[str](), list[str]()
-    absent = [lead for lead in LEADS if lead not in leads]
-    if absent:
+    if absent := [lead for lead in LEADS if lead not in leads]:
         one = leads["I"] if "I" in leads else leads["II"] - leads["III"]
         two = leads["II"] if "II" in leads else one + leads["III"]
         leads = limb_leads(one, two) | leads

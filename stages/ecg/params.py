@@ -13,6 +13,7 @@ from ecg.run.script import UsageError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
+DataSet = Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+/versions/\d+$")]  # OWNER/NAME/versions/NUMBER
 Detector = Literal[
     "sharpness", "neurokit", "pantompkins1985", "nabian2018", "hamilton2002", "christov2004", "elgendi2010",
     "kalidas2017", "martinez2004", "rodrigues2021", "manikandan2012", "khamis2016",
@@ -60,10 +61,7 @@ class Download(Labels):
     verify_checksums: bool
     synthetic_patients: Annotated[int, Field(ge=20)]
     synthetic_seed: Seed
-    kaggle: Annotated[
-        list[Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+/versions/\d+$", description="OWNER/NAME/versions/NUMBER")]],
-        Field(min_length=1),
-    ]
+    kaggle: Annotated[list[DataSet], Field(min_length=1)]
     ptbxl_patients: str
     directory: str | list[str]
 

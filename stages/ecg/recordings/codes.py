@@ -10,8 +10,7 @@ from ecg.leads import BadRecording
 from ecg.params import SCP
 
 # The SNOMED CT codes of the PhysioNet/CinC Challenge 2021 (dx_mapping_scored.csv and dx_mapping_unscored.csv).
-CHALLENGE_CODES = Path(__file__).with_name("challenge_codes.txt")
-SNOMED = frozenset(CHALLENGE_CODES.read_text(encoding="utf-8").split())
+SNOMED = frozenset(Path(__file__).with_name("challenge_codes.txt").read_text(encoding="utf-8").split())
 CLASSES = frozenset(("ISCHEMIA", "NORMAL", "OTHER"))  # allowed in place of codes
 
 # Words for an unknown value in headers and tables; OTHER_SEX: also for neither male nor female.

@@ -33,8 +33,7 @@ def read_edf(path: Path) -> Ecg:
     except (ValueError, ArithmeticError, LookupError, NameError) as error:
         raise BadRecording(f"file: not readable as EDF ({type(error).__name__})") from None
     # EDF+ writes X for unknown; plain EDF has any text.
-    code = edf.patient.code
-    about = person(edf.patient.sex, "" if code == "X" else code)
+    about = person(edf.patient.sex, "" if edf.patient.code == "X" else edf.patient.code)
     rate = used[0].sampling_frequency if used else 0
     n_samples = n_records * used[0].samples_per_data_record if used and n_records >= 0 else None
     return Ecg(np.array(leads).T[:n_samples], rate, [signal.label.strip() for signal in used], about)

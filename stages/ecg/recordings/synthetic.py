@@ -110,5 +110,4 @@ def write_patient(folder: Path, number: int, seed: int) -> None:
 def write_recordings(folder: Path, *, patients: int, seed: int) -> None:
     """Write WFDB recordings of patients, 1.5 each on average, in a folder for each hospital."""
     written = in_parallel(write_patient, [(folder.resolve(), number, seed) for number in range(patients)])
-    for _ in tqdm(written, total=patients, desc="synthetic patients", disable=None):
-        pass
+    list(tqdm(written, total=patients, desc="synthetic patients", disable=None))

@@ -80,8 +80,7 @@ def read_header(path: Path) -> Header:
         key, colon, value = line.lstrip("# \t").partition(":")
         if line.startswith("#") and colon:
             comments.setdefault(key.strip().lower(), []).append(value.strip())
-    fields = RECORD.fullmatch(record)
-    if not fields:
+    if not (fields := RECORD.fullmatch(record)):
         raise BadRecording(f"header: cannot read {record!r}; expected: name, number of signals, sampling rate, samples")
     announced, frame_rate, frames = fields.groups()
     if int(announced) != len(described):
