@@ -110,7 +110,7 @@ def parse_arguments() -> tuple[Namespace, list[RecordingFile]]:
     try:
         recordings = find_named(options.records, {key: value for key in OF_TABLES if (value := getattr(options, key))})
     except UsageError as error:
-        parser.error(f"RECORD is {error}")
+        parser.error(str(error))
     refuse_input(parser, options.csv, [options.model, *[recording.header for recording in recordings]])
     return options, recordings
 

@@ -154,8 +154,8 @@ def test_all_formats_mixed_in_a_folder_give_one_score(run, tmp_path):
     done = run("in", "--json")
     found = {row["record"]: row for row in rows(done)}
     assert {"table", "array", "a", "broken"} == {record for record, row in found.items() if row["reason"]}
-    assert found["table"]["reason"].startswith("no sampling_rate, no units: ")
-    assert found["table"]["reason"].endswith("--sampling-rate and --units of predict")
+    assert found["table"]["reason"].startswith("no sampling_rate and units: ")
+    assert found["table"]["reason"].endswith(" --sampling-rate and --units to predict")
     told = run("in", "--json", "--sampling-rate", "500", "--units", "mV")
     scored = {row["record"]: row["probability"] for row in rows(told) if not row["reason"]}
     assert set(scored) == {name.split(".")[0] for name in WRITERS} | {"wfdb"}
@@ -178,6 +178,8 @@ def test_usage(run, tmp_path):
         (["absent"], "RECORD is absent: no such record or folder"),
         (["empty"], "RECORD is empty: no recording in that folder"),
         (["x", "--json", "--csv", "y"], "not allowed with"),
+        (["x", "--units", "foo"], "--units is foo; allowed: uV, mV, V"),
+        (["x", "--sampling-rate", "500Hz"], "--sampling-rate is 500Hz; allowed: a number above 0, in Hz"),
     ]:
         done = run(*arguments)
         assert done.returncode == 2

@@ -63,7 +63,8 @@ def server(monkeypatch):
 def test_the_table_is_fetched_from_a_server_that_recovers_and_verified(server):
     server.answers["/t.csv"] = [(503, b""), (429, b""), (500, b"busy"), (200, CONTENT)]
     server.answers["/SHA256SUMS.txt"] = [(503, b""), (200, SUMS)]
-    assert read_ptbxl_table(server.url, COLUMNS, []) == [{"ecg_id": "1", "patient_id": "7", "strat_fold": "3"}]
+    (row,) = read_ptbxl_table(server.url, COLUMNS, [])
+    assert row == {"ecg_id": "1", "patient_id": "7", "strat_fold": "3", "line": "2"}
 
 
 @pytest.mark.parametrize(

@@ -29,22 +29,25 @@ SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1), "
 def read_array(path: Path, metadata: Mapping[str, str]) -> Ecg:
     """Read a table of samples x leads; `metadata` has sampling_rate (Hz), units and leads if the table lacks them."""
     with path.open("rb") as file:
-        is_npy = file.read(6) == b"\x93NUMPY"
+        read = read_npy if file.read(6) == b"\x93NUMPY" else read_text
     # Not as a decorator, which does not reach the workers of a cluster.
     with np.errstate(all="ignore"):
-        read = ([], read_npy(path), None, None) if is_npy else read_text(content_of(path, MAX_TABLE))
-    names, stored, stated_unit, stated_rate = read
+        names, stored, stated_unit, stated_rate = read(path)
     rate, unit = metadata.get("sampling_rate") or stated_rate, metadata.get("units") or stated_unit
-    absent = ", ".join(f"no {name}" for name, value in (("sampling_rate", rate), ("units", unit)) if not value)
-    if absent:
-        raise BadRecording(f"{absent}: give columns in labels.csv, or --sampling-rate and --units of predict")
+    if absent := [name for name, value in (("sampling_rate", rate), ("units", unit)) if not value]:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in absent)
+        raise BadRecording(f"no {' and '.join(absent)}: add to labels.csv, or give {options} to predict")
     scale, rate = microvolts_in(unit) / 1000, number(str(rate), "sampling rate")
     if stated_unit and microvolts_in(stated_unit) / 1000 != scale:
         raise BadRecording(f"units: {unit} given, {stated_unit} in the table")
     if stated_rate and abs(rate - stated_rate) > 0.01 * stated_rate:
         raise BadRecording(f"sampling rate: {rate:g} Hz given, {stated_rate:g} Hz by the times in the table")
     given = re.findall(r"[^,;\s]+", metadata.get("leads", ""))
-    leads = names if any(map(lead_of, names)) else given or names or list(LEADS)
+    if count_leads(names) < 3 and names and not given:
+        raise BadRecording(f"leads: columns {', '.join(names[:3])}, … name none; give --leads, or leads in labels.csv")
+    if count_leads(names) >= 3 and given and [*map(lead_of, given)] != [*map(lead_of, names)]:
+        raise BadRecording(f"leads: {' '.join(given)} given, {' '.join(names)} in the table")
+    leads = given or names or list(LEADS)
     # Values may stem from WFDB's int16 whatever their type is now.
     values = masked(stored, stored)
     if values.shape[1] != len(leads) == values.shape[0]:
@@ -93,26 +96,25 @@ def count_above(rows: Sequence[Sequence[str]]) -> int:
 def is_table_of_samples(head: bytes) -> bool:
     """Return whether a file with these first bytes is a table of samples, even if it cannot be read.
 
-    Its rows have 8 numbers or more. The names above them, if any, are leads or differ by a number only.
+    Its rows have 8 numbers or more. The names above them, if any, are leads, differ by a number only, or are 12 or 13.
     """
     rows = split_table(head)
     n_above = count_above(rows)
     if n_above == len(rows):
         return False
-    above = [row for row in rows[:n_above] if len(row) >= FEWEST]
+    above, cells = [row for row in rows[:n_above] if len(row) >= FEWEST], rows[n_above][:PEEK]
     if above:
         alike = any(len({re.sub(r"\d", "", cell) for cell in row[1:]}) == 1 for row in above)
-        return alike or any(count_leads(row) >= 3 for row in above)
-    cells = rows[n_above][:PEEK]
+        return alike or any(count_leads(row) >= 3 for row in above) or count_numbers(cells) == len(cells) in (12, 13)
     return count_numbers(cells) >= len(cells) - (":" in cells[0]) or lead_of(cells[0]) is not None
 
 
-def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float | None]:
+def read_text(path: Path) -> tuple[list[str], np.ndarray, str | None, float | None]:
     """Read a table of samples in text, with a lead in each column or each row.
 
     Return the names of leads, samples x leads, and the unit and sampling rate (Hz) that the table states, or None.
     """
-    rows, place = split_table(content), "line"
+    rows, place = split_table(content_of(path, MAX_TABLE)), "line"
     is_even = len({len(row) for row in rows}) == 1 and FEWEST <= len(rows) <= MAX_SIGNALS
     if is_even and (count_leads(row[0] for row in rows) >= 3 or len(rows[0]) > MAX_SIGNALS):
         rows, place = [list(column) for column in zip(*rows, strict=True)], "column"
@@ -138,13 +140,14 @@ def read_text(content: bytes) -> tuple[list[str], np.ndarray, str | None, float 
     rows_of_names = [row for row in above if row is not units and not row[-1].isdigit()]
     names = max(rows_of_names, key=count_leads, default=[""] * width)
     units = [unit.strip("()[] ") or unit_in(name) for unit, name in zip(units, names, strict=True)]
-    leads = [i for i, name in enumerate(names) if lead_of(name)]
+    leads = [i for i, name in enumerate(names) if lead_of(name) and count_leads(names) >= 3]
     before = range(leads[0] if leads else 1)
     rates = {i: rate_by(times, units[i]) for i in before if (times := times_of(cells[i], values[i])) is not None}
     used = leads or [i for i in cells if i not in rates and (i < width - 1 or not is_empty[i])]
     for row_number, i in np.argwhere(is_word[used])[:1]:
-        word = cells[used[i]][row_number] or "nothing"
-        raise BadRecording(f"file: {place} {n_above + row_number + 1} contains {word[:20]!r}; allowed: numbers")
+        word, n = cells[used[i]][row_number], len(rows[n_above + row_number])
+        fault = f"contains {word[:20]!r}; allowed: numbers" if word else f"has {n} of {width} values"
+        raise BadRecording(f"file: {place} {n_above + row_number + 1} {fault}")
     stated = {units[i] for i in used} - {""}
     if len(stated) > 1:
         raise BadRecording(f"units: {', '.join(sorted(stated))} in one table; allowed: one")
@@ -172,8 +175,8 @@ def is_of_units(cells: list[str]) -> bool:
 
 
 def unit_in(name: str) -> str:
-    """Return the unit in a column's name, such as I (mV) or time (s); '' if it has none."""
-    bracket = re.search(r"[(\[](\w+)[)\]]$", name)
+    """Return the unit in a column's name, such as I (mV), time (s) or t_ms; '' if it has none."""
+    bracket = re.search(r"[(\[_]([^\W_]+)[)\]]?$", name)
     return bracket[1] if bracket and bracket[1].lower() in UNITS | SECONDS else ""
 
 
@@ -192,8 +195,8 @@ def rate_by(times: np.ndarray, unit: str) -> float | None:
     return rate if known or 20 <= rate <= 10_000 else None
 
 
-def read_npy(path: Path) -> np.ndarray:
-    """Read a matrix of numbers, without pickle; the least integer of a signed type is a missing sample."""
+def read_npy(path: Path) -> tuple[list[str], np.ndarray, None, None]:
+    """Read a matrix of numbers as `read_text` does, without pickle; it states neither leads nor unit nor rate."""
     try:
         # As a map: a shape larger than the file then fails before memory is allocated.
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -203,7 +206,7 @@ def read_npy(path: Path) -> np.ndarray:
         raise BadRecording(f"file: {stored.ndim} axes of {stored.dtype}; allowed: 2 of integers or floats")
     if stored.size > MAX_VALUES:
         raise BadRecording(f"too long: {stored.size} values; allowed: {MAX_VALUES}")
-    return numbers_of(stored)
+    return [], numbers_of(stored), None, None
 
 
 def recording_of(signal: ArrayLike, sampling_rate: Any, leads: Any, units: str = "mV") -> Ecg:

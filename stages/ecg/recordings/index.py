@@ -51,7 +51,7 @@ def read_recording(
             codes = list(dict.fromkeys(code for text in person.dx for code in parse_codes(text)))
             row |= {"dx": "|".join(codes), "label": class_of(codes, labels.ischemia, labels.normal) if codes else ""}
         if not row["label"]:
-            raise BadRecording("no Dx")
+            raise BadRecording("no Dx: give dx or label in labels.csv, # Dx in a header, or a row of PTB-XL's table")
     except BadRecording as error:
         samples, row["reason"] = None, row["reason"] or str(error)
     if samples is not None:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from urllib.parse import urljoin
@@ -26,8 +26,8 @@ AXES = {"LAD": "39732003", "ALAD": "39732003", "RAD": "47665007", "ARAD": "47665
 AXES |= dict.fromkeys(("AXL", "AXR", "SAG"), "251200008")
 
 
-def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool = False) -> dict[Path, Row]:
-    """Return each file's row (absolute paths) in the nearest labels.csv, in its folder or above.
+def read_labels(files: Collection[Path], top: Path | None = None, *, lenient: bool = False) -> dict[Path, Row]:
+    """Return each file's row (absolute paths; {}: none) in the nearest labels.csv, in its folder or above.
 
     With `top`, `files` are all recordings below it. UsageError if a table below `top` cannot be used; only a warning if
     `lenient`, or if the table lies above `top`.
@@ -37,7 +37,7 @@ def read_labels(files: Iterable[Path], top: Path | None = None, *, lenient: bool
     for file in files:
         if folder := nearest(file.parent):
             below[folder][file.relative_to(folder).as_posix()] = file
-    labels: dict[Path, Row] = {}
+    labels: dict[Path, Row] = {file: {} for file in files}
     for folder, paths in below.items():
         table, complete = folder / LABELS, top is not None and folder.is_relative_to(top)
         try:
@@ -72,9 +72,8 @@ def ptbxl_person(row: Row) -> Person:
     age, sex, patient, device, site, fold = (row.get(column, "") for column in columns)
     dx = tuple(filter(None, (row.get("scp_codes"), AXES.get(row.get("heart_axis", "")))))
     person = Person(age, {"0": "male", "1": "female"}.get(sex, sex), patient, dx, device=device, site=site)
-    if not patient:
-        person = person._replace(flags=(NOT_IN_TABLE,))
-    return person._replace(registry="ptb-xl" if patient else "", fold=int(fold) if fold.isdecimal() else "")
+    more = {"registry": "ptb-xl"} if patient else {"flags": (NOT_IN_TABLE,)}
+    return person._replace(fold=int(fold) if fold.isdecimal() else "", **more)
 
 
 def from_project(where: str) -> Path:

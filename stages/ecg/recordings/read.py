@@ -27,7 +27,6 @@ HEAD = 65536  # bytes by which a format is recognised
 XML_ROOT = re.compile(rf"<(?:\w+:)?(?:{'|'.join(XML_FORMATS)})[\s>]")
 SAME = 20  # uV; leads within it are equal
 READERS = {"XML": read_xml, "DICOM": read_dicom, "EDF": read_edf}
-NO_SCP = "SCP-ECG is not supported; convert it with BioSig: save2gdf -f=EDF IN.scp OUT.edf"
 
 
 def format_of(path: Path) -> str | None:
@@ -57,10 +56,10 @@ def find_headers(folder: Path) -> dict[Path, int]:
     Hidden files and folders are skipped, because git-annex keeps a copy of each file there. Links to files count; links
     to folders are not followed. A warning counts these links, and the files that are no recordings.
     """
-    sizes, others = Counter[Path](), Counter[str]()
+    sizes, others = Counter[Path](), list[tuple[str, str]]()
     for where, folders, files in os.walk(folder, onerror=lambda error: warn(f"cannot read folder {error.filename}")):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        others.update("link to a folder" for name in folders if Path(where, name).is_symlink())
+        others += [("link to a folder", name) for name in folders if Path(where, name).is_symlink()]
         paths = [Path(where, name) for name in files if not name.startswith(".")]
         headers = {path.stem: path for path in paths if path.suffix.lower() == ".hea"}
         for path in paths:
@@ -68,10 +67,10 @@ def find_headers(folder: Path) -> dict[Path, int]:
             if header or format_of(path):
                 sizes[header or path] += path.stat().st_size if path.exists() else 0
             elif path.name not in NO_OTHERS:
-                others[path.suffix.lower() or "without a suffix"] += 1
+                others.append((path.suffix.lower() or "without a suffix", path.name))
     if others:
-        kinds = ", ".join(f"{suffix} {n}" for suffix, n in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
-        warn(f"files in {folder} that are no recordings: {others.total()} ({kinds})")
+        kinds = ", ".join(f"{kind} {n}" for kind, n in Counter(kind for kind, _ in sorted(others)).most_common())
+        warn(f"files in {folder} that are no recordings: {len(others)} ({kinds}, such as {min(others)[1]})")
     return dict(sorted(sizes.items()))
 
 
@@ -86,7 +85,7 @@ def read_ecg(path: Path, *, metadata: Mapping[str, str] | None = None, verify_ch
         if form is None:
             raise BadRecording("no ECG file: neither WFDB nor MUSE, CardioSoft, aECG, Philips, DICOM, EDF, CSV, NPY")
         if form == "SCP-ECG":
-            raise BadRecording(f"file: {NO_SCP}")
+            raise BadRecording("file: SCP-ECG is not supported; convert it with BioSig: save2gdf -f=EDF IN.scp OUT.edf")
         if form == "WFDB":
             ecg = read_wfdb(path, verify_checksums)
         else:

@@ -12,7 +12,7 @@ import requests
 from kagglehub.exceptions import BackendError, DataCorruptionError
 
 from ecg.params import Download
-from ecg.recordings.ecg_file import Person
+from ecg.recordings.ecg_file import UNITS, Person
 from ecg.recordings.labels import from_project, labelled_person, ptbxl_person, read_labels, read_ptbxl_table
 from ecg.recordings.read import find_headers
 from ecg.recordings.tables import Row, match_rows
@@ -51,12 +51,11 @@ def find_labelled(root: Path, *, lenient: bool = False) -> list[RecordingFile]:
     """Return all recordings below a folder, named by their paths in it, with their rows of labels.csv."""
     sizes = find_headers(root)
     rows = read_labels(sizes, root, lenient=lenient)
-    recordings = []
-    for header, size in sizes.items():
-        row, name = rows.get(header, {}), path_of(header.relative_to(root))
-        # The top folder is the source, because a patient may be in several folders below it.
-        recordings.append(RecordingFile(name, header, root.name, labelled_person(row), row, size))
-    return recordings
+    # The top folder is the source, because a patient may be in several folders below it.
+    return [
+        RecordingFile(path_of(header.relative_to(root)), header, root.name, labelled_person(row), row, sizes[header])
+        for header, row in rows.items()
+    ]
 
 
 def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
@@ -72,7 +71,7 @@ def from_folders(folders: list[str], called: str) -> list[RecordingFile]:
     recordings = []
     for root in roots:
         if not root.is_dir():
-            raise UsageError(f"{called} is '{root}': no such folder")
+            raise UsageError(f"{called} is '{root}': {'a file, not a' if root.exists() else 'no such'} folder")
         if (root / PTBXL_TABLE).is_file():
             found = from_ptbxl(root)
         elif tables := sorted(root.glob(f"*/{PTBXL_TABLE}")):
@@ -138,21 +137,24 @@ def find_named(names: list[str], metadata: dict[str, str]) -> list[RecordingFile
     `metadata` applies to all, unless labels.csv has other values. A file that is no recording is refused later.
     """
     found, alone = list[RecordingFile](), list[Path]()
+    if (unit := metadata.get("units", "mV")).lower() not in UNITS:
+        raise UsageError(f"--units is {unit}; allowed: uV, mV, V")
+    if not re.fullmatch(r"\d+(\.\d*)?", rate := metadata.get("sampling_rate", "500")) or not float(rate):
+        raise UsageError(f"--sampling-rate is {rate}; allowed: a number above 0, in Hz")
     for name in names:
         # Absolute: worker processes may run in another folder.
         path = Path(name).absolute()
         header = path.with_suffix(".hea") if path.suffix.lower() in (".mat", ".dat") else Path(f"{path}.hea")
         if path.is_dir():
-            below = find_labelled(path, lenient=True)
-            if not below:
-                raise UsageError(f"{name}: no recording in that folder; docs/data.md lists the formats")
+            if not (below := find_labelled(path, lenient=True)):
+                raise UsageError(f"RECORD is {name}: no recording in that folder; docs/data.md lists the formats")
             before = name if len(names) > 1 else ""
             found += [recording._replace(record=Path(before, recording.record).as_posix()) for recording in below]
         elif header.exists() or path.exists():
             alone.append(header if header.exists() else path)
             found.append(RecordingFile(path_of(Path(name).with_name(alone[-1].name)), alone[-1]))
         else:
-            raise UsageError(f"{name}: no such record or folder")
+            raise UsageError(f"RECORD is {name}: no such record or folder")
     rows = read_labels(alone, lenient=True)
     return [
         one._replace(record=printable(one.record), metadata=metadata | rows.get(one.header, one.metadata))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from ecg.run.script import UsageError, warn
 
-Row = dict[str, str]  # the cells that are not empty, by column
+Row = dict[str, str]  # the cells that are not empty, by column; also the line's number
 
 
 def read_rows(content: bytes, where: str, required: Iterable[str], optional: Iterable[str] = ()) -> list[Row]:
@@ -36,7 +36,7 @@ def read_rows(content: bytes, where: str, required: Iterable[str], optional: Ite
             if any(cell.strip() for cell in cells.pop(None, [])):
                 raise UsageError(f"{where}, line {lines.line_num}: more cells than the {len(header)} of the header")
             if row := {name: cell.strip() for name, cell in cells.items() if name and cell and cell.strip()}:
-                rows.append(row)
+                rows.append(row | {"line": str(lines.line_num)})
     except csv.Error as error:
         raise UsageError(f"{where} is not a CSV table: line {lines.reader.line_num}: {error}") from None
     others = [name for name in header if name.strip() and plain_name(name) not in known]
@@ -80,17 +80,17 @@ def match_rows(table: list[Row], column: str, files: list[str], where: str, *, c
             claims[min(fits)].append(i)
     for file, rows in named.items():
         if len(rows) > 1:
-            raise UsageError(f"{where} names {file!r} in {len(rows)} rows: {', '.join(repr(cells[i]) for i in rows)}")
+            raise UsageError(f"{where}, lines {' and '.join(table[i]['line'] for i in rows)} name {file!r}; keep one")
     matched = {file: rows[0] for file, rows in (similar | named).items() if len(rows) == 1}
     taken = {*matched.values()}
     rest = [cell for i, cell in enumerate(cells) if i not in taken]
     others = [file for file in files if file not in matched]
     if complete and files and (rest or others):
-        without = f"{where}: {len(rest)} of {len(cells)} rows name no recording {rest[:1]}, "
-        without += f"{len(others)} of {len(files)} recordings have no row {others[:1]}"
+        parts = [(rest, cells, "rows name no recording"), (others, files, "recordings have no row")]
+        found = [f"{len(some)} of {len(every)} {text}, such as {some[0]!r}" for some, every, text in parts if some]
         if cells and not matched:
-            raise UsageError(without)
-        warn(without)
+            raise UsageError(f"{where}: {'; '.join(found)}; `{column}` is the path below the table's folder")
+        warn(f"{where}: {'; '.join(found)}")
     return {file: table[i] for file, i in matched.items()}
 
 
