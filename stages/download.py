@@ -57,9 +57,10 @@ def print_summary(index: pd.DataFrame, download: Download) -> None:
     if index.source.nunique() > 1:
         for source, rows in index.groupby("source"):
             print(f"  {source}: {summary(rows)}")
-    alone = kept[kept["flags"].str.contains(NO_PATIENT)]
-    if len(alone):
-        warn(f"{len(alone)} recordings have {NO_PATIENT} and count as a patient each ({counts(alone.source)})")
+    for flag, fault in ((NO_PATIENT, f"{NO_PATIENT} and count as a patient each"), (" is not ", "a wrong age or sex")):
+        flagged = kept[kept["flags"].str.contains(flag)]
+        if len(flagged):
+            warn(f"{len(flagged)} recordings have {fault} ({counts(flagged.source)})")
     codes = kept.dx[kept.dx != ""].str.split("|").explode()
     unknown = codes[~codes.isin([*SNOMED, *SCP, *CLASSES, *download.ischemia, *download.normal])].value_counts()
     if len(unknown):
@@ -72,7 +73,7 @@ def summary(index: pd.DataFrame) -> str:
     kept, refused = index[index.reason == ""], index[index.reason != ""].reason.str.split(":").str[0]
     text = f"{len(index)} recordings found, {len(kept)} kept"
     text += f": {counts(kept.label)}; {kept.patient.nunique()} patients" if len(kept) else ""
-    return f"{text}; {len(refused)} refused: {counts(refused)}" if len(refused) else text
+    return f"{text}; {len(refused)} refused: {counts(refused.map(repr))}" if len(refused) else text
 
 
 def counts(values: pd.Series) -> str:
@@ -87,7 +88,6 @@ def main() -> None:
     # Below data/, where the workers of a cluster see it too.
     with scratch(RECORDINGS_TABLE.with_name("synthetic")) as temporary:
         recordings = find(download, temporary)
-        rows = []
         with replacing(RECORDINGS) as folder:
             folder.mkdir()
             parts: dict[int, list[RecordingFile]] = {}
@@ -97,8 +97,8 @@ def main() -> None:
                 size += recording.size
             names = (folder.resolve() / f"part-{i:05d}.npy" for i in range(len(parts)))
             batches = [(batch, name, download) for batch, name in zip(parts.values(), names, strict=True)]
-            for part in tqdm(in_parallel(store_batch, batches), "parts of the store", len(batches), disable=None):
-                rows += part
+            done = tqdm(in_parallel(store_batch, batches), "parts of the store", len(batches), disable=None)
+            rows = [row for part in done for row in part]
     index = index_of(rows)
     write(RECORDINGS_TABLE, index.to_csv(index=False, float_format="%.10g"))
     print_summary(index, download)

@@ -57,7 +57,7 @@ def main() -> None:
     table = quality_table(kept, results)
     write(BEATS_TABLE, table.to_csv(index=False))
     reasons = table.reason[table.row.isna()].str.split(":").str[0].value_counts().sort_index()
-    refused = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    refused = ", ".join(f"{count} '{reason}'" for reason, count in reasons.items())
     print(f"{len(table)} recordings, {len(beats)} median beats" + (f"; refused: {refused}" if refused else ""))
     if not beats:
         raise UsageError(f"no recording gives a median beat; {BEATS_TABLE} has the reason of each")

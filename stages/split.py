@@ -42,6 +42,9 @@ def assign_folds(patients: np.ndarray, strata: np.ndarray, given: np.ndarray, *,
 
 def assign_splits(table: pd.DataFrame, split: Split) -> np.ndarray:
     """Return train, val or test for each record; the patients of a hold-out source are the test split."""
+    for key, least in [("val_fold", 1)] if split.holdout_source else [("val_fold", 1), ("test_fold", 0)]:
+        if (fold := getattr(split, key)) > split.folds:
+            raise UsageError(f"split.{key} is {fold}; allowed: {least} to {split.folds}")
     if not split.holdout_source:
         return np.select([table.fold == split.val_fold, table.fold == split.test_fold], ["val", "test"], "train")
     if split.holdout_source not in set(table.source):
@@ -64,6 +67,8 @@ def check_classes(table: pd.DataFrame, *, without_test: bool) -> None:
         # The headline comparison does not need the class other.
         wanted = {"ischemia", "normal"} if split == "test" else {"ischemia", "normal", *table.label}
         for label in sorted(wanted - set(table.label[table.split == split])):
+            if label not in set(table.label):
+                raise UsageError(f"none of {len(table)} recordings with a beat is {label}; check the labels")
             raise UsageError(
                 f"no {label} recording in the {split} split; choose other folds (split.folds, split.val_fold, "
                 "split.test_fold), another split.holdout_source or more recordings"

@@ -105,14 +105,16 @@ def test_the_summary_counts_by_archive(project, capsys):
         [("a", "164861001"), ("a", "426783006"), ("a", None), ("b", "NORM"), ("b", "IMI")]
     ):
         write_challenge(project / folder, f"r{i}", SAMPLES + np.int16(i), dx=dx)
+    (project / "b" / "labels.csv").write_text("file,age,sex\nr3,old,F\nr4,61,?\n")
     from_directory(project, "[a, b]")
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [
-        "5 recordings found, 4 kept: 1 ischemia, 2 normal, 1 other; 4 patients; 1 refused: 1 no Dx",
-        "  a: 3 recordings found, 2 kept: 1 ischemia, 1 normal; 2 patients; 1 refused: 1 no Dx",
+        "5 recordings found, 4 kept: 1 ischemia, 2 normal, 1 other; 4 patients; 1 refused: 1 'no Dx'",
+        "  a: 3 recordings found, 2 kept: 1 ischemia, 1 normal; 2 patients; 1 refused: 1 'no Dx'",
         "  b: 2 recordings found, 2 kept: 1 normal, 1 other; 2 patients",
     ]
     assert "4 recordings have no patient id and count as a patient each (2 a, 2 b)" in printed.err
+    assert "2 recordings have a wrong age or sex (2 b)" in printed.err
 
 
 def test_codes_that_have_no_class_are_warned_of(project, capsys):
@@ -191,7 +193,7 @@ def test_where_all_are_refused_the_table_has_the_reasons(project):
     with pytest.raises(UsageError, match=r"^no recording can be used; .*recordings\.csv has the reason"):
         from_directory(project)
     table = pd.read_csv(RECORDINGS_TABLE, keep_default_na=False).set_index("record")
-    assert table.reason["a"] == "no Dx" and table.reason["b"].startswith("missing lead")
+    assert table.reason["a"].startswith("no Dx: give") and table.reason["b"].startswith("missing lead")
 
 
 def test_a_store_is_replaced_and_nothing_else(project):

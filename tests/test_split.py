@@ -78,11 +78,12 @@ def test_assign():
     assert list(assign_splits(shared, holding_out("y"))) == ["test", "test", "train"]
     with pytest.raises(UsageError, match="'z'; allowed: '' or one of x, y"):
         assign_splits(table, holding_out("z"))
+    with pytest.raises(UsageError, match=r"^split\.test_fold is 11; allowed: 0 to 10$"):
+        assign_splits(table, SPLIT.model_copy(update={"test_fold": 11}))
 
 
-@pytest.mark.parametrize("folds", [{"val_fold": 10}, {"test_fold": 11}])
-def test_folds_that_leave_no_test_split_stop(folds):
-    dealt = split_patients(records().assign(fold=np.nan), SPLIT.model_copy(update=folds))
+def test_folds_that_leave_no_test_split_stop():
+    dealt = split_patients(records().assign(fold=np.nan), SPLIT.model_copy(update={"val_fold": 10}))
     with pytest.raises(UsageError, match=r"no ischemia recording in the test split; .*split\.val_fold"):
         check_classes(dealt, without_test=False)
 
@@ -92,5 +93,7 @@ def test_a_class_that_a_split_lacks_stops():
     check_classes(table, without_test=False)
     with pytest.raises(UsageError, match="no ischemia recording in the test split"):
         check_classes(table[:5], without_test=False)
+    with pytest.raises(UsageError, match="none of 3 recordings with a beat is ischemia; check the labels"):
+        check_classes(table[::2], without_test=False)
     with pytest.raises(UsageError, match="no other recording in the val split"):
         check_classes(pd.concat([table, pd.DataFrame({"label": ["other"], "split": ["train"]})]), without_test=False)
