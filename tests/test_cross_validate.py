@@ -5,6 +5,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+from commands import watch_simple_models
 from cross_validate import main
 from cross_validate import test_sets as sets_of
 from projects import outputs
@@ -18,6 +19,7 @@ from ecg.run.script import UsageError, locked
 def cross_validate(finished, tmp_path, monkeypatch):
     """Runs the command in the finished project; returns its numbers and its table."""
     monkeypatch.chdir(finished)
+    watch_simple_models(monkeypatch)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["cross_validate.py", *arguments, "--out", str(tmp_path / "found.json")])

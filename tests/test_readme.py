@@ -187,5 +187,23 @@ def test_every_page_is_linked_from_the_readme():
     assert set(PAGES) - {"README.md"} <= linked
 
 
+def test_the_two_commands_of_the_readme_are_those_of_ci_and_of_the_workflow():
+    commands = re.findall(r"pip install -r [\w.-]+ && [\w ]+", README)
+    assert commands == [
+        "pip install -r requirements.txt && dvc repro",
+        "pip install -r requirements-dev.txt && pytest",
+    ]
+    workflow = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    assert all(f"- run: {command}\n" in workflow for command in commands)
+    # With other options, in this order.
+    parts = " && ".join(commands).replace("pip install", "pip install --quiet --no-compile").split(" && ")
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert [
+        line.partition(" --durations")[0].removeprefix("ECG_CHECK_NUMBERS=1 ")
+        for line in script
+        if any(part in line for part in parts)
+    ] == parts
+
+
 def test_stages_are_those_of_dvc_yaml():
     assert re.findall(r"^\| (\w+) \| `stages/\1\.py` \|", METHOD, re.M) == list(STAGES)

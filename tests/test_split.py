@@ -1,9 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from split import assign_folds, assign_splits, check_classes, split_patients
+from split import assign_folds, assign_splits, check_classes, main, split_patients
 
 from ecg.params import Split
+from ecg.recordings.index import COLUMNS
+from ecg.run import paths
+from ecg.run.files import read_table
 from ecg.run.script import UsageError
 
 SPLIT = Split(folds=10, val_fold=9, test_fold=10, holdout_source="", seed=1)
@@ -67,6 +70,21 @@ def test_ten_given_folds_make_five_and_few_patients_are_dealt_too():
     table = pd.DataFrame({"patient": [str(i) for i in range(10)], "source": "a", "label": "normal"})
     np.testing.assert_array_equal(fold_of(table, np.arange(1.0, 11), folds=5), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
     assert set(fold_of(table[:3], folds=10)) <= set(range(1, 11))
+
+
+def test_every_recording_has_a_split_or_the_reason_why_it_has_none(project):
+    index = records().rename_axis("record").reset_index().reindex(columns=COLUMNS, fill_value="")
+    index.loc[3, "reason"] = "no Dx"
+    index.to_csv(paths.RECORDINGS_TABLE, index=False)
+    numbers = dict.fromkeys(("row", "n_beats", "n_used", "heart_rate", "noise_uv"), 9)
+    beats = index[["record"]].drop(3).assign(**numbers, reason="")
+    beats.loc[7, ["row", "reason"]] = np.nan, "flat lead: V1"
+    beats.to_csv(paths.BEATS_TABLE, index=False)
+    main()
+    table = read_table(paths.SPLIT)
+    assert list(table.record) == [str(i) for i in range(600)]
+    assert table.reason[table.split == ""].to_dict() == {3: "no Dx", 7: "flat lead: V1"}
+    assert (table.reason[table.split != ""] == "").all()
 
 
 def test_assign():

@@ -92,6 +92,8 @@ def test_calibration_error_by_hand():
     table, error = reliability(positive, probability), calibration_rows(positive, probability)[-1]
     assert table[["bin_low", "bin_high", "n"]].to_numpy().tolist() == [[0.1, 0.2, 2], [0.8, 1, 4]]
     assert error["value"] == pytest.approx((2 * 0.15 + 4 * 0.2) / 6)
+    # Wilson's interval of none of two: z^2 / (2 + z^2).
+    assert table[["low", "high"]].iloc[0].tolist() == pytest.approx([0, 1.96**2 / (2 + 1.96**2)], abs=1e-4)
 
 
 def recordings(labels):

@@ -11,6 +11,7 @@ from ecg.evaluation.names import SIMPLE_MODELS, say_gain, strongest_simple
 from ecg.evaluation.simple_models import (
     STRENGTHS,
     logistic_of_best_strength,
+    principal_components,
     probe_source,
     score_other_models,
     score_simple_models,
@@ -71,6 +72,8 @@ def test_test_records_change_no_probability_and_of_many_train_records_some_do(mo
         np.testing.assert_allclose(wide[name].p_ischemia, np.tile(scored.p_ischemia, 2), atol=1e-4)
         # Each finds what there is.
         assert roc_auc((test.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy())[0] > 0.6
+    components = [principal_components(of_train, some, AUDIT)[0] for some in (of_test, 2 * of_test)]
+    np.testing.assert_array_equal(*components)
     # A regression on all principal components of features is one on the features.
     monkeypatch.setattr(simple_models, "FEW", 0)
     direct = score_simple_models(of_train, train, of_test, test, PARAMS)["random_convolutions"]

@@ -44,7 +44,7 @@ def test_its_probabilities_are_calibrated(classes, ischemia):
     assert p.std() > 0.05
 
 
-def test_the_weights_do_not_depend_on_the_number_of_threads():
+def test_networks_differ_and_weights_do_not_depend_on_the_number_of_threads():
     data, names = made_beats(60, 0), ["normal", "ischemia", "other"]
     rows = pd.DataFrame({"label": [names[i] for i in data.target], "patient": np.arange(60), "sha256": "ab" * 32})
     train = PARAMS.train.model_copy(update={"epochs": 1, "trees": 5})
@@ -54,6 +54,7 @@ def test_the_weights_do_not_depend_on_the_number_of_threads():
         states.append(fit_model(data.beats, rows, names, PARAMS.extract, train)[0].state_dict())
     torch.set_num_threads(before)
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert not torch.equal(*(states[0][f"members.{i}.classifier.weight"] for i in (0, 1)))
 
 
 @pytest.mark.parametrize(("classes", "ischemia"), CLASSES)

@@ -56,12 +56,14 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
     scores = pd.read_csv(finished / "metrics/evaluate.csv").set_index("measure")
     groups = pd.read_csv(finished / "metrics/subgroups.csv")
     audit = pd.read_csv(finished / "metrics/audit.csv").query("model == 'logistic'")
+    split = pd.read_csv(finished / "data/split.csv").split.fillna("refused").value_counts()
+    found = [str(n) for n in (split.sum(), *split[["train", "val", "test", "refused"]])]
     page, card = texts
     assert f'<span class="value">{numbers["roc_auc"]:.3f}</span>' in page
     for text in texts:
-        assert "Trained and tested on synthetic recordings: no number here applies to patients." in text
         assert not re.search(r"\b(nan|NaN|None)\b", text)
         rows = cells(text)
+        assert ["all", "", *found] in rows
         sensitivity = shown(*scores.loc["sensitivity", ["value", "low", "high"]])
         assert ["sensitivity: ischemic recordings called ischemic", sensitivity] in rows
         for row in groups[groups.roc_auc.notna()].itertuples():
@@ -74,6 +76,12 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
         value, low, high = scores.loc[key, ["value", "low", "high"]]
         assert f'<p class="answer">{value:.3f} <small>{low:.3f} – {high:.3f}</small></p>' in page
         assert any(row[1:2] == [shown(value, low, high)] for row in cells(card))
+
+
+def test_synthetic_numbers_are_called_synthetic(texts):
+    for text in texts:
+        assert "Trained and tested on synthetic recordings: no number here applies to patients." in text
+        assert re.search(r"\d+ test synthetic recordings", text)
 
 
 def test_text_of_the_data_stays_text(copy):
