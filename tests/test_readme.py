@@ -85,7 +85,7 @@ def anchors(text: str) -> set[str]:
 
 
 @ON_OUR_CI
-def test_numbers_of_the_default_are_those_of_the_metrics():
+def test_numbers_of_the_table_on_synthetic_recordings_are_those_of_the_metrics():
     audit = pd.read_csv(io.StringIO(committed("metrics/audit.csv")))
     for model, rows in (("model", audit[audit.model == "model"]), ("strongest simple", strongest_simple(audit))):
         numbers = {}
@@ -104,7 +104,7 @@ def test_numbers_of_the_default_are_those_of_the_metrics():
     ) in README
 
 
-def test_results_on_real_recordings_are_those_of_the_metrics():
+def test_numbers_of_the_table_on_real_recordings_are_those_of_the_metrics():
     gained, lost = list[str](), list[str]()
     titles = ("against normal", "against everything else", "against abnormal")
     gains = [comparison.replace("roc_auc", "gain") for comparison in COMPARISONS]
@@ -187,22 +187,13 @@ def test_every_page_is_linked_from_the_readme():
     assert set(PAGES) - {"README.md"} <= linked
 
 
-def test_the_two_commands_of_the_readme_are_those_of_ci_and_of_the_workflow():
-    commands = re.findall(r"pip install -r [\w.-]+ && [\w ]+", README)
-    assert commands == [
-        "pip install -r requirements.txt && dvc repro",
-        "pip install -r requirements-dev.txt && pytest",
-    ]
-    workflow = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
-    assert all(f"- run: {command}\n" in workflow for command in commands)
-    # With other options, in this order.
-    parts = " && ".join(commands).replace("pip install", "pip install --quiet --no-compile").split(" && ")
-    script = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
-    assert [
-        line.partition(" --durations")[0].removeprefix("ECG_CHECK_NUMBERS=1 ")
-        for line in script
-        if any(part in line for part in parts)
-    ] == parts
+def test_the_two_commands_are_those_of_ci_and_of_the_workflow():
+    commands = ["pip install -r requirements.txt && dvc repro", "pip install -r requirements-dev.txt && pytest"]
+    workflow, script = ((ROOT / path).read_text(encoding="utf-8") for path in (".github/workflows/ci.yml", ".ci/run"))
+    assert all(command in README and f"- run: {command}\n" in workflow for command in commands)
+    # The script gives pip and pytest options, and does more between them.
+    parts = " && ".join(commands).replace("install", r"install [\w -]*").split(" && ")
+    assert re.search(r"^" + r"\b.*^".join(parts).replace("pytest", r"[A-Z_=1]* ?pytest"), script, re.M | re.S)
 
 
 def test_stages_are_those_of_dvc_yaml():

@@ -83,7 +83,7 @@ def test_numbers_table_picture_and_page(run, site, finished, tmp_path):
     assert numbers["patients_ischemia"] == scored.patient[scored.label == "ischemia"].nunique()
     assert numbers["reference_brier"] == pytest.approx(reference["brier"])
     page = (tmp_path / "out/validate.html").read_text()
-    assert "<script" not in page and "http-equiv" not in page
+    assert "<script" not in page and "<strong>Synthetic recordings: no number here applies to patients." in page
     assert "too short" in page and f"{value:.3f}" in page and f"{called:.1%} of the recordings are called" in page
 
 

@@ -3,19 +3,7 @@
 import numpy as np
 import pytest
 from conftest import ecg_signal, leads
-from drawn import (
-    EXTRACT,
-    HEART,
-    QRS_WAVES,
-    T_WAVES,
-    TIMES,
-    changed,
-    error_uv,
-    every,
-    fast_repolarisation,
-    in_uv,
-    recording,
-)
+from drawn import EXTRACT, HEART, QRS_WAVES, T_WAVES, TIMES, changed, error_uv, every, fast_repolarisation, recording
 
 from ecg.beats.median import median_beat
 from ecg.leads import LEADS, MISSING, RAIL
@@ -131,7 +119,7 @@ def test_atrial_fibrillation():
     samples = recording(300 + np.cumsum(rng.uniform(450, 1100, 14)), emg=20, waves=waves)
     times = np.arange(5000) / 500
     flutter = 0.05 * np.sin(2 * np.pi * (6 * times + 0.3 * np.sin(2 * np.pi * times)))
-    found = median_beat(samples + in_uv(twelve_leads(flutter[:, None] * np.ones(8))), 500, EXTRACT)
+    found = median_beat(samples + np.int16(1000 * twelve_leads(flutter[:, None] * np.ones(8))), 500, EXTRACT)
     assert found.n_used >= found.n_beats - 1 >= 7
     assert error_uv(found, (TIMES > -60) & (TIMES < 350)) < 35
 

@@ -5,14 +5,9 @@ import torch
 from scipy.special import logit, softmax
 from small_models import PARAMS, made_beats, small_model
 
-from ecg.model.model import (
-    activation_maps,
-    first_bytes,
-    lead_contributions,
-    probabilities,
-    uncalibrated_logits,
-)
+from ecg.model.model import activation_maps, first_bytes, lead_contributions, probabilities, uncalibrated_logits
 from ecg.model.recipe import fit_model
+from ecg.recordings.hearts import twelve_leads
 
 BEATS = np.random.default_rng(1).normal(size=(50, 12, 94)).astype(np.float32)
 CLASSES = [(2, 1), (2, 0), (3, 1), (3, 2)]  # their number, and which is ischemia
@@ -68,6 +63,10 @@ def test_a_map_adds_up_to_the_log_odds(parts, trees, classes, ischemia):
     assert maps.shape == (5, 94)
     np.testing.assert_allclose(maps.mean(axis=1), expected, rtol=1e-5, atol=2e-5)
     assert expected.std() > 1e-3 and maps.std(axis=1).min() > 0.1
+    # That of the average beat of training is flat.
+    model.ood.size[0] = np.log(2)
+    average = twelve_leads(2 * model.ood.mean.T.numpy()).T[None]
+    np.testing.assert_allclose(activation_maps(model, average)[0], log_odds(model, average)[0], atol=1e-3)
 
 
 def test_a_leads_contribution_is_the_cost_of_its_absence():

@@ -75,31 +75,14 @@ def test_sizes_are_checked_before_anything_is_read(tmp_path, layout):
     ("layout", "reason"),
     [
         ("16x1000000", "sampling rate: 5e+08 Hz"),
-        ("16x0", "header: cannot read"),
-        (f"16x{10**12}", "header: cannot read"),
         (f"16+{10**8}", "holds 0 samples a lead, the header states 1000"),
-        (f"16+{'9' * 5000}", "header: cannot read"),
         ("16:1000", "flat"),
         ("516", "signal format: 516; allowed: 16"),
-        ("٣", "header: cannot read"),
-        ("16x", "header: cannot read"),
+        *((wrong, "header: cannot read") for wrong in ("16x0", f"16x{10**12}", f"16+{'9' * 5000}", "٣", "16x")),
     ],
 )
 def test_layouts_that_the_file_cannot_have(tmp_path, layout, reason):
     assert reason in refused(plain(tmp_path, layout=layout))
-
-
-@pytest.mark.parametrize("number", ["9" * 5000, "nan", "-1e400", "0x10", "½", "-"])
-def test_fields_that_are_no_numbers(tmp_path, number):
-    for column in range(2, 8):
-        path = plain(tmp_path)
-        lines = [line.split() for line in path.read_text().splitlines()]
-        lines[1][column] = number
-        path.write_text("\n".join(" ".join(line) for line in lines), encoding="utf-8")
-        if column in (3, 5, 7):  # resolution, initial value and block size: nothing needs them
-            np.testing.assert_array_equal(read(path), SAMPLES)
-        else:
-            assert len(refused(path)) < 250
 
 
 @pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd"])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ecg.evaluation.measures import curves, measures
-from ecg.evaluation.names import format_interval
+from ecg.evaluation.names import MODEL_TITLES, format_interval
 from ecg.leads import LEADS
 from ecg.params import Evaluate
 from ecg.reporting import charts
@@ -36,8 +36,11 @@ def test_recordings_of_fewer_classes_have_every_figure(labels):
     test, evaluate, what = scored(labels), Evaluate(bootstrap=100, seed=1), "40 recordings"
     scores = measures(test, 0.1, evaluate)
     results = result_tables(test, scores, 0.1, np.array([10.0, 30.0]), evaluate)
-    for figure, _ in draw_results(results, 0.1, what).values():
+    drawn = draw_results(results, 0.1, what)
+    for figure, _ in drawn.values():
         figure.draw_without_rendering()
+    sensitivity = drawn["roc"][1].dropna()
+    assert (sensitivity["0.99"] < sensitivity["0.50"]).all()
 
 
 def test_the_operating_point_lies_on_the_curve_against_all_others():
@@ -49,6 +52,25 @@ def test_the_operating_point_lies_on_the_curve_against_all_others():
     before = curve.get_xdata() <= point.get_xdata()
     assert curve.get_ydata()[before].max() == pytest.approx(point.get_ydata()[0])
     assert point.get_color() == curve.get_color()
+
+
+def test_lines_show_their_columns_and_the_threshold():
+    table = pd.DataFrame({"threshold": [0.1, 0.2], "model": [0.4, 0.3], "all": [0.2, 0.1], "none": 0.0})
+    table = table.assign(epoch=[1, 2], train_loss=[2.0, 1], val_loss=[4.0, 3])
+    figures = charts.plot_net_benefit(table, 0.15, "x"), charts.plot_learning_curve(table, "x")
+    found = {line.get_label(): list(line.get_ydata()) for figure in figures for line in figure.axes[0].lines}
+    expected = {name.removesuffix("_loss"): list(table[name]) for name in table if name not in ("threshold", "epoch")}
+    assert found == expected | {"threshold 0.15": [0, 1]}
+    bins = pd.DataFrame({"label": "other", "bin_low": [0, 0.5], "bin_high": [0.5, 1], "n": [3, 4]})
+    counts = pd.DataFrame({"label": ["other"], "called": [4], "not_called": [3]})
+    (axes,) = charts.plot_distribution(bins, counts, 0.15, "x").axes
+    assert axes.lines[0].get_xdata() == [0.15, 0.15] and axes.get_title("left") == "other: 4 of 7 called (57.1%)"
+
+
+def test_every_model_of_the_audit_is_shown():
+    audit = pd.DataFrame({"model": list(MODEL_TITLES), "comparison": "roc_auc", "roc_auc": 0.7, "reason": ""})
+    found = [" ".join(text.split()) for text in texts(charts.plot_audit(audit.assign(low=0.6, high=0.8), "x"))]
+    assert set(MODEL_TITLES.values()) < set(found) and found.count("0.700 (0.600 – 0.800)") == len(audit)
 
 
 def test_every_subgroup_shows_its_number_or_the_reason():
