@@ -75,14 +75,14 @@ def test_scale_measures_every_stage(tmp_path):
     assert len(pd.read_csv(tmp_path / "scored.csv")) == 210
 
 
-def write_ucr(path, n, seed, labels=(-1, 3.5)):
+def write_ucr(path, n, seed):
     """Two shapes, a bump and a dip, somewhere in noise."""
     rng = np.random.default_rng(seed)
     rows = []
     for i in range(n):
         series = rng.normal(0, 0.3, 61)
         series[(at := rng.integers(5, 45)) : at + 10] += (2 * (i % 2) - 1) * np.hanning(10) * 3
-        rows.append("\t".join([f"{labels[i % 2]:g}", *(f"{value:.6f}" for value in series)]))
+        rows.append("\t".join([("-1", "3.5")[i % 2], *(f"{value:.6f}" for value in series)]))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(rows) + "\n")
 
@@ -90,8 +90,5 @@ def write_ucr(path, n, seed, labels=(-1, 3.5)):
 def test_data_sets_of_the_ucr_archive_can_be_learnt(tmp_path):
     for split, n, seed in (("TRAIN", 43, 0), ("TEST", 60, 1)):
         write_ucr(tmp_path / f"ECG200/ECG200_{split}.tsv", n, seed)
-        write_ucr(tmp_path / f"Shapes_{split}.tsv", n, seed, labels=(2, 7))
-    rows = result_of("bench_ucr", "--ucr", tmp_path, "--epochs", 12)
-    assert [(row["dataset"], row["published"]) for row in rows] == [("ECG200", 0.9), ("Shapes", None)]
-    # The names of the labels do not matter.
-    assert rows[0]["accuracy"] == rows[1]["accuracy"] > 0.9
+    (row,) = result_of("bench_ucr", "--ucr", tmp_path, "--epochs", 12)
+    assert (row["dataset"], row["published"]) == ("ECG200", 0.9) and row["accuracy"] > 0.9

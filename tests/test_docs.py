@@ -146,10 +146,5 @@ def test_the_cpu_build_of_torch_is_the_one_that_is_pinned(page):
 
 def test_every_parameter_has_a_comment():
     lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
-    above = ["", *lines]
-    keys = [
-        line
-        for line, before in zip(lines, above, strict=False)
-        if re.match(r"  \w+:", line) and "#" not in line + before
-    ]
-    assert keys == []
+    pairs = zip(lines, ["", *lines], strict=False)
+    assert [line for line, above in pairs if re.match(r"  \w+:", line) and "#" not in line + above] == []

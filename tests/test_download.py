@@ -143,12 +143,8 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
     table = run_download(kaggle, source="kaggle", ptbxl_patients=kaggle / "t.csv").set_index("record")
     for name in ("ischemia", "normal"):
         (kaggle / name / "inside").chmod(0o755)
-    assert table.patient.to_dict() == {
-        "HR00001": "ptb-xl:7",
-        "HR00002": "ptb-xl:8",
-        "A0001": "A0001",
-        "HR00009": "HR00009",
-    }
+    names = {"HR00001": "ptb-xl:7", "HR00002": "ptb-xl:8", "A0001": "A0001", "HR00009": "HR00009"}
+    assert table.patient.to_dict() == names
     assert table.fold.to_dict() == {"HR00001": "3", "HR00002": "3", "A0001": "", "HR00009": ""}
     assert list(table["flags"][["A0001", "HR00009"]]) == [NO_PATIENT, NOT_IN_TABLE]
     assert table.label.value_counts().to_dict() == {"ischemia": 2, "normal": 2}

@@ -26,9 +26,8 @@ def records(n=600, seed=0):
 
 def fold_of(table, given=None, folds=10, seed=1):
     given = np.full(len(table), np.nan) if given is None else given
-    return assign_folds(
-        table.patient.to_numpy(), (table.label + table.source).to_numpy(), given, folds=folds, seed=seed
-    )
+    strata = (table.label + table.source).to_numpy()
+    return assign_folds(table.patient.to_numpy(), strata, given, folds=folds, seed=seed)
 
 
 def test_no_patient_is_in_two_folds_and_strata_are_even():
@@ -83,8 +82,7 @@ def test_every_recording_has_a_split_or_the_reason_why_it_has_none(project):
     main()
     table = read_table(paths.SPLIT)
     assert list(table.record) == [str(i) for i in range(600)]
-    assert table.reason[table.split == ""].to_dict() == {3: "no Dx", 7: "flat lead: V1"}
-    assert (table.reason[table.split != ""] == "").all()
+    assert table.reason[(table.split == "") | (table.reason != "")].to_dict() == {3: "no Dx", 7: "flat lead: V1"}
 
 
 def test_assign():

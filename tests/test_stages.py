@@ -97,9 +97,8 @@ def test_audit_can_be_recomputed(finished):
         asked, ill = rows.label.isin(SICK_OR_NORMAL), rows.label == "ischemia"
         aucs[model, "roc_auc"] = roc_auc_score(ill[asked], (p.p_ischemia / (p.p_ischemia + p.p_normal))[asked])
         aucs[model, "roc_auc_vs_rest"] = roc_auc_score(ill, p.p_ischemia)
-        aucs[model, "roc_auc_vs_other"] = roc_auc_score(
-            ill[rows.label != "normal"], p.p_ischemia[rows.label != "normal"]
-        )
+        sick = rows.label != "normal"
+        aucs[model, "roc_auc_vs_other"] = roc_auc_score(ill[sick], p.p_ischemia[sick])
     names = {"model", "not_normal", *SIMPLE_MODELS, "source", "age_sex", "heart_rate", "quality"}
     assert {model for model, _ in aucs} == names | {"permuted-1", "permuted-2", "permuted-3"}
     for row in summary[summary.model.isin(names)].itertuples():

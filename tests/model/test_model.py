@@ -33,9 +33,8 @@ def test_its_probabilities_are_calibrated(classes, ischemia):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(logit(p[:, ischemia]), 0.8 * logit(first[:, ischemia]) - 0.3, atol=1e-5)
     others = np.delete(np.arange(classes), ischemia)
-    np.testing.assert_allclose(
-        p[:, others[0]] / p[:, others[-1]], first[:, others[0]] / first[:, others[-1]], rtol=1e-4
-    )
+    one, two = others[0], others[-1]
+    np.testing.assert_allclose(p[:, one] / p[:, two], first[:, one] / first[:, two], rtol=1e-4)
     assert p.std() > 0.05
 
 

@@ -157,3 +157,5 @@ def test_fields_of_the_waveform_of_philips_count(tmp_path):
     np.testing.assert_array_equal(twice, 2 * SAMPLES)
     assert read_ecg(tmp_path / "a").sampling_rate == 250
     assert refused(tmp_path, changed('signaloffset="100"')).startswith("file: signaloffset is 100")
+    other = philips(SAMPLES, 500).decode("utf-16").replace('V5 V6"', 'V6 V5"')
+    assert refused(tmp_path, other.encode("utf-16")).startswith("file: order of leads is ")

@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 import report
 
+from ecg.evaluation.names import group_name
+
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac$*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")
 
@@ -56,19 +58,21 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
     scores = pd.read_csv(finished / "metrics/evaluate.csv").set_index("measure")
     groups = pd.read_csv(finished / "metrics/subgroups.csv")
     audit = pd.read_csv(finished / "metrics/audit.csv").query("model == 'logistic'")
-    split = pd.read_csv(finished / "data/split.csv").split.fillna("refused").value_counts()
-    found = [str(n) for n in (split.sum(), *split[["train", "val", "test", "refused"]])]
+    table = pd.read_csv(finished / "data/split.csv")
+    split, reason = table.split.fillna("refused").value_counts(), table.reason.dropna().iloc[0].split(":")[0]
+    counts = [str(n) for n in (split.sum(), *split[["train", "val", "test", "refused"]])]
+    assert {"python", "processor", "numpy", "torch"} < set(json.loads((finished / "metrics" / OUTPUTS[2]).read_text()))
     page, card = texts
     assert f'<span class="value">{numbers["roc_auc"]:.3f}</span>' in page
     for text in texts:
         assert not re.search(r"\b(nan|NaN|None)\b", text)
         rows = cells(text)
-        assert ["all", "", *found] in rows
+        assert ["all", "", *counts] in rows and any(row[0] == reason and row[-1] == "1" for row in rows)
         sensitivity = shown(*scores.loc["sensitivity", ["value", "low", "high"]])
         assert ["sensitivity: ischemic recordings called ischemic", sensitivity] in rows
         for row in groups[groups.roc_auc.notna()].itertuples():
-            counts = [str(row.n_ischemia), str(row.n_normal)]
-            assert any(found[1:] == [*counts, shown(row.roc_auc, row.low, row.high)] for found in rows), row
+            name = [group_name(row.grouping, row.group), str(row.n_ischemia), str(row.n_normal)]
+            assert [*name, shown(row.roc_auc, row.low, row.high)] in rows, row
         for row in audit.itertuples():
             gain = shown(row.gain, row.gain_low, row.gain_high, form="+.3f")
             assert any(found[2:4] == [shown(row.roc_auc, row.low, row.high), gain] for found in rows), row
@@ -80,6 +84,7 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
 
 def test_synthetic_numbers_are_called_synthetic(texts):
     for text in texts:
+        assert "ot a medical device." in text and "means any of these diagnoses: SNOMED CT 164861001" in text
         assert "Trained and tested on synthetic recordings: no number here applies to patients." in text
         assert re.search(r"\d+ test synthetic recordings", text)
 
@@ -172,9 +177,7 @@ def test_no_script_no_network_and_ids_of_its_own(texts):
 
 
 def test_a_browser_shows_the_page_on_a_phone_in_the_dark_and_on_paper(finished):
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is missing: pip install -r requirements-dev.txt"
-    )
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -r requirements-dev.txt")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not found:
         pytest.skip("no Chromium: apt install chromium")
