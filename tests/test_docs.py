@@ -38,16 +38,10 @@ def test_documents_are_short():
 
 def test_every_item_of_tripod_is_answered():
     rows = re.findall(r"^\| (\d+\w?) \| (.+?) \| (.+) \|$", PAGES["docs/tripod_ai.md"], re.M)
-    items = [
-        f"{number}{letter}"
-        for number, parts in enumerate(TRIPOD_PARTS, start=1)
-        for letter in ("abcdefg"[:parts] if parts else [""])
-    ]
+    items = [f"{n}{letter}" for n, parts in enumerate(TRIPOD_PARTS, 1) for letter in ("abcdefg"[:parts] or [""])]
     assert len(items) == 52
     assert [item for item, _, _ in rows] == items
-    without = [
-        item for item, _, answer in rows if not re.search(r"\]\(|^Not answered, because|^None|^Does not", answer)
-    ]
+    without = [item for item, _, answer in rows if not re.search(r"\]\(|^Not answered, because|^None|^Does", answer)]
     assert not without
 
 

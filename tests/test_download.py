@@ -125,10 +125,8 @@ def test_store_is_cut_into_parts(project, monkeypatch):
 @pytest.fixture
 def kaggle(project, monkeypatch):
     """Two small data sets where kagglehub would have put them."""
-    for folder, names, dx in (
-        ("ischemia", ["HR00001", "A0001"], "164861001"),
-        ("normal", ["HR00002", "HR00009"], "426783006"),
-    ):
+    ill, well = ("ischemia", ["HR00001", "A0001"], "164861001"), ("normal", ["HR00002", "HR00009"], "426783006")
+    for folder, names, dx in (ill, well):
         for i, name in enumerate(names):
             write_challenge(project / folder / "inside", name, SAMPLES // 2 + np.int16(10 * i + len(folder)), dx=dx)
     folders = iter([project / "ischemia", project / "normal"])

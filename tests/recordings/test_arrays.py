@@ -173,13 +173,10 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         (table("# made here", NAMES)[:-30], "file: line 2502 holds 'nothing'; allowed: numbers"),
         (table(NAMES, cells=GERMAN), "file: 12 cells above 24 columns of numbers"),
         (table(NAMES, ",".join(["adu"] * 12)), "units: 'adu'; allowed: uV, mV, V"),
+        (table(NAMES.replace(",V1", " (mV),V1 (uV)")), "units: mV, uV in one table; allowed: one"),
         (
-            table(",".join(f"{lead} ({'mV' if lead < 'V' else 'uV'})" for lead in LEADS)),
-            "units: mV, uV in one table; allowed: one",
-        ),
-        (
-            table(NAMES, cells=[[*CELLS[0][:11], "#DIV/0!" if i == 1500 else "0"] for i in range(2500)]),
-            "file: line 1502 holds '#DIV/0!'; allowed: numbers",
+            table(NAMES, cells=[*CELLS[:1500], [*CELLS[0][:11], "#DIV/0!"]]),
+            "file: line 1502 holds '#DIV/0!'; allowed: nu",
         ),
         (table(first=lambda i: str(i + 9 * (i > 999))), "file: times do not rise evenly near 1009; allowed: no gaps"),
         (

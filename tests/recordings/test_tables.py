@@ -7,6 +7,7 @@ from ecg.run.script import UsageError
 
 HERE = "t.csv"
 GREEN = "grün/r0.hea"
+NO_FILE = "t.csv has no column file; allowed: file, dx, age, sampling_rate"
 
 
 def rows_of(content, required=("file",), optional=("dx", "age", "sampling_rate")):
@@ -43,11 +44,7 @@ def test_rows_with_fewer_cells_and_columns_in_other_spellings():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        *(
-            (content, "t.csv has no column file; allowed: file, dx, age, sampling_rate")
-            for content in ("", "r0,Miller")
-        ),
-        (b"PK\3\4\0\0", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
+        *((content, NO_FILE) for content in ("", "r0,Miller", b"PK\3\4\0\0")),
         ("file,dx, DX\na,NORM,SR", "t.csv has the column dx twice"),
         ("file,dx\na,NORM\nb,NORM,SR", "t.csv, line 3: more cells than the 2 of the header"),
         ('file,dx\na,"NORM\nb,NORM\n', "t.csv is no CSV table: line 3: unexpected end of data"),

@@ -49,6 +49,7 @@ def test_the_operating_point_lies_on_the_curve_against_all_others():
     axes = charts.plot_roc(curves(test)[0], scores, 0.1, "60 recordings").axes[0]
     lines = {line.get_label().split(":")[0]: line for line in axes.lines}
     point, curve = lines["threshold 0.1"], lines["against all others"]
+    assert point.get_xdata() == [1 - scores.set_index("measure").value.specificity]
     before = curve.get_xdata() <= point.get_xdata()
     assert curve.get_ydata()[before].max() == pytest.approx(point.get_ydata()[0])
     assert point.get_color() == curve.get_color()
