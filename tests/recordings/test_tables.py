@@ -34,11 +34,8 @@ def test_one_table_as_programs_write_it(content):
 
 
 def test_rows_with_fewer_cells_and_columns_in_other_spellings():
-    assert rows_of("file,Sampling Rate,dx\na,500\n\nb\n,,NORM\n") == [
-        {"file": "a", "sampling_rate": "500"},
-        {"file": "b"},
-        {"dx": "NORM"},
-    ]
+    rows = rows_of("file,Sampling Rate,dx\na,500\n\nb\n,,NORM\n")
+    assert rows == [{"file": "a", "sampling_rate": "500"}, {"file": "b"}, {"dx": "NORM"}]
 
 
 @pytest.mark.parametrize(

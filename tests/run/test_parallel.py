@@ -18,6 +18,7 @@ def test_results_come_in_order(monkeypatch):
     for workers in ("1", "2"):
         monkeypatch.setenv("WORKERS", workers)
         assert list(in_parallel(sum, batches)) == [sum(numbers) for (numbers,) in batches]
+        assert (os.getpid() in in_parallel(os.getpid, [(), ()])) == (workers == "1")
     monkeypatch.setenv("WORKERS", "many")
     with pytest.raises(UsageError, match="WORKERS is 'many'"):
         list(in_parallel(divmod, [(1, 1)]))
