@@ -212,10 +212,8 @@ def test_a_browser_shows_the_page_on_a_phone_in_the_dark_and_on_paper(finished):
             details.click()
         # A table that does not fit scrolls inside its card, and each figure fits.
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        fits = (
-            "[...document.querySelectorAll('.chart, img')].every((e) => e.scrollWidth <= e.parentElement.clientWidth)"
-        )
-        assert page.evaluate(fits)
+        fit = "[...document.querySelectorAll('.chart, img')].every(e => e.scrollWidth <= e.parentElement.clientWidth)"
+        assert page.evaluate(fit)
         assert trouble == []
         assert set(requests) <= {"file", "data"}
         browser.close()
