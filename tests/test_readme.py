@@ -190,7 +190,7 @@ def test_every_page_is_linked_from_the_readme():
 def test_the_two_commands_are_those_of_ci_and_of_the_workflow():
     commands = ["pip install -r requirements.txt && dvc repro", "pip install -r requirements-dev.txt && pytest"]
     workflow, script = ((ROOT / path).read_text(encoding="utf-8") for path in (".github/workflows/ci.yml", ".ci/run"))
-    assert all(command in README and f"- run: {command}\n" in workflow for command in commands)
+    assert all(re.search(rf"{command}[`\n]", README) and f"- run: {command}\n" in workflow for command in commands)
     # The script gives pip and pytest options, and does more between them.
     parts = " && ".join(commands).replace("install", r"install [\w -]*").split(" && ")
     assert re.search(r"^" + r"\b.*^".join(parts).replace("pytest", r"[A-Z_=1]* ?pytest"), script, re.M | re.S)
