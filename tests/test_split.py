@@ -52,7 +52,6 @@ def test_given_folds_are_kept_and_shared_by_the_patient():
 
 def test_an_archive_without_folds_is_dealt_beside_one_with_them():
     table = records(600)
-    # PTB-XL's patients, and as many of another archive.
     ours = np.arange(600) >= 300
     table["patient"] = np.where(ours, "ours:", "ptb-xl:") + table.patient
     table["source"] = np.where(ours, "ours", "ptb-xl")
