@@ -229,14 +229,6 @@ def npy(samples, rate):
     return content.getvalue()
 
 
-WRITERS = {
-    "muse.xml": muse,
-    "cardiosoft.xml": cardiosoft,
-    "aecg.xml": aecg,
-    "philips.xml": philips,
-    "dicom.dcm": dicom,
-    "edf.edf": edf,
-    "table.csv": csv,
-    "array.npy": npy,
-}
+WRITERS = {"muse.xml": muse, "cardiosoft.xml": cardiosoft, "aecg.xml": aecg, "philips.xml": philips}
+WRITERS |= {"dicom.dcm": dicom, "edf.edf": edf, "table.csv": csv, "array.npy": npy}
 METADATA = {"sampling_rate": "500", "units": "mV"}

@@ -13,10 +13,7 @@ STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["s
 SMALL = {
     "download": {"synthetic_patients": 90},
     "split": {"folds": 3, "val_fold": 2, "test_fold": 3},
-    "train": {
-        **{"filters": [8, 8], "kernels": [8, 3], "dropout": [0.1, 0.1], "trees": 20},
-        **{"members": 2, "epochs": 1},
-    },
+    "train": {"filters": [8, 8], "kernels": [8, 3], "dropout": [0.1, 0.1], "trees": 20, "members": 2, "epochs": 1},
     "evaluate": {"bootstrap": 100},
     "audit": {"permutations": 3},
 }

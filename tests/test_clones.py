@@ -15,11 +15,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands of
 
 IDENTITY = {f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 # The commands of docs/experiments.md: to share, and to fetch in another clone.
-SHARE, FETCH = re.findall(
-    r"^```sh\n(.*?)^```$",
-    (ROOT / "docs/experiments.md").read_text(encoding="utf-8").split("\n## Share data and models")[1].split("\n## ")[0],
-    re.M | re.S,
-)
+CHAPTER = (ROOT / "docs/experiments.md").read_text(encoding="utf-8").split("\n## Share data and models")[1]
+SHARE, FETCH = re.findall(r"^```sh\n(.*?)^```$", CHAPTER.split("\n## ")[0], re.M | re.S)
 
 
 def git(folder, *arguments):

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+from commands import watch_simple_models
 from cross_validate import main
 from cross_validate import test_sets as sets_of
 from projects import outputs
@@ -18,6 +19,7 @@ from ecg.run.script import UsageError, locked
 def cross_validate(finished, tmp_path, monkeypatch):
     """Runs the command in the finished project; returns its numbers and its table."""
     monkeypatch.chdir(finished)
+    watch_simple_models(monkeypatch)
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["cross_validate.py", *arguments, "--out", str(tmp_path / "found.json")])
@@ -64,11 +66,16 @@ def test_folds_are_pooled_and_summed_up(finished, cross_validate):
         assert numbers[name] == pytest.approx((folds[name] * n).sum() / n.sum(), abs=1e-5)
 
 
-def test_sources_and_seeds(finished, cross_validate):
+def test_sources_and_seeds(finished, cross_validate, monkeypatch):
+    def check(dealt, without_test):
+        if "synthetic-east" in set(dealt.source[dealt.split == "test"]):
+            raise UsageError("too few")
+
+    monkeypatch.setattr("cross_validate.check_classes", check)
     numbers, table = cross_validate("--over", "sources", "--seeds", "2")
     runs = table[: 2 * len(set(pd.read_csv(finished / "data/split.csv").source))]
     assert set(runs.test) == set(pd.read_csv(finished / "data/split.csv").source)
-    runs = runs.reindex(columns=["seed", "n_ischemia", "reason", "threshold"])
+    assert runs.test[runs.reason == "too few"].tolist() == ["synthetic-east"] * 2
     assert (runs.n_ischemia.notna() ^ runs.reason.notna()).all()
     assert runs.threshold.dropna().nunique() == runs.threshold.notna().sum() > 1
     pooled = table.roc_auc[table.test == "pooled"]

@@ -56,18 +56,9 @@ def test_every_recording_found_is_kept_or_has_a_reason(project):
 
     table = from_directory(project).set_index("record")
     reasons = table.reason.str.split(":").str[0].to_dict()
-    assert reasons == {
-        "HR00001": "",
-        "E00001": "",
-        "nodx": "no Dx",
-        "emptydx": "no Dx",
-        "checksum": "wrong checksum",
-        "lead": "missing lead",
-        "flat": "flat",
-        "junk": "header",
-        "truncated": "signal file",
-        "NA": "header",
-    }
+    expected = {"HR00001": "", "E00001": "", "nodx": "no Dx", "emptydx": "no Dx", "checksum": "wrong checksum"}
+    expected |= {"lead": "missing lead", "flat": "flat", "junk": "header", "truncated": "signal file", "NA": "header"}
+    assert reasons == expected
     assert list(table.label[["HR00001", "E00001"]]) == ["normal", "ischemia"]
     assert list(table.source[["HR00001", "E00001"]]) == ["ptb-xl", "georgia"]
     assert (table.loc["HR00001", "age"], table.loc["HR00001", "sex"]) == ("60", "male")
@@ -101,9 +92,8 @@ def test_text_from_files_is_safe_in_the_index(project, capsys):
 
 
 def test_the_summary_counts_by_archive(project, capsys):
-    for i, (folder, dx) in enumerate(
-        [("a", "164861001"), ("a", "426783006"), ("a", None), ("b", "NORM"), ("b", "IMI")]
-    ):
+    found = [("a", "164861001"), ("a", "426783006"), ("a", None), ("b", "NORM"), ("b", "IMI")]
+    for i, (folder, dx) in enumerate(found):
         write_challenge(project / folder, f"r{i}", SAMPLES + np.int16(i), dx=dx)
     (project / "b" / "labels.csv").write_text("file,age,sex\nr3,old,F\nr4,61,?\n")
     from_directory(project, "[a, b]")
@@ -137,10 +127,8 @@ def test_store_is_cut_into_parts(project, monkeypatch):
 @pytest.fixture
 def kaggle(project, monkeypatch):
     """Two small data sets where kagglehub would have put them."""
-    for folder, names, dx in (
-        ("ischemia", ["HR00001", "A0001"], "164861001"),
-        ("normal", ["HR00002", "HR00009"], "426783006"),
-    ):
+    ill, well = ("ischemia", ["HR00001", "A0001"], "164861001"), ("normal", ["HR00002", "HR00009"], "426783006")
+    for folder, names, dx in (ill, well):
         for i, name in enumerate(names):
             write_challenge(project / folder / "inside", name, SAMPLES // 2 + np.int16(10 * i + len(folder)), dx=dx)
     folders = iter([project / "ischemia", project / "normal"])
@@ -155,12 +143,8 @@ def test_kaggle_patients_come_from_ptbxl(kaggle, capsys):
     table = run_download(kaggle, source="kaggle", ptbxl_patients=kaggle / "t.csv").set_index("record")
     for name in ("ischemia", "normal"):
         (kaggle / name / "inside").chmod(0o755)
-    assert table.patient.to_dict() == {
-        "HR00001": "ptb-xl:7",
-        "HR00002": "ptb-xl:8",
-        "A0001": "A0001",
-        "HR00009": "HR00009",
-    }
+    names = {"HR00001": "ptb-xl:7", "HR00002": "ptb-xl:8", "A0001": "A0001", "HR00009": "HR00009"}
+    assert table.patient.to_dict() == names
     assert table.fold.to_dict() == {"HR00001": "3", "HR00002": "3", "A0001": "", "HR00009": ""}
     assert list(table["flags"][["A0001", "HR00009"]]) == [NO_PATIENT, NOT_IN_TABLE]
     assert table.label.value_counts().to_dict() == {"ischemia": 2, "normal": 2}

@@ -31,5 +31,5 @@ def test_titles_name_the_sources_of_the_test_set_alone_and_two_classes_answer_on
         assert not any(value for key, value in numbers.items() if "_vs_" in key), numbers
     page = (tmp_path / "project/metrics/report.html").read_text(encoding="utf-8")
     assert f"{n} test recordings of elsewhere" in page
-    assert "of elsewhere, here" not in page
+    assert "of elsewhere, here" not in page and "on synthetic" not in page
     assert page.count("<p>no other recording</p>") == 2

@@ -12,13 +12,13 @@ from ecg.model.description import Description
 from ecg.model.model import probabilities, save_model
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the ONNX tests need requirements-onnx.txt")
-CLASSES = {"classes": ["ischemia", "normal", "other"]}
+CLASSES = {"classes": ["normal", "ischemia", "other"]}
 
 
 @pytest.fixture(scope="module")
 def exported():
     """A model, its description and its ONNX file."""
-    model = small_model(12, classes=3, ischemia=0, trees=20, parts=10)
+    model = small_model(12, classes=3, ischemia=1, trees=20, parts=10)
     for member in model.members:
         member.classifier.weight.data *= 10
         for norm in (layer for layer in member.modules() if isinstance(layer, torch.nn.BatchNorm2d)):

@@ -49,11 +49,6 @@ def test_missing_and_duplicate_leads_are_named_and_so_is_what_was_found():
         find_leads([*LEADS, "C1"])
 
 
-def test_a_lead_turned_round_is_derived_from_the_others():
-    columns = find_leads(["I", "II", "III", "-aVR", *LEADS[4:]])
-    assert "aVR" not in columns and len(columns) == 11
-
-
 @pytest.mark.parametrize("lead", ["V1", "II", "aVF"])
 def test_the_offset_of_one_lead_is_removed(lead):
     signal = SAMPLES.astype(float)

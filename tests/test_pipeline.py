@@ -73,7 +73,7 @@ def test_code_deps_are_the_rooms_that_a_script_imports(stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_needs_its_deps_alone_and_writes_its_outputs_with_the_same_bytes_elsewhere(finished, tmp_path, stage):
+def test_a_stage_needs_its_deps_alone_and_gives_the_same_bytes_with_one_worker_elsewhere(finished, tmp_path, stage):
     folder = tmp_path / "Länge läuft"
     for name in ("data", "metrics"):
         (folder / name).mkdir(parents=True)
@@ -81,6 +81,7 @@ def test_a_stage_needs_its_deps_alone_and_writes_its_outputs_with_the_same_bytes
         copy = shutil.copytree if (finished / dep).is_dir() else shutil.copy
         (folder / dep).parent.mkdir(parents=True, exist_ok=True)
         copy(finished / dep, folder / dep)
+    (folder / "matplotlibrc").write_text("font.size: 30\n", encoding="utf-8")
     before, wanted = outputs(folder).keys(), outputs(finished)
     # ASCII only, which Python would otherwise turn into UTF-8.
     locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}

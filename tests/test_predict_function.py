@@ -1,5 +1,7 @@
 """The function predict(): signals, rates and leads of any type, and errors that name what is of no use."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from conftest import noisy_signal
 from predict import predict
 
 from ecg.leads import LEADS
+from ecg.model.model import load_model, save_model
 
 SAMPLES = noisy_signal(10)
 SIGNAL = SAMPLES / 1000
@@ -39,6 +42,7 @@ def test_rates_and_leads_of_any_type_and_missing_values(model):
         assert predict(SIGNAL, rate, LEADS, model=model) == expected
     for leads in (np.array(LEADS), pd.Index(LEADS), [lead.encode() for lead in LEADS]):
         assert predict(SIGNAL, 500, leads, model=model) == expected
+    assert predict(SAMPLES, 500, LEADS, units="uV", model=model) == expected
     missing = predict(np.where(MASK, np.nan, SIGNAL), 500, LEADS, model=model)
     for signal in (np.ma.masked_array(SIGNAL, MASK), np.where(MASK, None, SIGNAL)):
         assert predict(signal, 500, LEADS, model=model) == missing
@@ -49,16 +53,21 @@ def test_rates_and_leads_of_any_type_and_missing_values(model):
     [
         *[((SIGNAL, rate, LEADS), r"sampling rate is .+; allowed: a number, in Hz$") for rate in ("500", None, True)],
         *[((signal, 500, LEADS), r"signal (is|has the shape) .+; allowed: ") for signal in (None, [[1], [2, 3]], [1])],
-        *[
-            ((SIGNAL, 500, leads), r"leads is .+; allowed: a name for each column")
-            for leads in ("I,II", None, range(12))
-        ],
+        *[((SIGNAL, 500, leads), "leads is .+; allowed: a name for each") for leads in ("I,II", None, range(12))],
         ((SIGNAL.T, 500, LEADS), "allowed: samples x 12 leads"),
     ],
 )
 def test_an_error_names_what_is_of_no_use(model, arguments, words):
     with pytest.raises(ValueError, match=words):
         predict(*arguments, model=model)
+
+
+def test_a_model_that_was_written_anew_is_loaded_anew(model, tmp_path):
+    path, (loaded, description) = tmp_path / "m.safetensors", load_model(model)
+    for threshold in (0, 1):
+        save_model(path, loaded, description.model_copy(update={"threshold": threshold}))
+        os.utime(path, (threshold, threshold))
+        assert predict(SIGNAL, 500, LEADS, model=path)["threshold"] == threshold
 
 
 def test_a_function_that_takes_a_signal(model):

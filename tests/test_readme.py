@@ -85,7 +85,7 @@ def anchors(text: str) -> set[str]:
 
 
 @ON_OUR_CI
-def test_numbers_of_the_default_are_those_of_the_metrics():
+def test_numbers_of_the_table_on_synthetic_recordings_are_those_of_the_metrics():
     audit = pd.read_csv(io.StringIO(committed("metrics/audit.csv")))
     for model, rows in (("model", audit[audit.model == "model"]), ("strongest simple", strongest_simple(audit))):
         numbers = {}
@@ -104,7 +104,7 @@ def test_numbers_of_the_default_are_those_of_the_metrics():
     ) in README
 
 
-def test_results_on_real_recordings_are_those_of_the_metrics():
+def test_numbers_of_the_table_on_real_recordings_are_those_of_the_metrics():
     gained, lost = list[str](), list[str]()
     titles = ("against normal", "against all others", "against abnormal")
     gains = [comparison.replace("roc_auc", "gain") for comparison in COMPARISONS]
@@ -190,6 +190,15 @@ def test_links_lead_somewhere(page):
 def test_every_page_is_linked_from_the_readme():
     linked = {target for target, _ in LINK.findall(README)}
     assert set(PAGES) - {"README.md"} <= linked
+
+
+def test_the_two_commands_are_those_of_ci_and_of_the_workflow():
+    commands = ["pip install -r requirements.txt && dvc repro", "pip install -r requirements-dev.txt && pytest"]
+    workflow, script = ((ROOT / path).read_text(encoding="utf-8") for path in (".github/workflows/ci.yml", ".ci/run"))
+    assert all(re.search(rf"{command}[`\s]", README) and f"- run: {command}\n" in workflow for command in commands)
+    # The script gives pip and pytest options, and does more between them.
+    parts = " && ".join(commands).replace("install", r"install [\w -]*").split(" && ")
+    assert re.search(r"^" + r"\b.*^".join(parts).replace("pytest", r"[A-Z_=1]* ?pytest"), script, re.M | re.S)
 
 
 def test_stages_are_those_of_dvc_yaml():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import release
 import torch
+from commands import watch_simple_models
 from conftest import DEFAULTS, ROOT
 from projects import shrink
 
@@ -52,6 +53,7 @@ def make(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(release, "FOLDS", 3)
+    watch_simple_models(monkeypatch)
 
     def make(patients):
         write_recordings(tmp_path / "archive", patients=patients, seed=2)
@@ -109,6 +111,19 @@ def test_each_record_is_scored_once_a_seed_by_a_model_that_has_not_seen_its_pati
     found = release.out_of_fold(beats, rows, CLASSES, PARAMS, 2)
     assert sorted(scored) == [(seed, i) for seed in (1, 2) for i in beats]
     assert (found[:, :, 0] == beats).all() and (found[0, :, 1] == 1).all() and (found[1, :, 1] == 2).all()
+
+
+def test_an_archive_that_is_left_out_is_in_no_training(monkeypatch):
+    rows, beats = made_rows()
+    rows = rows.assign(fold=np.nan, source=np.where(rows.patient % 4, "north", "south"))
+
+    def score_some(beats, dealt, params, seed):
+        test = dealt[dealt.split == "test"]
+        assert test.source.nunique() == 1 and not set(test.source) & set(dealt.source[dealt.split != "test"])
+        return test.assign(p_ischemia=test.label == "ischemia", p_normal=0.1, p_other=0.1), 0.5
+
+    monkeypatch.setattr(release, "score_test", score_some)
+    assert list(release.left_out_archives(beats, rows, PARAMS, 2)["left out"]) == ["north", "south"]
 
 
 @pytest.mark.parametrize("specificity", [0.5, 0.97])

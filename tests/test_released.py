@@ -9,10 +9,8 @@ from conftest import ROOT, ecg_signal, write_challenge
 from projects import environment
 
 
-def run(folder, *words, **changes):
-    return subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment(**changes), capture_output=True, text=True
-    )
+def run(folder, *words, **env):
+    return subprocess.run([sys.executable, *words], cwd=folder, env=environment(**env), capture_output=True, text=True)
 
 
 def test_the_lines_of_python_in_the_docs_run_as_they_stand(tmp_path):

@@ -1,9 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from split import assign_folds, assign_splits, check_classes, split_patients
+from split import assign_folds, assign_splits, check_classes, main, split_patients
 
 from ecg.params import Split
+from ecg.recordings.index import COLUMNS
+from ecg.run import paths
+from ecg.run.files import read_table
 from ecg.run.script import UsageError
 
 SPLIT = Split(folds=10, val_fold=9, test_fold=10, holdout_source="", seed=1)
@@ -23,9 +26,8 @@ def records(n=600, seed=0):
 
 def fold_of(table, given=None, folds=10, seed=1):
     given = np.full(len(table), np.nan) if given is None else given
-    return assign_folds(
-        table.patient.to_numpy(), (table.label + table.source).to_numpy(), given, folds=folds, seed=seed
-    )
+    strata = (table.label + table.source).to_numpy()
+    return assign_folds(table.patient.to_numpy(), strata, given, folds=folds, seed=seed)
 
 
 def test_no_patient_is_in_two_folds_and_strata_are_even():
@@ -50,7 +52,6 @@ def test_given_folds_are_kept_and_shared_by_the_patient():
 
 def test_an_archive_without_folds_is_dealt_beside_one_with_them():
     table = records(600)
-    # PTB-XL's patients, and as many of another archive.
     ours = np.arange(600) >= 300
     table["patient"] = np.where(ours, "ours:", "ptb-xl:") + table.patient
     table["source"] = np.where(ours, "ours", "ptb-xl")
@@ -67,6 +68,20 @@ def test_ten_given_folds_make_five_and_few_patients_are_dealt_too():
     table = pd.DataFrame({"patient": [str(i) for i in range(10)], "source": "a", "label": "normal"})
     np.testing.assert_array_equal(fold_of(table, np.arange(1.0, 11), folds=5), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
     assert set(fold_of(table[:3], folds=10)) <= set(range(1, 11))
+
+
+def test_every_recording_has_a_split_or_the_reason_why_it_has_none(project):
+    index = records().rename_axis("record").reset_index().reindex(columns=COLUMNS, fill_value="")
+    index.loc[3, "reason"] = "no Dx"
+    index.to_csv(paths.RECORDINGS_TABLE, index=False)
+    numbers = dict.fromkeys(("row", "n_beats", "n_used", "heart_rate", "noise_uv"), 9)
+    beats = index[["record"]].drop(3).assign(**numbers, reason="")
+    beats.loc[7, ["row", "reason"]] = np.nan, "flat lead: V1"
+    beats.to_csv(paths.BEATS_TABLE, index=False)
+    main()
+    table = read_table(paths.SPLIT)
+    assert list(table.record) == [str(i) for i in range(600)]
+    assert table.reason[(table.split == "") | (table.reason != "")].to_dict() == {3: "no Dx", 7: "flat lead: V1"}
 
 
 def test_assign():

@@ -97,9 +97,8 @@ def test_audit_can_be_recomputed(finished):
         asked, ill = rows.label.isin(SICK_OR_NORMAL), rows.label == "ischemia"
         aucs[model, "roc_auc"] = roc_auc_score(ill[asked], (p.p_ischemia / (p.p_ischemia + p.p_normal))[asked])
         aucs[model, "roc_auc_vs_rest"] = roc_auc_score(ill, p.p_ischemia)
-        aucs[model, "roc_auc_vs_other"] = roc_auc_score(
-            ill[rows.label != "normal"], p.p_ischemia[rows.label != "normal"]
-        )
+        sick = rows.label != "normal"
+        aucs[model, "roc_auc_vs_other"] = roc_auc_score(ill[sick], p.p_ischemia[sick])
     names = {"model", "not_normal", *SIMPLE_MODELS, "source", "age_sex", "heart_rate", "quality"}
     assert {model for model, _ in aucs} == names | {"permuted-1", "permuted-2", "permuted-3"}
     for row in summary[summary.model.isin(names)].itertuples():
@@ -109,9 +108,14 @@ def test_audit_can_be_recomputed(finished):
     assert numbers["model"] == evaluated["roc_auc"]
     permuted = np.mean([aucs[f"permuted-{n}", "roc_auc"] for n in (1, 2, 3)])
     assert numbers["permuted"] == pytest.approx(permuted, abs=6e-5)
+    assert len({aucs[f"permuted-{n}", "roc_auc_vs_rest"] for n in (1, 2, 3)}) > 1
+    probe, split = scores[scores.model == "source_probe"], read(finished, "split.csv").set_index("record")
+    source = split.source[probe.record].to_numpy()
+    each = [roc_auc_score(source == name, probe[f"source_{name}"].astype(float)) for name in set(source)]
+    assert numbers["source_probe"] == pytest.approx(np.mean(each), abs=6e-5)
 
 
-def test_test_labels_change_neither_training_nor_threshold(finished, tmp_path, monkeypatch):
+def test_the_test_set_changes_neither_training_nor_the_threshold_fixed_before(finished, tmp_path, monkeypatch):
     copy = shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.chdir(copy)
     table = pd.read_csv(copy / "data/split.csv", dtype=str)

@@ -3,21 +3,10 @@
 import numpy as np
 import pytest
 from conftest import ecg_signal, leads
-from drawn import (
-    EXTRACT,
-    HEART,
-    QRS_WAVES,
-    T_WAVES,
-    TIMES,
-    changed,
-    error_uv,
-    every,
-    fast_repolarisation,
-    in_uv,
-    recording,
-)
+from drawn import EXTRACT, HEART, QRS_WAVES, T_WAVES, TIMES, changed, error_uv, every, fast_repolarisation, recording
 
-from ecg.beats.median import median_beat
+from ecg.beats.median import clean_leads, filter_leads, find_beats, median_beat
+from ecg.beats.windows import align
 from ecg.leads import LEADS, MISSING, RAIL
 from ecg.recordings.hearts import twelve_leads
 
@@ -63,6 +52,32 @@ def test_a_burst_over_one_beat_does_no_harm(start):
     assert found.n_used >= 9
     assert found.heart_rate == pytest.approx(75, rel=0.02)
     assert error_uv(found) < 12
+
+
+CHANGED = {"sampling_rate": 250, "high_pass": 1.0, "low_pass": 30.0, "window_start": -200, "window_end": 350}
+CHANGED |= {"min_correlation": 0.9999, "min_beats": 11, "max_noise": 0.1}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_each_parameter_of_extract_has_an_effect(name):
+    samples, other = recording(every(800), emg=40, ectopic=(3, 7)), EXTRACT.model_copy(update={name: CHANGED[name]})
+    one, two = (median_beat(samples, 500, extract).beat for extract in (EXTRACT, other))
+    assert two is None or one.shape != two.shape or not np.allclose(one, two, atol=1e-4)
+
+
+def test_it_is_the_median_of_the_beats_that_are_used():
+    samples = recording(every(800), emg=20, ectopic=(3, 7))
+    found = find_beats(clean_leads(samples, 500, EXTRACT)[0], 500, EXTRACT)
+    np.testing.assert_allclose(
+        median_beat(samples, 500, EXTRACT).beat, np.median(found.beats[found.used], 0), atol=1e-6
+    )
+
+
+def test_r_peaks_are_aligned():
+    smooth = filter_leads(recording(every(800), emg=20).T, 500, EXTRACT)[1]
+    peaks = np.arange(150, 1100, 100)
+    found = align(smooth, peaks + np.random.default_rng(0).integers(-3, 4, len(peaks)), np.arange(-10, 16), 4)
+    assert np.ptp(found - peaks) <= 1
 
 
 def test_beats_at_the_edges_are_dropped_not_padded():
@@ -131,7 +146,7 @@ def test_atrial_fibrillation():
     samples = recording(300 + np.cumsum(rng.uniform(450, 1100, 14)), emg=20, waves=waves)
     times = np.arange(5000) / 500
     flutter = 0.05 * np.sin(2 * np.pi * (6 * times + 0.3 * np.sin(2 * np.pi * times)))
-    found = median_beat(samples + in_uv(twelve_leads(flutter[:, None] * np.ones(8))), 500, EXTRACT)
+    found = median_beat(samples + np.int16(1000 * twelve_leads(flutter[:, None] * np.ones(8))), 500, EXTRACT)
     assert found.n_used >= found.n_beats - 1 >= 7
     assert error_uv(found, (TIMES > -60) & (TIMES < 350)) < 35
 

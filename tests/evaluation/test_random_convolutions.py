@@ -5,13 +5,7 @@ from itertools import combinations
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ecg.evaluation.random_convolutions import (
-    KERNELS,
-    convolution_features,
-    dilations,
-    draw_convolutions,
-    shares_above,
-)
+from ecg.evaluation.random_convolutions import KERNELS, convolution_features, dilations, draw_convolutions, shares_above
 
 LEADS, SAMPLES = 3, 61
 BEATS = np.random.default_rng(1).normal(size=(40, LEADS, SAMPLES)).astype(np.float32)
@@ -34,16 +28,13 @@ def test_dilations_as_published():
     counts = dilations(163, 9996)
     assert list(counts) == sorted({int(20.25 ** (k / 31)) for k in range(32)})
     assert counts[1] == int(8 * 119 / 32) + 1
-    # They share the features, and a kernel of 9 reaches from the first step to the last at most.
-    for steps in (9, 10, 17, 81, 163):
-        counts = dilations(steps, 84 * 200)
-        assert sum(counts.values()) == 200 and min(counts.values()) >= 1
-        assert 8 * max(counts) <= steps - 1 and len(counts) <= 32
 
 
 def test_a_feature_is_the_share_of_the_time_above_a_threshold():
     model = drawn()
     assert len(model) > 1
+    # Each kernel sums over some of the leads.
+    assert {n for _, weights, _ in model for n in (weights != 0).any(axis=2).sum(axis=1)} == {1, 2, 3}
     columns = iter(shares_above(model, BEATS).T)
     for i, (dilation, weights, thresholds) in enumerate(model):
         reach = 4 * dilation

@@ -6,16 +6,8 @@ import pytest
 from conftest import DEFAULTS
 
 from ecg.beats.windows import beat_times
-from ecg.evaluation import simple_models
+from ecg.evaluation import simple_models as simple
 from ecg.evaluation.names import SIMPLE_MODELS, say_gain, strongest_simple
-from ecg.evaluation.simple_models import (
-    STRENGTHS,
-    logistic_of_best_strength,
-    probe_source,
-    score_other_models,
-    score_simple_models,
-    standardised_logistic,
-)
 from ecg.model.comparisons import roc_auc
 from ecg.params import Audit, Evaluate, read_params
 
@@ -38,24 +30,24 @@ def records(n: int = 240) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
 def test_the_strength_is_chosen_on_train_with_patients_kept_apart():
     train, _, seen = records()
     x, y = seen[: len(train)], train.label.to_numpy()
-    search = logistic_of_best_strength(train, AUDIT)
+    search = simple.logistic_of_best_strength(train, AUDIT)
     left, losses = [], []
     for fitted, left_out in search.cv:
         assert not set(train.patient[fitted]) & set(train.patient[left_out])
         left += left_out.tolist()
         # By hand: the likelihood of patients who were left out.
-        models = [standardised_logistic(strength).fit(x[fitted], y[fitted]) for strength in STRENGTHS]
+        models = [simple.standardised_logistic(strength).fit(x[fitted], y[fitted]) for strength in simple.STRENGTHS]
         found = [model.predict_proba(x[left_out])[:, 0] for model in models]
         losses.append([-np.log(np.where(y[left_out] == "ischemia", p, 1 - p)).mean() for p in found])
     assert sorted(left) == list(range(len(train)))
     search.fit(x, y)
-    assert search.best_params_ == {"logisticregression__C": STRENGTHS[int(np.argmin(np.mean(losses, axis=0)))]}
-    again = logistic_of_best_strength(train, AUDIT)
+    assert search.best_params_ == {"logisticregression__C": simple.STRENGTHS[int(np.argmin(np.mean(losses, axis=0)))]}
+    again = simple.logistic_of_best_strength(train, AUDIT)
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(search.cv, again.cv, strict=True))
 
 
 def test_test_records_change_no_probability_and_of_many_train_records_some_do(monkeypatch):
-    monkeypatch.setattr(simple_models, "CONVOLUTIONS", 840)
+    monkeypatch.setattr(simple, "CONVOLUTIONS", 840)
     train, test, seen = records(120)
     # Noise in place of beats, plus numbers that depend weakly on the label in every lead's ST segment.
     times = beat_times(PARAMS.extract)
@@ -64,44 +56,53 @@ def test_test_records_change_no_probability_and_of_many_train_records_some_do(mo
     of_train, of_test = beats[: len(train)], beats[len(train) :]
     # Other labels and twice as many test records.
     more = pd.concat([test, test.assign(label="normal")], ignore_index=True)
-    found = score_simple_models(of_train, train, of_test, test, PARAMS)
-    wide = score_simple_models(of_train, train, np.concatenate([of_test] * 2), more, PARAMS)
+    found = simple.score_simple_models(of_train, train, of_test, test, PARAMS)
+    wide = simple.score_simple_models(of_train, train, np.concatenate([of_test] * 2), more, PARAMS)
     assert list(found) == list(wide) == list(SIMPLE_MODELS)
     for name, scored in found.items():
         np.testing.assert_allclose(wide[name].p_ischemia, np.tile(scored.p_ischemia, 2), atol=1e-4)
         # Each finds the signal.
         assert roc_auc((test.label == "ischemia").to_numpy(), scored.p_ischemia.to_numpy())[0] > 0.6
+    components = [simple.principal_components(of_train, some, AUDIT)[0] for some in (of_test, 2 * of_test)]
+    np.testing.assert_array_equal(*components)
     # A regression on all principal components of features is one on the features.
-    monkeypatch.setattr(simple_models, "FEW", 0)
-    direct = score_simple_models(of_train, train, of_test, test, PARAMS)["random_convolutions"]
+    monkeypatch.setattr(simple, "FEW", 0)
+    direct = simple.score_simple_models(of_train, train, of_test, test, PARAMS)["random_convolutions"]
     np.testing.assert_allclose(direct.p_ischemia, found["random_convolutions"].p_ischemia, atol=2e-3)
-    monkeypatch.setattr(simple_models, "MOST", 60)
-    fewer = score_simple_models(of_train, train, of_test, test, PARAMS)
+    monkeypatch.setattr(simple, "MOST", 60)
+    fewer = simple.score_simple_models(of_train, train, of_test, test, PARAMS)
     assert all((fewer[name].p_ischemia != scored.p_ischemia).any() for name, scored in found.items())
 
 
-@pytest.mark.parametrize(("device", "site"), [("AT-6", ""), ("", "3")])
-def test_the_recorder_is_scored_by_device_or_site(device, site):
-    def with_recorder(rows: pd.DataFrame) -> pd.DataFrame:
-        first = rows.index // 2 % 2 == 0  # every second patient
-        return rows.assign(device=np.where(first, device, ""), site=np.where(first, site, ""))
+SEEN = {"age": "age_sex", "sex": "age_sex", "source": "source", "device": "recorder", "site": "recorder"}
+SEEN |= {"heart_rate": "heart_rate", "noise_uv": "quality", "n_used": "quality"}
 
-    train, test, _ = records()
-    scored, lacks = score_other_models(with_recorder(train), with_recorder(test), test)
-    assert "recorder" not in lacks and scored["recorder"].p_ischemia.nunique() == 2
+
+def test_each_model_that_sees_no_beat_sees_what_its_name_says():
+    def varied(table):
+        first = table.index // 2 % 2 == 0  # every second patient
+        values = {name: ("a", "b") if name in ("sex", "source", "device", "site") else (5, 8) for name in SEEN}
+        return table.assign(**{name: np.where(first, *pair) for name, pair in values.items()})
+
+    train, test = map(varied, records()[:2])
+    scored, lacks = simple.score_other_models(train, test, test)
+    assert set(scored) == set(SEEN.values()) and not lacks
+    for name, model in SEEN.items():
+        found, _ = simple.score_other_models(train, test.assign(**{name: test[name].to_numpy()[::-1]}), test)
+        assert {other for other in scored if not found[other].equals(scored[other])} == {model}
 
 
 def test_the_reason_is_what_the_data_lack():
     train, test, seen = records()
-    scored, lacks = score_other_models(train, test, test)
+    scored, lacks = simple.score_other_models(train, test, test)
     assert lacks == {
         "age_sex": "no recording has age or sex",
         "source": "train or test has one source only",
         "recorder": "no recording has device or site",
     }
     assert list(scored) == ["heart_rate", "quality"]
-    assert "age_sex" in score_other_models(train.assign(age=60.0), test.assign(age=60.0), test)[0]
-    none, row = probe_source([seen[: len(train)], seen[len(train) :]], train, test, EVALUATE)
+    assert "age_sex" in simple.score_other_models(train.assign(age=60.0), test.assign(age=60.0), test)[0]
+    none, row = simple.probe_source([seen[: len(train)], seen[len(train) :]], train, test, EVALUATE)
     assert not len(none) and row["reason"].startswith("fewer than two sources")
 
 

@@ -15,8 +15,9 @@ def draw(logits, rng):
 
 
 @pytest.mark.parametrize("specificity", [0.5, 0.9, 0.99])
-def test_threshold_holds_its_specificity_and_is_the_lowest(specificity):
-    scores = np.random.default_rng(3).random(257).round(2)  # many are equal
+@pytest.mark.parametrize("digits", [2, 9])  # with two, many are equal
+def test_threshold_holds_its_specificity_and_is_the_lowest(specificity, digits):
+    scores = np.random.default_rng(3).random(257).round(digits)
     threshold = threshold_for(specificity, scores)
     assert (scores < threshold).mean() >= specificity
     assert (scores < np.sort(scores[scores < threshold])[-1]).mean() < specificity

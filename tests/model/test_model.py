@@ -5,14 +5,9 @@ import torch
 from scipy.special import logit, softmax
 from small_models import PARAMS, made_beats, small_model
 
-from ecg.model.model import (
-    activation_maps,
-    first_bytes,
-    lead_contributions,
-    probabilities,
-    uncalibrated_logits,
-)
+from ecg.model.model import activation_maps, first_bytes, lead_contributions, probabilities, uncalibrated_logits
 from ecg.model.recipe import fit_model
+from ecg.recordings.hearts import twelve_leads
 
 BEATS = np.random.default_rng(1).normal(size=(50, 12, 94)).astype(np.float32)
 CLASSES = [(2, 1), (2, 0), (3, 1), (3, 2)]  # their number, and which is ischemia
@@ -38,22 +33,23 @@ def test_its_probabilities_are_calibrated(classes, ischemia):
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(logit(p[:, ischemia]), 0.8 * logit(first[:, ischemia]) - 0.3, atol=1e-5)
     others = np.delete(np.arange(classes), ischemia)
-    np.testing.assert_allclose(
-        p[:, others[0]] / p[:, others[-1]], first[:, others[0]] / first[:, others[-1]], rtol=1e-4
-    )
+    one, two = others[0], others[-1]
+    np.testing.assert_allclose(p[:, one] / p[:, two], first[:, one] / first[:, two], rtol=1e-4)
     assert p.std() > 0.05
 
 
-def test_the_weights_do_not_depend_on_the_number_of_threads():
+def test_networks_differ_and_weights_do_not_depend_on_the_number_of_threads():
     data, names = made_beats(60, 0), ["normal", "ischemia", "other"]
     rows = pd.DataFrame({"label": [names[i] for i in data.target], "patient": np.arange(60), "sha256": "ab" * 32})
-    train = PARAMS.train.model_copy(update={"epochs": 1, "trees": 5})
     states, before = [], torch.get_num_threads()
-    for threads in (1, 2):
+    for threads, seed in ((1, 1), (2, 1), (1, 2)):
         torch.set_num_threads(threads)
+        train = PARAMS.train.model_copy(update={"epochs": 1, "trees": 5, "seed": seed})
         states.append(fit_model(data.beats, rows, names, PARAMS.extract, train)[0].state_dict())
     torch.set_num_threads(before)
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    weights = [states[0]["members.1.classifier.weight"], states[2]["members.0.classifier.weight"]]
+    assert not any(torch.equal(states[0]["members.0.classifier.weight"], other) for other in weights)
 
 
 @pytest.mark.parametrize(("classes", "ischemia"), CLASSES)
@@ -67,6 +63,10 @@ def test_a_map_adds_up_to_the_log_odds(parts, trees, classes, ischemia):
     assert maps.shape == (5, 94)
     np.testing.assert_allclose(maps.mean(axis=1), expected, rtol=1e-5, atol=2e-5)
     assert expected.std() > 1e-3 and maps.std(axis=1).min() > 0.1
+    # That of the average beat of training is flat.
+    model.ood.size[0] = np.log(2)
+    average = twelve_leads(2 * model.ood.mean.T.numpy()).T[None]
+    np.testing.assert_allclose(activation_maps(model, average)[0], log_odds(model, average)[0], atol=1e-3)
 
 
 def test_a_leads_contribution_is_the_cost_of_its_absence():

@@ -54,9 +54,13 @@ def with_noise(beats):
     return beats
 
 
-@pytest.mark.parametrize("change", [lambda beats: 10 * beats, lambda beats: -beats, with_noise])
-def test_what_no_heart_does_is_beyond(model, change):
-    assert share_beyond(model, change(beats_of(3, 100))) >= 0.9
+# Of size, shape and leads.
+CHANGES = [(0, lambda beats: 10 * beats), (1, lambda beats: -beats), (2, with_noise)]
+
+
+@pytest.mark.parametrize(("part", "change"), CHANGES)
+def test_what_no_heart_does_is_beyond_a_limit_of_its_own(model, part, change):
+    assert parts_beyond(model, change(beats_of(3, 100)))[part] >= 0.9
 
 
 def test_few_beats_and_flat_ones_have_a_distance():

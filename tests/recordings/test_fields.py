@@ -61,6 +61,24 @@ def test_the_baseline_of_dicom_and_its_correction_factor(tmp_path):
     change = set_v1(ChannelBaseline="250", ChannelSensitivityCorrectionFactor="2", ChannelStatus="OK")
     samples = read(tmp_path, dicom(SAMPLES, 500, step=1, change=change))
     np.testing.assert_array_equal(samples[:, V1], 2 * SAMPLES[:, V1] + 250)
+    # In the units of its sensitivity.
+    millivolt = {"ChannelSensitivity": "0.001", "ChannelSensitivityUnitsSequence": [coded("mV", "UCUM", "millivolt")]}
+    samples = read(tmp_path, dicom(SAMPLES, 500, step=1, change=set_v1(ChannelBaseline="0.25", **millivolt)))
+    np.testing.assert_array_equal(samples[:, V1], SAMPLES[:, V1] + 250)
+
+
+def test_leads_of_dicom_are_found_by_their_codes_alone(tmp_path):
+    def change(group):
+        for channel in group.ChannelDefinitionSequence:
+            channel.ChannelSourceSequence[0].CodeMeaning = ""
+
+    np.testing.assert_array_equal(read(tmp_path, dicom(SAMPLES, 500, step=1, change=change)), SAMPLES)
+
+
+def test_a_lead_that_muse_states_to_be_off_is_missing(tmp_path):
+    lead = b"<LeadID>V1</LeadID><LeadSampleSize>2</LeadSampleSize><LeadOff>"
+    samples = read(tmp_path, muse(SAMPLES, 500).replace(lead + b"FALSE", lead + b"TRUE"))
+    assert (samples == MISSING).mean(axis=0).tolist() == [lead == "V1" for lead in LEADS]
 
 
 def test_unsigned_samples_and_padding_within_the_range_of_dicom(tmp_path):
@@ -110,6 +128,7 @@ def test_a_physical_minimum_above_the_maximum_turns_a_lead_of_edf(tmp_path):
         (muse, b"<LeadID>V1", b"<LeadTimeOffset>4</LeadTimeOffset><LeadID>V1", "file: LeadTimeOffset of V1 is 4.0; al"),
         (muse, b"<LeadID>V1", b"<LeadOffsetFirstSample>2</LeadOffsetFirstSample><LeadID>V1", "file: LeadOffsetFirst"),
         (muse, b"<LeadID>V1", b"<FirstSampleBaseline>9</FirstSampleBaseline><LeadID>V1", "file: FirstSampleBaseline"),
+        (muse, b"Total>5000", b"Total>4999", "file: 10000 bytes for 4999 samples of 2 bytes"),
         (muse, b"<SampleExponent>0", b"<SampleExponent>3", "file: SampleExponent is 3.0; allowed: 0"),
         (cardiosoft, b'"Hz">', b'"kHz">', "file: unit of SampleRate is 'kHz'; allowed: Hz"),
         (cardiosoft, b'"uVperLsb"', b'"nVperLsb"', "units: 'nVperLsb'"),
@@ -138,3 +157,5 @@ def test_fields_of_the_waveform_of_philips_count(tmp_path):
     np.testing.assert_array_equal(twice, 2 * SAMPLES)
     assert read_ecg(tmp_path / "a").sampling_rate == 250
     assert refused(tmp_path, changed('signaloffset="100"')).startswith("file: signaloffset is 100")
+    other = philips(SAMPLES, 500).decode("utf-16").replace('V5 V6"', 'V6 V5"')
+    assert refused(tmp_path, other.encode("utf-16")).startswith("file: order of leads is ")

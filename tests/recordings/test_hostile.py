@@ -75,46 +75,27 @@ def test_sizes_are_checked_before_anything_is_read(tmp_path, layout):
     ("layout", "reason"),
     [
         ("16x1000000", "sampling rate: 5e+08 Hz"),
-        ("16x0", "header: cannot read"),
-        (f"16x{10**12}", "header: cannot read"),
         (f"16+{10**8}", "contains 0 samples a lead, the header states 1000"),
-        (f"16+{'9' * 5000}", "header: cannot read"),
         ("16:1000", "flat"),
         ("516", "signal format: 516; allowed: 16"),
-        ("٣", "header: cannot read"),
-        ("16x", "header: cannot read"),
+        *((wrong, "header: cannot read") for wrong in ("16x0", f"16x{10**12}", f"16+{'9' * 5000}", "٣", "16x")),
     ],
 )
 def test_layouts_that_the_file_cannot_have(tmp_path, layout, reason):
     assert reason in refused(plain(tmp_path, layout=layout))
 
 
-@pytest.mark.parametrize("number", ["9" * 5000, "nan", "-1e400", "0x10", "½", "-"])
-def test_fields_that_are_no_numbers(tmp_path, number):
-    for column in range(2, 8):
-        path = plain(tmp_path)
-        lines = [line.split() for line in path.read_text().splitlines()]
-        lines[1][column] = number
-        path.write_text("\n".join(" ".join(line) for line in lines), encoding="utf-8")
-        if column in (3, 5, 7):  # resolution, initial value and block size: nothing needs them
-            np.testing.assert_array_equal(read(path), SAMPLES)
-        else:
-            assert len(refused(path)) < 250
+NAMES = ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd", "http:", "zip::mine.dat", "s3:..mine.dat"]
 
 
-@pytest.mark.parametrize("name", ["../secret.dat", "archive/../mine.dat", "..", ".", "/etc/passwd"])
-def test_file_names_that_lead_out_of_the_folder(tmp_path, name):
+@pytest.mark.parametrize("name", [*NAMES, "~", "-", "\\..\\m.dat", "mïne.dat"])
+def test_file_names_are_names_in_the_folder_and_nothing_else(tmp_path, name):
+    (tmp_path / "archive").mkdir()
     (tmp_path / "secret.dat").write_bytes(SAMPLES.tobytes())
+    os.mkfifo(tmp_path / "archive/mne.dat")  # wfdb drops other characters than ASCII from a name
+    reasons = ("header: not a plain file name: ", "signal file: .. contains ", "unreadable: No such file")
     for layout in ("16", "212"):
-        path = plain(tmp_path / "archive", layout=layout, file=name)
-        assert refused(path).startswith(("header: not a plain file name: ", "signal file: .. contains "))
-
-
-@pytest.mark.parametrize("name", ["http:", "zip::mine.dat", "s3:..mine.dat", "~", "-", "\\..\\secret.dat", "mïne.dat"])
-def test_file_names_are_names_and_nothing_else(tmp_path, name):
-    os.mkfifo(tmp_path / "mne.dat")  # wfdb drops other characters than ASCII from a name
-    for layout in ("16", "212"):
-        assert refused(plain(tmp_path, layout=layout, file=name)).startswith("unreadable: No such file")
+        assert refused(plain(tmp_path / "archive", layout=layout, file=name)).startswith(reasons)
 
 
 @pytest.mark.parametrize("suffix", [".hea", ".dat"])

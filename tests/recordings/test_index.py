@@ -40,23 +40,14 @@ def index(*folders, **changes):
 
 
 def test_all_dx_lines_count_and_text_that_is_not_understood_is_refused(archive):
-    texts = {
-        "two-lines": "426783006\n# Dx: 164861001",
-        "pipe": "426783006|164861001",
-        "float": "164861001.0",
-        "infarct": "NORM, IMI",
-        "words": "normal ECG",
-        "twice": "426783006\n# Dx: as before",
-        "unknown": "426783006,123456789",
-    }
+    texts = {"two-lines": "426783006\n# Dx: 164861001", "pipe": "426783006|164861001", "float": "164861001.0"}
+    texts |= {"infarct": "NORM, IMI", "words": "normal ECG"}
+    texts |= {"twice": "426783006\n# Dx: as before", "unknown": "426783006,123456789"}
     for i, (name, dx) in enumerate(texts.items()):
         write(archive, i, dx=dx, name=name)
     table = index(archive)
-    assert table.label.to_dict() == {
-        **dict.fromkeys(("two-lines", "pipe", "float"), "ischemia"),
-        **dict.fromkeys(("infarct", "unknown"), "other"),
-        **dict.fromkeys(("words", "twice"), ""),
-    }
+    expected = dict.fromkeys(("two-lines", "pipe", "float"), "ischemia") | {"infarct": "other", "unknown": "other"}
+    assert table.label.to_dict() == expected | {"words": "", "twice": ""}
     assert table.dx["pipe"] == "426783006|164861001" and table.dx["float"] == "164861001"
     assert table.reason["words"] == "Dx not understood: normal ECG"
 
@@ -151,29 +142,19 @@ def test_ptbxl_layout(tmp_path):
     root, folder = tmp_path / "ptb-xl", "records100/00000"
     for i in (1, 2, 3, 5):
         write_challenge(root / folder, f"{i:05d}_lr", SAMPLES + SAMPLES.dtype.type(i), sampling_rate=100, dx=None)
-    columns = {
-        "ecg_id": [1, 2, 4, 5],
-        "patient_id": ["7.0", "8.0", "9.0", "10.0"],
-        "strat_fold": 3,
+    columns = {"ecg_id": [1, 2, 4, 5], "patient_id": ["7.0", "8.0", "9.0", "10.0"], "strat_fold": 3}
+    columns |= {
         "scp_codes": ["{'NORM': 100.0, 'SR': 0.0}", "{'ISC_': 0.0}", "{}", "{'NORM': 80.0}"],
         "heart_axis": ["MID", "LAD", "", "ALAD"],
-        "age": [56, 300, 1, 50],
-        "sex": [0, 1, 0, 0],
-        "device": ["AT-6", "CS100", "AT-6", "AT-6"],
-        "site": [0.0, None, 1.0, 22.0],
         "filename_lr": [f"{folder}/{i:05d}_lr" for i in (1, 2, 4, 5)],
-        "filename_hr": "",
     }
+    columns |= {"age": [56, 300, 1, 50], "sex": [0, 1, 0, 0], "site": [0.0, None, 1.0, 22.0], "filename_hr": ""}
+    columns["device"] = ["AT-6", "CS100", "AT-6", "AT-6"]
     pd.DataFrame(columns).to_csv(root / "ptbxl_database.csv", index=False)
     # The third is not in the table.
-    expected = {
-        "label": ["normal", "ischemia", "", "other"],
-        "dx": ["NORM|SR", "ISC_|39732003", "", "NORM|39732003"],
-        "fold": [3, 3, "", 3],
-        "device": ["AT-6", "CS100", "", "AT-6"],
-        "site": ["0", "", "", "22"],
-        "sampling_rate": [100] * 4,
-    }
+    expected = {"label": ["normal", "ischemia", "", "other"], "dx": ["NORM|SR", "ISC_|39732003", "", "NORM|39732003"]}
+    expected |= {"fold": [3, 3, "", 3], "device": ["AT-6", "CS100", "", "AT-6"]}
+    expected |= {"site": ["0", "", "", "22"], "sampling_rate": [100] * 4}
     table = index(root)
     assert {column: list(table[column]) for column in expected} == expected
     assert list(table.reason.str.split(":").str[0]) == ["", "", "no Dx", ""]

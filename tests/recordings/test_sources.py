@@ -80,11 +80,15 @@ def test_own_recordings_beside_the_table_of_ptbxl_are_found(project):
     assert list(of_directory(project / "ptb-xl" / "own")) == ["r"]
 
 
-def test_the_home_folder(project, monkeypatch):
+def test_the_home_folder_and_the_main_repository(project, monkeypatch):
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(project))
     write_challenge(project / "my data (1)", "r", SAMPLES)
     assert list(of_directory("~/my data (1)")) == ["r"]
+    # DVC may run an experiment in a copy.
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    monkeypatch.chdir(project / "data")
+    assert list(of_directory("my data (1)")) == ["r"]
 
 
 def test_archives_of_different_layouts_together(project):

@@ -7,6 +7,7 @@ from ecg.run.script import UsageError
 
 HERE = "t.csv"
 GREEN = "grün/r0.hea"
+NO_FILE = "t.csv has no column file; allowed: file, dx, age, sampling_rate"
 
 
 def rows_of(content, required=("file",), optional=("dx", "age", "sampling_rate")):
@@ -33,19 +34,19 @@ def test_one_table_as_programs_write_it(content):
 
 
 def test_rows_with_fewer_cells_and_columns_in_other_spellings():
-    assert rows_of("file,Sampling Rate,dx\na,500\n\nb\n,,NORM\n") == [
+    rows = rows_of("file,Sampling Rate,dx\na,500\n\nb\n,,NORM\n")
+    expected = [
         {"file": "a", "sampling_rate": "500", "line": "2"},
         {"file": "b", "line": "4"},
         {"dx": "NORM", "line": "5"},
     ]
+    assert rows == expected
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
-        ("r0,Miller", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
-        (b"PK\3\4\0\0", "t.csv has no column file; allowed: file, dx, age, sampling_rate"),
+        *((content, NO_FILE) for content in ("", "r0,Miller", b"PK\3\4\0\0")),
         ("file,dx, DX\na,NORM,SR", "t.csv has the column dx twice"),
         ("file,dx\na,NORM\nb,NORM,SR", "t.csv, line 3: more cells than the 2 of the header"),
         ('file,dx\na,"NORM\nb,NORM\n', "t.csv is not a CSV table: line 3: unexpected end of data"),

@@ -21,15 +21,20 @@ def read(path, **knobs):
     ("gain", "expected"),
     [
         ("500(100)/mV", (SAMPLES.astype(int) - 100) * 2),
-        ("1/uV", SAMPLES),
+        *((gain, SAMPLES) for gain in ("1/uV", "1000000/V")),
         ("0.5/µV", SAMPLES.astype(int) * 2),
-        ("1000000/V", SAMPLES),
     ],
 )
 def test_gain_baseline_and_unit_of_the_header_count(tmp_path, gain, expected):
     samples, flags = read(write_challenge(tmp_path, "mine", SAMPLES, gain=gain))
     np.testing.assert_array_equal(samples, expected)
     assert flags == []
+
+
+def test_the_adc_zero_is_the_baseline_where_none_is_stated(tmp_path):
+    path = write_challenge(tmp_path, "mine", SAMPLES, gain="500/mV")
+    path.write_text(path.read_text().replace(" 16 0 ", " 16 100 "))
+    np.testing.assert_array_equal(read(path)[0], (SAMPLES.astype(int) - 100) * 2)
 
 
 def encode(form, values):

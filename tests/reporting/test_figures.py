@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ecg.evaluation.measures import curves, measures
-from ecg.evaluation.names import format_interval
+from ecg.evaluation.names import MODEL_TITLES, format_interval
 from ecg.leads import LEADS
 from ecg.params import Evaluate
 from ecg.reporting import charts
@@ -36,8 +36,11 @@ def test_recordings_of_fewer_classes_have_every_figure(labels):
     test, evaluate, what = scored(labels), Evaluate(bootstrap=100, seed=1), "40 recordings"
     scores = measures(test, 0.1, evaluate)
     results = result_tables(test, scores, 0.1, np.array([10.0, 30.0]), evaluate)
-    for figure, _ in draw_results(results, 0.1, what).values():
+    drawn = draw_results(results, 0.1, what)
+    for figure, _ in drawn.values():
         figure.draw_without_rendering()
+    sensitivity = drawn["roc"][1].dropna()
+    assert (sensitivity["0.99"] < sensitivity["0.50"]).all()
 
 
 def test_the_operating_point_lies_on_the_curve_against_all_others():
@@ -46,20 +49,38 @@ def test_the_operating_point_lies_on_the_curve_against_all_others():
     axes = charts.plot_roc(curves(test)[0], scores, 0.1, "60 recordings").axes[0]
     lines = {line.get_label().split(":")[0]: line for line in axes.lines}
     point, curve = lines["threshold 0.1"], lines["against all others"]
+    assert point.get_xdata() == [1 - scores.set_index("measure").value.specificity]
     before = curve.get_xdata() <= point.get_xdata()
     assert curve.get_ydata()[before].max() == pytest.approx(point.get_ydata()[0])
     assert point.get_color() == curve.get_color()
 
 
+def test_lines_show_their_columns_and_the_threshold():
+    table = pd.DataFrame({"threshold": [0.1, 0.2], "model": [0.4, 0.3], "all": [0.2, 0.1], "none": 0.0})
+    table = table.assign(epoch=[1, 2], train_loss=[2.0, 1], val_loss=[4.0, 3])
+    figures = charts.plot_net_benefit(table, 0.15, "x"), charts.plot_learning_curve(table, "x")
+    found = {line.get_label(): list(line.get_ydata()) for figure in figures for line in figure.axes[0].lines}
+    shown = {"model": "model", "call all": "all", "call none": "none", "train": "train_loss", "val": "val_loss"}
+    assert found == {name: list(table[column]) for name, column in shown.items()} | {"threshold 0.15": [0, 1]}
+    bins = pd.DataFrame({"label": "other", "bin_low": [0, 0.5], "bin_high": [0.5, 1], "n": [3, 4]})
+    counts = pd.DataFrame({"label": ["other"], "called": [4], "not_called": [3]})
+    (axes,) = charts.plot_distribution(bins, counts, 0.15, "x").axes
+    assert axes.lines[0].get_xdata() == [0.15, 0.15] and axes.get_title("left") == "other: 4 of 7 called (57.1%)"
+
+
+def test_every_model_of_the_audit_is_shown():
+    audit = pd.DataFrame({"model": list(MODEL_TITLES), "comparison": "roc_auc", "roc_auc": 0.7, "reason": ""})
+    found = [" ".join(text.split()) for text in texts(charts.plot_audit(audit.assign(low=0.6, high=0.8), "x"))]
+    assert set(MODEL_TITLES.values()) < set(found) and found.count("0.700 (0.600 – 0.800)") == len(audit)
+
+
 def test_every_subgroup_shows_its_number_or_the_reason():
-    groups = pd.DataFrame(
-        {"grouping": ["all", "source", "source", "age"], "group": ["test", "north", "o" * 99, "< 50"]}
-    )
+    groups = pd.DataFrame({"grouping": ["all", "source", "source", "age"], "group": ["test", "east", "o" * 99, "< 50"]})
     groups = groups.assign(n_ischemia=[9, 5, 4, 5], n_normal=[20, 8, 12, 7], roc_auc=[0.9, 0.8, np.nan, 1.0])
     groups = groups.assign(low=[0.8, 0.4, np.nan, 1.0], high=[0.95, 0.9, np.nan, 1.0], reason=["", "", "too few", ""])
     found = texts(charts.plot_subgroups(groups, "4 recordings"))
     assert {format_interval(row, "roc_auc") for row in groups.to_dict("records") if row["reason"] == ""} < set(found)
-    assert {"too few", "all recordings\n9/20", "north\n5/8", "age < 50\n5/7"} < set(found)
+    assert {"too few", "all recordings\n9/20", "east\n5/8", "age < 50\n5/7"} < set(found)
     assert max(map(len, found)) <= 30
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from html import unescape
 from itertools import pairwise
 from xml.etree import ElementTree
@@ -12,8 +13,11 @@ import pandas as pd
 import pytest
 import report
 
+from ecg.evaluation.names import group_name
+
 HOSTILE = "x<script>alert(1)</script></script>|`*$\\frac$*\n# y"
 OUTPUTS = ("report.html", "model_card.md", "environment.json")
+RATES = {"called": "all recordings called ischemic", "specificity_normal": "specificity against normal"}
 
 
 @pytest.fixture
@@ -56,17 +60,22 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
     scores = pd.read_csv(finished / "metrics/evaluate.csv").set_index("measure")
     groups = pd.read_csv(finished / "metrics/subgroups.csv")
     audit = pd.read_csv(finished / "metrics/audit.csv").query("model == 'logistic'")
+    table = pd.read_csv(finished / "data/split.csv")
+    split, reason = table.split.fillna("refused").value_counts(), table.reason.dropna().iloc[0].split(":")[0]
+    counts = [str(n) for n in (split.sum(), *split[["train", "val", "test", "refused"]])]
+    environment = (finished / "metrics" / OUTPUTS[2]).read_text()
+    assert {"python", "processor", "numpy", "torch"} < set(json.loads(environment)) and sys.prefix not in environment
     page, card = texts
     assert f'<span class="value">{numbers["roc_auc"]:.3f}</span>' in page
     for text in texts:
-        assert "Trained and tested on synthetic recordings: no number here applies to patients." in text
         assert not re.search(r"\b(nan|NaN|None)\b", text)
         rows = cells(text)
-        sensitivity = shown(*scores.loc["sensitivity", ["value", "low", "high"]])
-        assert ["sensitivity: ischemic recordings called ischemic", sensitivity] in rows
+        assert ["all", "", *counts] in rows and any(row[0] == reason and row[-1] == "1" for row in rows)
+        for name, title in RATES.items():
+            assert [title, shown(*scores.loc[name, ["value", "low", "high"]])] in rows
         for row in groups[groups.roc_auc.notna()].itertuples():
-            counts = [str(row.n_ischemia), str(row.n_normal)]
-            assert any(found[1:] == [*counts, shown(row.roc_auc, row.low, row.high)] for found in rows), row
+            name = [group_name(row.grouping, row.group), str(row.n_ischemia), str(row.n_normal)]
+            assert [*name, shown(row.roc_auc, row.low, row.high)] in rows, row
         for row in audit.itertuples():
             gain = shown(row.gain, row.gain_low, row.gain_high, form="+.3f")
             assert any(found[2:4] == [shown(row.roc_auc, row.low, row.high), gain] for found in rows), row
@@ -74,6 +83,13 @@ def test_numbers_are_those_of_the_metrics(finished, texts):
         value, low, high = scores.loc[key, ["value", "low", "high"]]
         assert f'<p class="answer">{value:.3f} <small>{low:.3f} – {high:.3f}</small></p>' in page
         assert any(row[1:2] == [shown(value, low, high)] for row in cells(card))
+
+
+def test_synthetic_numbers_are_called_synthetic(texts):
+    for text in texts:
+        assert "ot a medical device." in text and "means any of these diagnoses: SNOMED CT 164861001" in text
+        assert "Trained and tested on synthetic recordings: no number here applies to patients." in text
+        assert re.search(r"\d+ synthetic test recordings", text)
 
 
 def test_text_of_the_data_stays_text(copy):
@@ -121,7 +137,7 @@ def test_two_classes_and_missing_numbers(copy):
         assert not re.search(r"\b(nan|NaN|None)\b", text)
 
 
-def test_gains_a_source_that_separates_the_classes_and_missing_intervals(copy):
+def test_gains_evidence_a_source_that_separates_the_classes_and_missing_intervals(copy):
     scores = pd.read_csv(copy / "metrics/evaluate.csv").astype({"reason": object})
     rows = scores.measure.isin(["roc_auc", "roc_auc_vs_other"])
     scores.loc[rows, ["value", "low", "high", "reason"]] = [0.875, np.nan, np.nan, "too few: 4 ischemic"]
@@ -132,7 +148,15 @@ def test_gains_a_source_that_separates_the_classes_and_missing_intervals(copy):
     audit.loc[audit.model == "age_sex", "roc_auc"] = 1
     audit.loc[(audit.model == "source") & (audit.comparison == "roc_auc"), "roc_auc"] = 0.601
     audit.to_csv(copy / "metrics/audit.csv", index=False)
+    # Ischemia differs from the rest at R, the 32nd sample; what is in every beat is no evidence.
+    test = pd.read_csv(copy / "data/split.csv").query("split == 'test'")
+    activation = np.where((test.label == "ischemia").to_numpy()[:, None] & (np.arange(82) == 31), 5, -1.0)
+    activation[:, -1] = 7
+    np.save(copy / "data/activation.npy", activation)
     page, card = written(copy)
+    assert "the QRS complex contains more evidence for ischemia than ST–T" in page
+    assert "0% lies in ST–T, which is 52% of the beat, and 100% in the QRS complex, which is 18%." in card
+    assert "Each point depends on 80 ms of the beat for the networks, and on single samples, 8 ms apart" in page
     for title in ("normal", "all others", "other"):
         gain = f"against {title} +0.010 (+0.005 – +0.030) over extra trees on the beat: a gain"
         assert f"<li>{gain}</li>" in page and f"- {gain}\n" in card
@@ -156,9 +180,7 @@ def test_no_script_no_network_and_ids_of_its_own(texts):
 
 
 def test_a_browser_shows_the_page_on_a_phone_in_the_dark_and_on_paper(finished):
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is missing: pip install -r requirements-dev.txt"
-    )
+    api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install -r requirements-dev.txt")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not found:
         pytest.skip("no Chromium: apt install chromium")
@@ -190,10 +212,8 @@ def test_a_browser_shows_the_page_on_a_phone_in_the_dark_and_on_paper(finished):
             details.click()
         # A table that does not fit scrolls inside its card, and each figure fits.
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        fits = (
-            "[...document.querySelectorAll('.chart, img')].every((e) => e.scrollWidth <= e.parentElement.clientWidth)"
-        )
-        assert page.evaluate(fits)
+        fit = "[...document.querySelectorAll('.chart, img')].every(e => e.scrollWidth <= e.parentElement.clientWidth)"
+        assert page.evaluate(fit)
         assert trouble == []
         assert set(requests) <= {"file", "data"}
         browser.close()

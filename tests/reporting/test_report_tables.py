@@ -65,7 +65,4 @@ def test_every_recording_is_counted_once():
         ["s", "unknown", 1, 0, 0, 0, 1],
         ["all", "", 5, 2, 0, 1, 2],
     ]
-    assert refused.values.tolist() == [
-        ["flat lead", "s", "normal", 1],
-        ["header", "s", "unknown", 1],
-    ]
+    assert refused.values.tolist() == [["flat lead", "s", "normal", 1], ["header", "s", "unknown", 1]]

@@ -1,5 +1,6 @@
 """Atomic output files; tables."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,16 @@ import pytest
 from ecg.run.files import output_file, output_folder, read_table, replacing, write_json
 
 
-def test_output_appears_whole_or_not_at_all(tmp_path):
+def test_output_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "out.csv"
     path.write_text("old")
     with pytest.raises(RuntimeError), replacing(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    with replacing(path) as temporary:
+    with monkeypatch.context() as patch, replacing(path) as temporary:
+        # There is a file at any time.
+        patch.setattr(Path, "replace", lambda new, old: old.read_text() == "old" and shutil.move(new, old))
         temporary.write_text("new")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["new"]
     for name in ("a", "b"):
@@ -24,7 +27,7 @@ def test_output_appears_whole_or_not_at_all(tmp_path):
     assert [p.name for p in (tmp_path / "parts").iterdir()] == ["b"]
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path):
+def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / ".out.partial-0123.csv").write_text("half")
     (tmp_path / ".out.partial-4567").mkdir()
     (tmp_path / ".other.partial-0123.csv").touch()

@@ -14,9 +14,11 @@ from ecg.run.script import UsageError
 
 
 def test_results_come_in_order(monkeypatch):
+    batches = [(range(20_000_000 if i == 0 else i),) for i in range(20)]  # the first takes longest
     for workers in ("1", "2"):
         monkeypatch.setenv("WORKERS", workers)
-        assert list(in_parallel(divmod, [(i, 3) for i in range(20)])) == [divmod(i, 3) for i in range(20)]
+        assert list(in_parallel(sum, batches)) == [sum(numbers) for (numbers,) in batches]
+        assert (os.getpid() in in_parallel(os.getpid, [(), ()])) == (workers == "1")
     monkeypatch.setenv("WORKERS", "many")
     with pytest.raises(UsageError, match="WORKERS is 'many'"):
         list(in_parallel(divmod, [(1, 1)]))

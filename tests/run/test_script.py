@@ -59,15 +59,11 @@ def test_a_stage_with_arguments_does_nothing(tmp_path, monkeypatch, capsys, stag
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("Größe µV … 心電図", "Größe µV … 心電図"),
+        *((text, text) for text in ("Größe µV … 心電図", "a=1", "")),
         ("a\x1b[2Jb\x7f\x9b\r\n\t\0", "a\\x1b[2Jb\\x7f\\x9b\\r\\n\\t\\x00"),
         ("\u202egpj.exe\u200b\u2066\ufeff\u2028", "\\u202egpj.exe\\u200b\\u2066\\ufeff\\u2028"),
         ("\udcff\ue000\U000e0041", "\\udcff\\ue000\\U000e0041"),
-        ("@SUM(A1)", "'@SUM(A1)"),
-        ("  =1", "'  =1"),
-        ("＝1", "'＝1"),
-        ("a=1", "a=1"),
-        ("", ""),
+        *((text, f"'{text}") for text in ("@SUM(A1)", "  =1", "＝1")),
     ],
 )
 def test_text_from_files_is_made_safe(text, shown):
