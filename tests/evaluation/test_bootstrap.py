@@ -5,14 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ecg.evaluation.bootstrap import (
-    auc_row,
-    auc_with_interval,
-    compare_aucs,
-    pool,
-    resample_patients,
-    summarise_runs,
-)
+from ecg.evaluation.bootstrap import auc_row, auc_with_interval, compare_aucs, pool, resample_patients, summarise_runs
 from ecg.evaluation.names import SIMPLE_MODELS, say_auc, say_gain
 from ecg.params import Evaluate
 
