@@ -28,8 +28,6 @@ from ecg.run import paths
 from ecg.run.files import output_file, read_table, write, write_json
 from ecg.run.script import UsageError, argument_parser, locked, refuse_input, run
 
-INPUTS = (paths.RECORDINGS_TABLE, paths.BEATS_TABLE, paths.BEATS)
-
 
 def test_sets(over: str, split: Split, sources: list[str]) -> dict[str, Split]:
     """Return the parameters of split for each test set, by its name."""
@@ -92,20 +90,21 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--over", choices=["folds", "sources", "seeds"], default="folds", help="default: folds")
     parser.add_argument("--seeds", type=int, metavar="N", help="training seeds; default: 1, with --over seeds 5")
+    file = partial(output_file, beside=[".csv"], suffix=".json")
     default = str(paths.CROSS_VALIDATION)
-    file = partial(output_file, beside=[".csv"])
     parser.add_argument("--out", type=file, default=default, metavar="FILE.json", help=f"default: {default}")
     options = parser.parse_args()
     n = (5 if options.over == "seeds" else 1) if options.seeds is None else options.seeds
-    if n < 1 or options.out.suffix != ".json":
-        parser.error(f"--seeds is {n}, --out {options.out}; allowed: a whole number from 1, a file that ends in .json")
+    if n < 1:
+        parser.error(f"--seeds is {n}; allowed: a whole number from 1")
     out, csv = options.out, options.out.with_suffix(".csv")
-    refuse_input(parser, csv, INPUTS)
+    refuse_input(parser, csv, [paths.RECORDINGS_TABLE, paths.BEATS_TABLE])
     with locked():
         table, numbers, compared = cross_validate(options.over, range(1, n + 1), read_params())
         write_json(out, {key: None if pd.isna(value) else value for key, value in numbers.items()})
         write(csv, table.to_csv(index=False))
-    print(table.to_string(index=False, na_rep=""))
+    shown = table.dropna(thresh=2).astype(object).where(table.notna(), "")  # without the empty SD of one seed
+    print(shown.to_string(index=False, float_format="{:.3f}".format))
     for comparison, others in COMPARISONS.items():
         value, low, high = (numbers[f"{comparison}{end}"] for end in ("", "_low", "_high"))
         if value is not None:

@@ -11,8 +11,6 @@ Writes  data/predictions.csv      probability of each class for every median bea
         metrics/*.png             pictures of these, and the learning curves
         metrics/beats.png         each class's mean median beat in 12 leads
         metrics/example.png       the ischemic test recording with the highest probability, and its evidence
-
-Numbers in metrics/ have four decimals: further ones differ between processors.
 """
 
 import numpy as np
@@ -46,7 +44,7 @@ def main() -> None:
     test, test_beats = table[table.split == "test"], splits[-1][0]
     terciles = np.quantile(table.noise_uv[table.split == "train"], [1 / 3, 2 / 3])
 
-    scores = measures(test, threshold, evaluate).round(4)
+    scores = measures(test, threshold, evaluate).round(4)  # further decimals differ between processors
     on_val = description.reference.get("roc_auc_vs_rest")
     numbers = headline(scores, float(f"{threshold:.4g}")) | {"roc_auc_vs_rest_val": on_val and round(on_val, 4)}
     results, activation = result_tables(test, scores, threshold, terciles, evaluate), activation_maps(model, test_beats)

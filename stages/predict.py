@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from ecg.beats.median import MedianBeat
 from ecg.evaluation.answers import Reading, answer, in_words, reduce_ecg
-from ecg.evaluation.names import SYNTHETIC, data_kind, names_of
+from ecg.evaluation.names import SYNTHETIC, data_kind, define_ischemia
 from ecg.model.description import Description, read_description
 from ecg.params import Extract
 from ecg.recordings.arrays import recording_of
@@ -120,7 +120,6 @@ def main() -> None:
     description = read_description(options.model)
     if data_kind(description.sources) == SYNTHETIC:
         warn(f"this model was trained on {SYNTHETIC}; do not use its scores")
-    print(f"predict: ischemia means {names_of(description.labels.ischemia)}", file=sys.stderr)
     counts, lost = Counter[str](), list[str]()
     batches = [recordings[i : i + BATCH] for i in range(0, len(recordings), BATCH)]
     calls = [(batch, description.extract) for batch in batches]
@@ -141,11 +140,14 @@ def main() -> None:
             if options.plot:
                 from ecg.reporting.scored import draw
 
-                lost += draw(options.plot, readings, rows, model, description)
+                with threadpool_limits(limits=1):  # faster, as its convolutions are small
+                    lost += draw(options.plot, readings, rows, model, description)
             progress.update(len(batch))
     if len(recordings) > 1:
         outcomes = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
         print(f"predict: {len(recordings)} recordings: {outcomes}", file=sys.stderr)
+    about = f"model trained on {data_kind(description.sources)}; ischemia means {define_ischemia(description)}"
+    print(f"predict: {about}", file=sys.stderr)
     if lost:
         warn(f"pictures that cannot be written: {len(lost)}; the first: {lost[0]}")
     if lost or counts["refused"]:

@@ -28,10 +28,9 @@ from tqdm import tqdm
 from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.labelled_archives import read_archives, recordings_of
 from ecg.evaluation.measures import calibration_line
-from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, SIMPLE_MODELS, names_of
+from ecg.evaluation.names import COMPARISON_TITLES, MODEL_TITLES, SIMPLE_MODELS
 from ecg.model.comparisons import counts_and_aucs, reference_numbers, scored_table
 from ecg.model.decision import Calibration, calibrated, fit_calibration, threshold_for
-from ecg.model.description import TREES_SHARE
 from ecg.model.model import save_model, uncalibrated_logits
 from ecg.model.recipe import classes_of, describe, fit_model
 from ecg.params import Params, read_params
@@ -137,19 +136,16 @@ def release(name: str, archives: list[str], seeds: int) -> None:
     model.calibrate(calibration)
     # Measured by models of the recipe on unseen patients: this model has seen all patients.
     reference = {key: folds[key] for key in reference_numbers(scored[0], threshold) if folds.get(key) is not None}
-    description = describe(model, rows.source, classes, params, threshold, reference)
+    description = describe(model, rows, classes, params, threshold, reference)
     file = paths.MODELS / f"{name}.safetensors"
     save_model(file, model, description)
     weights, counts = file.read_bytes(), pd.crosstab(rows.source, rows.label)
     values = {
         "name": name,
-        "trees_share": TREES_SHARE,
-        "definition": names_of(description.labels.ischemia),
         "archives": [Path(archive).name for archive in archives],
         "description": description,
         "seeds": seeds,
         "folds": folds,
-        "comparisons": COMPARISON_TITLES,
         "simple": [MODEL_TITLES[model] for model in SIMPLE_MODELS],
         "others": left_out_archives(beats, table, params, seeds),
         "counts": counts.assign(patients=rows.groupby("source").patient.nunique()).reset_index(),
@@ -168,11 +164,13 @@ def release(name: str, archives: list[str], seeds: int) -> None:
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("name", metavar="NAME", help="name of the model")
-    parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help="folder")
+    parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help="folder of recordings with labels")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="training seeds; default: 3")
     options = parser.parse_args()
-    if options.seeds < 1 or not re.fullmatch(r"\w[\w.-]*", options.name):
-        parser.error(f"NAME is {options.name}, --seeds {options.seeds}; allowed: letters, digits, '._-'; from 1")
+    if options.seeds < 1:
+        parser.error(f"--seeds is {options.seeds}; allowed: a whole number from 1")
+    if not re.fullmatch(r"\w[\w.-]*", options.name):
+        parser.error(f"NAME is {options.name}; allowed: letters, digits, '._-'")
     output_folder(paths.MODELS, [f"{options.name}.safetensors", f"{options.name}.md"])
     with locked():
         release(options.name, options.archives, options.seeds)

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_info
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation import names
-from ecg.model.description import TREES_FROM, TREES_SHARE, Description, read_description
+from ecg.model.description import Description, read_description
 from ecg.params import read_params
 from ecg.reporting import charts, tables
 from ecg.reporting.ecg_paper import plot_ecg, plot_evidence
@@ -34,7 +34,6 @@ from ecg.run.files import CLASSES, load_split, read_table, write, write_json
 from ecg.run.script import run_stage
 
 ERRORS = 2  # shown of each kind
-REQUIREMENTS = Path("requirements.txt")
 
 
 def explain_beats(test: pd.DataFrame, beats: np.ndarray, activation: np.ndarray, description: Description) -> dict:
@@ -75,7 +74,7 @@ def describe_environment() -> dict:
     processor = re.search(r"^model name\s*: (.+)$", cpu.read_text(), re.M) if cpu.exists() else None
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     accelerators = subprocess.run(query, capture_output=True, text=True).stdout if shutil.which(query[0]) else ""
-    packages = re.findall(r"^([\w.-]+)==", REQUIREMENTS.read_text(encoding="utf-8"), re.M)
+    packages = re.findall(r"^([\w.-]+)==", Path("requirements.txt").read_text(encoding="utf-8"), re.M)
     return {
         "python": platform.python_version(),
         "platform": " ".join([platform.system(), platform.machine(), *platform.libc_ver()]).strip(),
@@ -117,9 +116,6 @@ def main() -> None:
         "confusion": tables.confusion_table(results["confusion.csv"]),
         "evidence": evidence,
         "source_auc": audit.set_index(["model", "comparison"]).roc_auc.get(("source", "roc_auc")),
-        "source_limit": names.SOURCE_LIMIT,
-        "trees_share": TREES_SHARE,
-        "trees_from": TREES_FROM,
         "gains": [names.say_gain(row) for row in names.strongest_simple(audit).to_dict("records")],
         "counts": counts,
         "refused": refused,

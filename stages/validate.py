@@ -22,7 +22,7 @@ from scipy.special import logit
 from scipy.stats import binom
 
 from ecg.evaluation.labelled_archives import halves, read_archives, recalibrate
-from ecg.evaluation.measures import headline, measures, score_records
+from ecg.evaluation.measures import MIN_EACH, headline, measures, score_records
 from ecg.evaluation.names import data_kind, format_number, say_auc
 from ecg.model.comparisons import COMPARISONS, reference_numbers
 from ecg.model.description import Description
@@ -70,9 +70,11 @@ def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame
     return numbers | {f"reference_{name}": value for name, value in reference.items()}
 
 
-def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> None:
-    """Print the headline numbers here and on the reference, and the effect of recalibration."""
-    print(f"{len(scored)} {data_kind(scored.source)} scored, {numbers['refused']} refused")
+def print_summary(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> None:
+    """Print the numbers of refusals, the headline numbers here and on the reference, the effect of recalibration."""
+    counts = table.reason[table.reason != ""].str.split("[:;]").str[0].value_counts()
+    refused = f"; refused: {counts.sum()} ({', '.join(f'{reason} {n}' for reason, n in counts.items())})"
+    print(f"scored: {len(scored)} {data_kind(scored.source)}" + refused * bool(len(counts)))
     for row in scores.to_dict("records")[: len(COMPARISONS)]:
         print(f"{say_auc(row)} (reference {format_number(numbers.get('reference_' + row['measure']))})")
     print(f"called ischemic: {numbers['called']:.1%}, expected {numbers['called_expected']:.1%}")
@@ -86,11 +88,12 @@ def print_summary(scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> 
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help="folder")
+    parser.add_argument("archives", nargs="+", metavar="ARCHIVE", help="folder of recordings with labels")
     parser.add_argument("--model", type=Path, default=paths.RELEASED, metavar="FILE", help=f"default: {paths.RELEASED}")
     folder = partial(output_folder, files=[f"validate.{suffix}" for suffix in ("json", "csv", "png", "html")])
     parser.add_argument("--out", default=str(paths.VALIDATION), metavar="DIR", help="default: %(default)s", type=folder)
-    parser.add_argument("--recalibrate", metavar="NEW.safetensors", help="recalibrated model file", type=output_file)
+    file = partial(output_file, suffix=".safetensors")
+    parser.add_argument("--recalibrate", metavar="NEW.safetensors", help="recalibrated model file", type=file)
     options = parser.parse_args()
     refuse_input(parser, options.recalibrate, [options.model])
     evaluate = read_params().evaluate
@@ -119,14 +122,14 @@ def main() -> None:
         save_model(options.recalibrate, new, about)
 
     write_json(options.out / "validate.json", numbers)
-    columns = [column for column in scored if column not in table]
-    rows = table.join(scored[columns]).drop(columns="sha256").round(9)
+    rows = table.join(scored[[column for column in scored if column not in table]]).drop(columns="sha256").round(9)
     write(options.out / "validate.csv", rows.to_csv(index=False))
     write_page(options.out, table, scored, scores, numbers, description, evaluate)
-    print_summary(scored, scores, numbers)
+    print_summary(table, scored, scores, numbers)
     if numbers["called_far"]:
         shares = f"{numbers['called']:.1%} are called ischemic, {numbers['called_expected']:.1%} are expected"
-        warn(f"{shares}: the threshold does not fit these recordings; --recalibrate fits it to them")
+        enough = min(numbers["patients_ischemia"], numbers["patients_others"]) >= 2 * MIN_EACH
+        warn(f"{shares}: the threshold does not fit these recordings" + "; --recalibrate fits it to them" * enough)
 
 
 if __name__ == "__main__":

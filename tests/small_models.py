@@ -24,6 +24,7 @@ DESCRIPTION = {
     "unit": "mV",
     "extract": PARAMS.extract.model_dump() | {"window_end": 500},
     "labels": {key: getattr(PARAMS.download, key) for key in Labels.model_fields},
+    "labelled": 0.25,
     "sources": ["Zürich"],
     "recordings": 3,
     "reference": {"roc_auc_vs_rest": 0.9, "sensitivity": 0.8, "specificity": 0.9, "brier": 0.1},

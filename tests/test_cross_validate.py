@@ -1,6 +1,7 @@
 """Cross-validation run as a command on a handful of recordings."""
 
 import json
+import re
 from collections import Counter
 
 import pandas as pd
@@ -42,9 +43,10 @@ def test_each_fold_is_the_test_set_once_and_val_once(folds, val, test):
     assert list(sets_of("seeds", split, ["north", "east"]).values()) == [split]
 
 
-def test_folds_are_pooled_and_summed_up(finished, cross_validate):
+def test_folds_are_pooled_and_summed_up(finished, cross_validate, capsys):
     before = outputs(finished)
     numbers, table = cross_validate()
+    assert not re.search(r"<NA>|NaN|pooled, std|\d\.\d{4}", capsys.readouterr().out)
     after = outputs(finished)
     assert {name: after[name] for name in before} == before
     evaluated = json.loads((finished / "metrics/evaluate.json").read_text(encoding="utf-8"))
@@ -86,6 +88,6 @@ def test_sources_and_seeds(finished, cross_validate, monkeypatch):
 def test_usage_and_lock(cross_validate, capsys):
     with pytest.raises(SystemExit, match="2"):
         cross_validate("--seeds", "0")
-    assert "--seeds is 0, " in capsys.readouterr().err
+    assert "--seeds is 0; allowed: a whole number from 1" in capsys.readouterr().err
     with locked(), pytest.raises(UsageError, match="another run is at work in"):
         cross_validate()

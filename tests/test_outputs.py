@@ -78,7 +78,7 @@ def test_more_files_of_a_name_are_looked_at_too(refused):
     for name in ("x", "y"):
         assert "is a folder," in refused(release, name, "ecgs")
     for name in ("", ".", "..", "../z", "a/b"):
-        assert f"NAME is {name}, " in refused(release, name, "ecgs")
+        assert f"NAME is {name}; allowed: " in refused(release, name, "ecgs")
 
 
 @pytest.mark.parametrize("option", FOLDERS)

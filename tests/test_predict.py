@@ -114,13 +114,13 @@ def test_a_record_with_or_without_suffix_and_all_forms_of_output(run, tmp_path):
     number, decision = r"[<>]? ?[\d.]+%", "ischemia" if row["ischemia"] else "no ischemia"
     others = rf"\((normal|other) {number}, (normal|other) {number}\)"
     beats = f"{row['n_used']} beats at 60/min"
-    said = re.match(rf"a\.b: {decision}: ({number}) {others}; threshold ({number}); {beats}; ", told.stdout)
+    said = re.match(rf"a\.b: {decision}: ({number}) {others}; threshold ({number}); {beats}\n$", told.stdout)
     assert said[1] == in_percent(row["probability"]) and said[4] == in_percent(row["threshold"])
     assert said[2] != said[3]
     # Each output names the data that the model was trained on.
     synthetic = "predict: warning: this model was trained on synthetic recordings; do not use its scores"
     assert synthetic in told.stderr
-    assert "trained on synthetic recordings" in told.stdout
+    assert "predict: model trained on synthetic recordings; ischemia means any of these diagnoses in " in told.stderr
     assert table.trained_on[0] == "synthetic recordings"
 
 

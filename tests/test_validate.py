@@ -64,6 +64,7 @@ def test_numbers_table_picture_and_page(run, site, finished, tmp_path):
     assert ((table.reason == "") == table.p_normal.notna()).all()
     refused = Counter(table.reason[table.reason != ""].str.split(":").str[0])
     assert refused == {"too short": 1, "no Dx": 1} and numbers["refused"] == 2
+    assert " synthetic recordings; refused: 2 (" in done.stdout.splitlines()[0]
     scored = table[table.reason == ""]
     assert {f"n_{label}": n for label, n in Counter(scored.label).items()}.items() <= numbers.items()
     positive, others = (scored.p_ischemia[(scored.label == "ischemia") == truth] for truth in (True, False))
@@ -177,9 +178,15 @@ def test_usage(run, tmp_path):
         (["empty"], "no recordings found"),
         (["unlabelled"], "no recording in ARCHIVE has a label and a median beat"),
         (["few", "--recalibrate", "new.safetensors"], "recalibration needs 10 patients with ischemia, found "),
+        (["few", "--recalibrate", "new.txt"], "argument --recalibrate: new.txt does not end in .safetensors"),
     ]:
         done = run(*arguments)
-        assert done.returncode == 1
-        (line,) = [line for line in done.stderr.splitlines() if "warning" not in line]
+        assert done.returncode == (2 if "new.txt" in arguments else 1)
+        line = [line for line in done.stderr.splitlines() if "warning" not in line][-1]
         assert line.startswith("validate: ") and said in line
     assert not (tmp_path / "new.safetensors").exists()
+    write_challenge(tmp_path / "unlabelled/more", "b", ecg_signal(10))
+    write_challenge(tmp_path / "unlabelled/more", "c", ecg_signal(10), dx=None)
+    assert run("unlabelled", "--out", "out").returncode == 0
+    page = (tmp_path / "out/validate.html").read_text()
+    assert "2 of 3 recordings are refused.<" in page and page.index("against normal") < page.index("against all others")

@@ -40,7 +40,7 @@ def test_a_refused_recording_has_no_probability():
     assert list(row) == list(answer_of(0.31, 0.04))
     assert [row[key] for key in ("p_ischemia", "p_normal", "p_other", "ischemia")] == [None] * 4
     assert row["threshold"] == 0.04
-    assert in_words(row, model()) == ["refused: too short: 1 s", "a flag", "model trained on recordings of north"]
+    assert in_words(row, model()) == ["refused: too short: 1 s", "a flag"]
 
 
 def test_a_beat_far_from_training_has_a_flag():
@@ -61,12 +61,7 @@ def test_a_beat_far_from_training_has_a_flag():
 )
 def test_the_decision_in_words(p, threshold, words):
     row = answer_of(p, threshold)
-    assert in_words(row, model(threshold)) == [
-        words,
-        "9 beats at 60/min",
-        "derived lead: III",
-        "model trained on recordings of north",
-    ]
+    assert in_words(row, model(threshold)) == [words, "9 beats at 60/min", "derived lead: III"]
 
 
 @pytest.mark.parametrize("threshold", [1e-9, 0.0000421, 0.04, 0.099999999, 0.1, 0.162809925, 0.5, 0.999999999])

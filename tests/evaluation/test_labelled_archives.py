@@ -57,8 +57,8 @@ def test_probabilities_are_mended_and_the_order_stays(site):
     assert torch.equal(new.members[0].classifier.weight, model.members[0].classifier.weight)
     assert float(model.slope) == 2
     assert about.recordings == len(new.hashes) == 3 + (~checked).sum()
-    counts = {name: part.recordings for name, part in about.recalibrated.items()}
-    assert counts == {"fitted": (~checked).sum(), "checked": checked.sum()}
+    sizes = {"fitted": int((~checked).sum()), "checked": int(checked.sum())}
+    assert {name: part.recordings for name, part in about.recalibrated.items()} == sizes
 
 
 def test_no_normal_recording_is_needed(site):

@@ -1,16 +1,17 @@
-from conftest import DEFAULTS
+from small_models import DESCRIPTION, PARAMS
 
-from ecg.evaluation.names import CODE_TITLES, names_of
-from ecg.params import read_params
+from ecg.evaluation.names import CODE_TITLES, define_ischemia
+from ecg.model.description import Description
 
 
-def test_codes_in_words():
-    assert names_of(["ISC_", "164861001", "57054005", "IMI"]) == (
-        "SNOMED CT 164861001 (myocardial ischemia), 57054005; SCP ISC_ (non-specific ischemic), IMI"
+def test_ischemia_in_words():
+    codes = "SNOMED CT 164861001 (myocardial ischemia), 57054005; SCP ISC_ (non-specific ischemic), IMI"
+    coded, label = (
+        f"any of these diagnoses in the training data: {codes}",
+        "the label ischemia in labels.csv or a header",
     )
-    assert names_of(["SR", "NORM"]) == "SCP SR (sinus rhythm), NORM (normal ECG)"
-
-
-def test_all_default_codes_have_a_name():
-    download = read_params(DEFAULTS).download
-    assert {*download.ischemia, *download.normal} == set(CODE_TITLES)
+    half = f"{label} (50.0% of the training recordings) or {coded}"
+    for share, words in ((0, coded), (0.5, half), (1, f"{label} (100.0% of the training recordings)")):
+        labels = {"ischemia": ["ISC_", "164861001", "57054005", "IMI"], "normal": ["NORM"]}
+        assert define_ischemia(Description(**DESCRIPTION | {"labels": labels, "labelled": share})) == words
+    assert set(PARAMS.download.ischemia) == set(CODE_TITLES)

@@ -60,9 +60,6 @@ def test_every_recording_is_counted_once():
     split["split"] = ["train", "train", "test", "", ""]
     split["reason"] = ["", "", "", "flat lead: V1", "header: empty"]
     counts, refused = tables.count_recordings(split, ["train", "val", "test"])
-    assert counts.values.tolist() == [
-        ["s", "normal", 4, 2, 0, 1, 1],
-        ["s", "unknown", 1, 0, 0, 0, 1],
-        ["all", "", 5, 2, 0, 1, 2],
-    ]
+    rows = [["s", "normal", 4, 2, 0, 1, 1], ["s", "unknown", 1, 0, 0, 0, 1], ["all", "", 5, 2, 0, 1, 2]]
+    assert counts.values.tolist() == rows
     assert refused.values.tolist() == [["flat lead", "s", "normal", 1], ["header", "s", "unknown", 1]]

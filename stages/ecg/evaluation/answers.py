@@ -65,17 +65,12 @@ def answer(record: str, beat: MedianBeat, scored: tuple[np.ndarray, float] | Non
 
 
 def in_words(row: dict, description: Description) -> list[str]:
-    """Return an answer in clauses: the decision, the beats that it rests on, flags, the model's training data.
-
-    The decision has the probabilities, the most probable other class first, and the threshold.
-    """
-    trained_on = f"model trained on {row['trained_on']}"
+    """Return an answer in clauses: the reason of a refusal, or probabilities, threshold and beats; then flags."""
     if row["reason"]:
-        return [f"refused: {row['reason']}", *row["flags"], trained_on]
+        return [f"refused: {row['reason']}", *row["flags"]]
     shown, limit = in_percent(row["p_ischemia"]), in_percent(row["threshold"])
     near = ", just below the threshold" if shown == limit and not row["ischemia"] else ""
     others = sorted((name for name in description.classes if name != "ischemia"), key=lambda name: -row[f"p_{name}"])
     rest = ", ".join(f"{name} {in_percent(row[f'p_{name}'])}" for name in others)
     called = f"{'ischemia' if row['ischemia'] else 'no ischemia'}: {shown}{near} ({rest}); threshold {limit}"
-    beats = f"{row['n_used']} beats at {row['heart_rate']:.0f}/min"
-    return [called, beats, *row["flags"], trained_on]
+    return [called, f"{row['n_used']} beats at {row['heart_rate']:.0f}/min", *row["flags"]]

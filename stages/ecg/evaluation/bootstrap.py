@@ -7,10 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ecg.evaluation.names import SIMPLE_MODELS, strongest_simple
-from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates, roc_auc, select_comparison
+from ecg.model.comparisons import COMPARISONS, FEW, counts_and_aucs, rates, roc_auc, select_comparison
 from ecg.params import Evaluate
-
-FEW = 10  # minimum number of recordings of either class: with fewer, a bootstrap interval is too narrow
 
 
 def stratify_patients(strata: np.ndarray, patient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecg.evaluation.bootstrap import auc_row, auc_with_interval, bootstrap_intervals
-from ecg.model.comparisons import COMPARISONS, scored_table, select_comparison
+from ecg.model.comparisons import COMPARISONS, FEW, scored_table, select_comparison
 from ecg.model.model import Model, distances, probabilities
 from ecg.params import Evaluate
 
@@ -94,13 +94,16 @@ def operating_rows(test: pd.DataFrame, threshold: float, evaluate: Evaluate) -> 
             values += [true / (true + false), clear / (clear + missed)]
         return np.stack([*values, weights @ error / weights.sum(axis=1)], axis=1)
 
-    values = rates(np.ones((1, len(p))))[0]
+    n = groups.sum(axis=1)
+    # A predictive value depends on both classes.
+    few = np.array([*n, len(p), *[n[:2].min()] * (len(names) - 5), len(p)]) < FEW
     intervals = bootstrap_intervals(rates, positive, test.patient.to_numpy(), evaluate)
-    table = pd.DataFrame({"measure": [*names, "brier"], "value": values})
-    table[["low", "high"]] = intervals
-    n_others = {"specificity_normal": groups[2].sum(), "specificity_other": groups[3].sum()}
-    table["n_others"] = table.measure.map(n_others).fillna(groups[1].sum()).astype(int)
-    table["reason"] = table.value.isna().map({True: NONE, False: None})
+    table = pd.DataFrame({"measure": [*names, "brier"], "value": rates(np.ones((1, len(p))))[0]})
+    table[["low", "high"]] = np.where(few[:, None], np.nan, intervals)
+    n_others = {"specificity_normal": n[2], "specificity_other": n[3]}
+    table["n_others"] = table.measure.map(n_others).fillna(n[1]).astype(int)
+    table["reason"] = np.where(few, f"fewer than {FEW} recordings", "")
+    table["reason"] = table.reason.mask(table.value.isna(), NONE).replace("", None)
     return table.to_dict("records")
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from ecg.model.description import Description
+
 SYNTHETIC = "synthetic recordings"
 COMPARISON_TITLES = {
     "roc_auc": "against normal",
@@ -27,7 +29,7 @@ MODEL_TITLES = {
     "permuted": "labels permuted in train",
     "source_probe": "source, by a probe of normal beats",
 }
-# Names in the code tables of the Challenge and of PTB-XL.
+# Names of the default codes of ischemia in the code tables of the Challenge and of PTB-XL.
 CODE_TITLES = {
     "164861001": "myocardial ischemia",
     "426434006": "anterior ischemia",
@@ -35,7 +37,6 @@ CODE_TITLES = {
     "425623009": "lateral ischemia",
     "413844008": "chronic myocardial ischemia",
     "413444003": "acute myocardial ischemia",
-    "426783006": "sinus rhythm",
     "ISC_": "non-specific ischemic",
     "ISCAL": "ischemic in anterolateral leads",
     "ISCAN": "ischemic in anterior leads",
@@ -43,8 +44,6 @@ CODE_TITLES = {
     "ISCIL": "ischemic in inferolateral leads",
     "ISCIN": "ischemic in inferior leads",
     "ISCLA": "ischemic in lateral leads",
-    "NORM": "normal ECG",
-    "SR": "sinus rhythm",
 }
 # Without a deep network; the gain of the model is over the strongest of them.
 SIMPLE_MODELS = ("logistic", "trees", "random_convolutions", "st_t")
@@ -60,13 +59,16 @@ def data_kind(sources: Iterable[str], *, test: bool = False) -> str:
     return f"synthetic {what}" if synthetic else f"{what} of {', '.join(names)}"
 
 
-def names_of(codes: Iterable[str]) -> str:
-    """Return SNOMED CT and SCP codes as text, with names of the default codes."""
+def define_ischemia(description: Description) -> str:
+    """Return what ischemia means in the training data: codes, with names of the default ones, or a label."""
     texts: dict[str, list[str]] = {"SNOMED CT": [], "SCP": []}
-    for code in codes:
+    for code in description.labels.ischemia:
         title = f" ({CODE_TITLES[code]})" if code in CODE_TITLES else ""
         texts["SNOMED CT" if code.isdigit() else "SCP"].append(code + title)
-    return "; ".join(f"{coding} {', '.join(named)}" for coding, named in texts.items() if named)
+    codes = "; ".join(f"{coding} {', '.join(named)}" for coding, named in texts.items() if named)
+    coded = f"any of these diagnoses in the training data: {codes}"
+    label = f"the label ischemia in labels.csv or a header ({description.labelled:.1%} of the training recordings)"
+    return " or ".join([label] * (description.labelled > 0) + [coded] * (description.labelled < 1))
 
 
 def group_name(grouping: str, group: str) -> str:

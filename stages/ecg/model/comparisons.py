@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 COMPARISONS = {"roc_auc": ("normal",), "roc_auc_vs_rest": ("normal", "other"), "roc_auc_vs_other": ("other",)}
+FEW = 10  # minimum number of recordings of a class: with fewer, a bootstrap interval is too narrow
 
 
 def scored_table(rows: pd.DataFrame, classes: list[str], probabilities: np.ndarray) -> pd.DataFrame:

@@ -39,8 +39,9 @@ class Grown(Section):
 class Description(Section, extra="ignore"):
     """The description of a model of this project.
 
-    labels: the meaning of the classes. recordings: number of hashes of the recordings of train and val. reference: its
-    performance on val, or in cross-validation. recalibrated: the recordings of another hospital that it was fitted to.
+    labels: the codes of the classes. labelled: share of the recordings of training whose class is a label, not a code.
+    recordings: number of hashes of the recordings of train and val. reference: its performance on val, or in
+    cross-validation. recalibrated: the recordings of another hospital that it was fitted to.
     """
 
     format: Annotated[int, Field(ge=FORMAT, le=FORMAT)]
@@ -53,6 +54,7 @@ class Description(Section, extra="ignore"):
     unit: Literal["mV"]
     extract: Extract
     labels: Labels
+    labelled: Fraction = 0
     sources: list[str]
     recordings: Positive
     reference: dict[str, int | float]

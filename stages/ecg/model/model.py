@@ -79,12 +79,6 @@ def log_odds(model: Model, beats: np.ndarray) -> np.ndarray:
     return (log_p - torch.log(-torch.expm1(log_p))).numpy()
 
 
-def average_beat(model: Model) -> np.ndarray:
-    """Return the average beat of training, as the distance from training stores it: 1 x 12 leads x samples, mV."""
-    one, two, *chest = (model.ood.mean * model.ood.size[0].exp()).cpu().numpy()
-    return np.stack([*limb_leads(one, two).values(), *chest])[None]
-
-
 def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
     """Return the evidence for ischemia over beats (n x 12 x samples, mV): n x samples, whose mean is the log odds.
 
@@ -93,7 +87,9 @@ def activation_maps(model: Model, beats: np.ndarray) -> np.ndarray:
     the log odds of the average beat are spread evenly over the time. The other classes are weighted by their change of
     the log odds from the average beat to this one (the rescale rule of Shrikumar et al. 2017).
     """
-    both = np.concatenate([average_beat(model), beats])
+    # The average beat of training, as the distance from training stores it.
+    one, two, *chest = (model.ood.mean * model.ood.size[0].exp()).cpu().numpy()
+    both = np.concatenate([np.stack([*limb_leads(one, two).values(), *chest])[None], beats])
     temperature, log_prior, slope, _ = (value.double().cpu() for value in model.calibration())
     maps = torch.stack([share * outputs(part, both, "evidence").double() for part, share in model.shares()]).sum(dim=0)
     maps = (maps[1:] - maps[0]) / temperature
@@ -129,8 +125,9 @@ def first_bytes(hashes: Iterable[str]) -> np.ndarray:
 def save_model(path: Path, model: nn.Module, description: Description) -> None:
     """Write weights and description, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    about = description.model_dump(exclude_defaults=True)  # a new key leaves other files as they are
     # One entry of metadata: safetensors writes several in an order that changes from run to run.
-    write(path, save(state, metadata={"description": json.dumps(description.model_dump(), sort_keys=True)}))
+    write(path, save(state, metadata={"description": json.dumps(about, sort_keys=True)}))
 
 
 @torch.no_grad()

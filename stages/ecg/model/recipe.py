@@ -79,9 +79,9 @@ def remember(model: Model, sha256: pd.Series) -> None:
 
 
 def describe(
-    model: Model, sources: pd.Series, classes: list[str], params: Params, threshold: float, reference: dict[str, float]
+    model: Model, rows: pd.DataFrame, classes: list[str], params: Params, threshold: float, reference: dict[str, float]
 ) -> Description:
-    """Return the description of a calibrated model that was fitted to recordings of these sources."""
+    """Return the description of a calibrated model that was fitted to the recordings of `rows` (source and dx)."""
     trees = model.trees
     size = Grown(nodes=len(trees.feature), depth=trees.depth) if trees else Grown(nodes=1, depth=0)
     return Description(
@@ -95,7 +95,8 @@ def describe(
         unit="mV",
         extract=params.extract,
         labels=Labels(**params.download.model_dump(include=set(Labels.model_fields))),
-        sources=sorted(set(sources)),
+        labelled=float(rows.dx.str.lower().str.split("|").map({"", *CLASSES}.issuperset).mean()),  # no code
+        sources=sorted(set(rows.source)),
         recordings=len(model.hashes),
         reference=reference,
         recalibrated={},

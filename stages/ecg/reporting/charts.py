@@ -20,7 +20,6 @@ Curves = dict[str, pd.DataFrame]
 Part = SubFigure | None
 UNIT = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02)}
 TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)  # of probabilities, most of which are low
-VAL = "#c76a00"
 SMALL = 9  # pt
 BOX = {"fc": "white", "ec": "none", "pad": 0.5}  # behind text, over lines
 
@@ -113,7 +112,7 @@ def plot_reliability(bins: pd.DataFrame, scores: pd.DataFrame, recordings: str, 
 def plot_learning_curve(history: pd.DataFrame, recordings: str) -> Figure:
     """Draw data/history.csv."""
     figure, axes = create_figure(f"Learning curves, mean of the networks, {recordings}", 3.4)
-    for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": VAL})):
+    for name, style in (("train", {"ls": "--", "color": GREY}), ("val", {"color": "#c76a00"})):
         axes.plot(history.epoch, history[f"{name}_loss"], label=name, **style)
     axes.set(xlabel="epoch", ylabel="cross-entropy")
     axes.locator_params("x", integer=True)

@@ -7,6 +7,7 @@ import jinja2
 import yaml
 
 from ecg.evaluation import names
+from ecg.model.description import TREES_FROM, TREES_SHARE
 from ecg.reporting.figures import inline_svg
 
 TEMPLATES = Path("stages/templates")
@@ -43,14 +44,15 @@ def render(template: str, values: dict) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals["comparisons"] = names.COMPARISON_TITLES
+    environment.globals |= {"comparisons": names.COMPARISON_TITLES, "source_limit": names.SOURCE_LIMIT}
+    environment.globals |= {"trees_share": TREES_SHARE, "trees_from": TREES_FROM}
     environment.filters |= {
         "difference": names.format_difference,
         "number": names.format_number,
         "interval": names.format_interval,
         "svg": inline_svg,
         "percent": "{:.0%}".format,
-        "names_of": names.names_of,
+        "define_ischemia": names.define_ischemia,
         "cell": lambda value: names.format_number(value) if isinstance(value, float) else value,
     }
     return environment.get_template(template).render(values)

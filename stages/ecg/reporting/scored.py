@@ -23,7 +23,7 @@ def draw(folder: Path, readings: list[Reading], rows: list[dict], model: Model, 
     lost = []
     for reading, row in zip(readings, rows, strict=True):
         decision, *more = in_words(row, description)
-        title, notes = f"{row['record']}: {decision}", ["; ".join(more)]
+        title, notes = f"{row['record']}: {decision}", ["; ".join([*more, f"model trained on {row['trained_on']}"])]
         beat = reading.beat.beat
         if beat is None:
             figure = plot_refused(reading, title, notes)

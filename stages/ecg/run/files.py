@@ -54,7 +54,7 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def output_file(text: str | Path, beside: Iterable[str] = ()) -> Path:
+def output_file(text: str | Path, beside: Iterable[str] = (), suffix: str = "") -> Path:
     """Return an output file's path, as an argument's `type`; UsageError if it, or one of `beside`, is unusable."""
     for path in (Path(text), *(Path(text).with_suffix(suffix) for suffix in beside)):
         try:
@@ -67,6 +67,8 @@ def output_file(text: str | Path, beside: Iterable[str] = ()) -> Path:
                 temporary.touch()
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}; allowed: a file in an existing folder") from None
+    if not str(text).endswith(suffix):
+        raise UsageError(f"{text} does not end in {suffix}")
     return Path(text)
 
 
