@@ -1,6 +1,6 @@
 """Time of scoring 1 and 1,000 median beats with ONNX Runtime and with torch, in one run, on all cores.
 
-    python benchmarks/bench_export.py [--repeats N] [--json]
+    python benchmarks/bench_export.py [--repeats N]
 
 Run it in a project's folder after `dvc repro`: it takes model and beats from data/ and repeats the beats to 1,000.
 """
@@ -27,7 +27,6 @@ SIZES = (1, 1000)
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15, metavar="N", help="default: 15")
-    parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
     model, description = load_model(MODEL)
     beats = np.load(BEATS)
@@ -50,10 +49,7 @@ def main():
         for name, taken in seconds.items():
             result[f"{name}_{n}_ms"] = round(1000 * min(taken), 3)
         result[f"torch_over_onnxruntime_{n}"] = round(min(seconds["torch"]) / min(seconds["onnxruntime"]), 3)
-    if arguments.json:
-        return print(json.dumps(result))
-    for key, value in result.items():
-        print(f"{key:<30}{value:.3g}")
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

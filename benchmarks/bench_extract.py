@@ -1,6 +1,6 @@
 """Time of a median beat by a notebook's route and by ours, from WFDB files and from the store, on one core.
 
-    python benchmarks/bench_extract.py [--recordings N] [--json]
+    python benchmarks/bench_extract.py [--recordings N]
 
 On recordings of 10 s, 500 Hz, 12 leads, made of the known beats of reference.py. The notebook's route: rdrecord;
 NeuroKit's ecg_clean; ecg_findpeaks on lead II; for each lead ecg_segment, segments resampled to 250 samples, median.
@@ -75,16 +75,11 @@ def bench(folder, n):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=int, default=100, metavar="N")
-    parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as temporary:
         result = bench(Path(temporary), arguments.recordings)
-    if arguments.json:
-        return print(json.dumps(result))
-    for key, value in result.items():
-        print(f"{key:<22}{value:>9.2f}")
-    return None
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

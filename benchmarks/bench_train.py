@@ -1,6 +1,6 @@
 """Speed of the FCN's training as a share of the machine's rate of float32 matrix multiplication.
 
-    python benchmarks/bench_train.py [--repeats N] [--json]
+    python benchmarks/bench_train.py [--repeats N]
 
 An epoch of `STEPS` steps as in params.yaml, on one thread, takes turns with multiplications of two square matrices; the
 best time of each counts, since other programs only slow them down. FLOPs are those of convolutions and linear layer: 2
@@ -74,13 +74,9 @@ def bench(repeats):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
     result = bench(arguments.repeats)
-    if arguments.json:
-        return print(json.dumps(result))
-    for key, value in result.items():
-        print(f"{key:<32}{value:>12}")
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Accuracy of the FCN on data sets of the UCR archive, next to that published by Wang et al. (2017).
 
-    python benchmarks/bench_ucr.py --ucr DIR [--epochs N] [--seed N] [--json]
+    python benchmarks/bench_ucr.py --ucr DIR [--epochs N] [--seed N]
 
 DIR contains NAME/NAME_TRAIN.tsv and NAME/NAME_TEST.tsv, or both without the folder NAME, as in the archive of 2018: a
 series a row, its label first. Every data set found is used; one without a published accuracy has a blank. The recipe
@@ -74,7 +74,6 @@ def main():
     parser.add_argument("--ucr", type=Path, required=True, metavar="DIR")
     parser.add_argument("--epochs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON value instead of a table")
     arguments = parser.parse_args()
     torch.use_deterministic_algorithms(True)
     settings = {"epochs": arguments.epochs, "seed": arguments.seed, "device": choose_device()}
@@ -86,13 +85,7 @@ def main():
         rows.append({"dataset": name, "accuracy": round(share, 4), "published": PUBLISHED.get(name)})
     if not rows:
         raise UsageError(f"{arguments.ucr} has no file NAME_TRAIN.tsv; --ucr takes the folder of the data sets")
-    if arguments.json:
-        return print(json.dumps(rows))
-    print(f"{'data set':<24}{'accuracy':>10}{'published':>11}")
-    for row in rows:
-        published = "" if row["published"] is None else f"{row['published']:.3f}"
-        print(f"{row['dataset']:<24}{row['accuracy']:>10.3f}{published:>11}")
-    return None
+    print(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

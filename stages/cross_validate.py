@@ -108,7 +108,7 @@ def main() -> None:
     for comparison, others in COMPARISONS.items():
         value, low, high = (numbers[f"{comparison}{end}"] for end in ("", "_low", "_high"))
         if value is not None:
-            counts = f"{numbers['n_ischemia']} ischemic, {sum(numbers[f'n_{name}'] for name in others)} others"
+            counts = f"{numbers['n_ischemia']} ischemic, {sum(numbers[f'n_{name}'] for name in others)} not ischemic"
             print(f"{comparison}: model {format_interval({'value': value, 'low': low, 'high': high})}, {counts}")
     for row in strongest_simple(compared).to_dict("records"):
         print(f"model {say_gain(row)}")

@@ -76,7 +76,7 @@ def test_below_ten_of_either_class_counts_stand_where_a_headline_would(n_ischemi
     (compared,) = compare_aucs([table], trees, "roc_auc", evaluate).to_dict("records")
     assert ("low" in row, np.isnan(compared["gain_low"])) == (not few, few)
     said = say_auc({"low": np.nan} | row)
-    assert said == f"ROC AUC against normal: {reason}" if few else said.endswith(f"), {counts} others")
+    assert said == f"ROC AUC against normal: {reason}" if few else said.endswith(f"), {counts} not ischemic")
     assert say_gain(compared).endswith(f"no gain shown, {reason}") == few
 
 

@@ -177,10 +177,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         (table(NAMES, cells=GERMAN), "file: 12 cells above 24 columns of numbers"),
         (table(NAMES, ",".join(["adu"] * 12)), "units: 'adu'; allowed: uV, mV, V"),
         (table(NAMES.replace(",V1", " (mV),V1 (uV)")), "units: mV, uV in one table; allowed: one"),
-        (
-            table(NAMES, cells=[*CELLS[:1500], [*CELLS[0][:11], "#DIV/0!"]]),
-            "file: line 1502 contains '#DIV/0!'; allowed: nu",
-        ),
+        (table(NAMES, cells=[*CELLS[:1500], [*CELLS[0][:11], "#DIV/0!"]]), "file: line 1502 contains '#DIV/0!'; "),
         (table(first=lambda i: str(i + 9 * (i > 999))), "file: times do not rise evenly near 1009; allowed: no gaps"),
         (b"\n".join(NAMED["pandas, a lead a row"].splitlines()[1:])[:-6], "file: 2501 columns of numbers; allowed:"),
         (table(",".join(f"ch{i}" for i in range(12))), "leads: columns ch0, ch1, ch2, … name none; "),

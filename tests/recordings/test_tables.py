@@ -121,10 +121,7 @@ def test_of_some_files_the_folders_count_too_and_nothing_is_warned_of(capsys):
     ("rows", "reason"),
     [
         (["A", "A.HEA", "a.MAT"], "t.csv, lines 0 and 1 and 2 name 'a.hea'; keep one"),
-        (
-            ["x"],
-            "t.csv: 1 of 1 rows name no recording, such as 'x'; 1 of 1 recordings have no row, such as 'a.hea'; `f",
-        ),
+        (["x"], "t.csv: 1 of 1 rows name no recording, such as 'x'; 1 of 1 recordings have no row, such as 'a."),
     ],
 )
 def test_rows_that_cannot_be_used(rows, reason):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg.run.files import output_file, output_folder, read_table, replacing, write_json
+from ecg.run.files import read_table, replacing, write_json
 
 
 def test_output_appears_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -45,16 +45,6 @@ def test_a_file_replaces_no_folder_and_a_folder_no_file(tmp_path):
     with pytest.raises(OSError), replacing(tmp_path / "kept" / "notes") as temporary:
         temporary.mkdir()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["kept", "kept/notes"]
-
-
-def test_paths_of_outputs_that_can_be_written_are_left_as_they_are(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("old.csv").write_text("old")
-    assert output_file("old.csv") == Path("old.csv")
-    assert output_file("new.json", [".csv"]) == Path("new.json")
-    for folder in (".", "new", "new/below"):
-        assert output_folder(folder) == output_folder(folder, ["a.csv", "old.csv"]) == Path(folder)
-    assert [path.read_text() for path in tmp_path.rglob("*") if path.is_file()] == ["old"]
 
 
 def test_json_is_rounded_and_has_null_for_unknown(tmp_path):

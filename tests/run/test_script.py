@@ -38,7 +38,7 @@ def test_of_two_runs_in_a_folder_the_second_is_refused(tmp_path):
         raise AssertionError
     with locked(tmp_path):
         pass
-    with pytest.raises(UsageError, match="run the command in the project's root"), locked(tmp_path / "data"):
+    with pytest.raises(UsageError, match="run `dvc repro` in the project's root"), locked(tmp_path / "data"):
         raise AssertionError
 
 

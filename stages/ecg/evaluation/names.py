@@ -126,5 +126,5 @@ def format_interval(row: Mapping, value: str = "value") -> str:
 
 def say_auc(row: Mapping) -> str:
     """Return a ROC AUC in words, a row of metrics/evaluate.csv, with interval and counts, or the reason for none."""
-    counts = f"{format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} others"
+    counts = f"{format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} not ischemic"
     return f"ROC AUC {COMPARISON_TITLES[row['measure']]}: {row['reason'] if pd.isna(row['low']) else counts}"

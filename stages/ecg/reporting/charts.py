@@ -158,7 +158,7 @@ def plot_audit(audit: pd.DataFrame, recordings: str) -> Figure:
     """Draw metrics/audit.csv as a forest plot, the comparisons of a model below one another."""
     rows = {model: audit[audit.model == model].to_dict("records") for model in MODEL_TITLES}
     lines = [(fill(title, 17), rows[model]) for model, title in MODEL_TITLES.items()]
-    figure = plot_forest(lines, 4, f"The model and simple models, {recordings}", 8)
+    figure = plot_forest(lines, 4, f"The model and simple models, {recordings}", 8 * len(lines) / 13)
     handles = [
         Line2D([], [], color=color, marker=marker, ms=6, label=COMPARISON_TITLES[comparison])
         for comparison, (color, _, marker) in COMPARISON_STYLES.items()

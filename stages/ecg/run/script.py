@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-EXIT_CODES = "Exit codes: 0 done, 1 an input or output cannot be used, 2 wrong usage, 130 Ctrl-C."
+EXIT_CODES = "Exit codes: 0 done, 1 unusable input or output, 2 wrong usage, 3 predict refused recordings, 130 Ctrl-C."
 FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 
 
@@ -30,7 +30,7 @@ class UsageError(ArgumentTypeError):
 def locked(folder: Path = Path("data")) -> Iterator[None]:
     """Lock a folder; UsageError where another run has locked it. The lock ends with the process."""
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder.absolute()}; run the command in the project's root")
+        raise UsageError(f"there is no folder {folder.absolute()}; run `dvc repro` in the project's root")
     try:
         with FileLock(folder / ".lock", blocking=False):
             yield
