@@ -128,8 +128,8 @@ def main() -> None:
     print_summary(table, scored, scores, numbers)
     if numbers["called_far"]:
         shares = f"{numbers['called']:.1%} are called ischemic, {numbers['called_expected']:.1%} are expected"
-        enough = min(numbers["patients_ischemia"], numbers["patients_others"]) >= 2 * MIN_EACH
-        warn(f"{shares}: the threshold does not fit these recordings" + "; --recalibrate fits it to them" * enough)
+        hint = min(numbers["patients_ischemia"], numbers["patients_others"]) >= 2 * MIN_EACH and not options.recalibrate
+        warn(f"{shares}: the threshold does not fit these recordings" + "; --recalibrate fits it to them" * hint)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ NAMED = {
     "rows of leads with units": "\n".join(
         ";".join(row) for row in zip(LEADS, ["mV"] * 12, *GERMAN, strict=True)
     ).encode(),
+    "letters of R": table("''," + ",".join(f"V{i + 1}" for i in range(12)), first=lambda i: f"'{i + 1}'"),
     "letters": table(f"t,{','.join('ABCDEFGHIJKL')}", first=lambda i: f"{i / 500}"),
     "a column of words": table(f"time,note,{NAMES}", first=lambda i: f"{i / 500},none"),
 }
@@ -110,7 +111,7 @@ STATED = {
 
 @pytest.mark.parametrize("name", [*NAMED, *UNNAMED])
 def test_tables_as_tools_write_them(tmp_path, name):
-    ecg = read(tmp_path, (NAMED | UNNAMED)[name], METADATA | ({"leads": NAMES} if name == "letters" else {}))
+    ecg = read(tmp_path, (NAMED | UNNAMED)[name], METADATA | ({"leads": NAMES} if "letters" in name else {}))
     np.testing.assert_array_equal(standard_leads(ecg)[0], SAMPLES)
     assert ecg.flags == ORDER * (name in UNNAMED)
 
@@ -181,6 +182,7 @@ def test_no_lead_gets_the_name_of_its_neighbour(tmp_path):
         (table(first=lambda i: str(i + 9 * (i > 999))), "file: times do not rise evenly near 1009; allowed: no gaps"),
         (b"\n".join(NAMED["pandas, a lead a row"].splitlines()[1:])[:-6], "file: 2501 columns of numbers; allowed:"),
         (table(",".join(f"ch{i}" for i in range(12))), "leads: columns ch0, ch1, ch2, … name none; "),
+        (table(",".join(f"V{i + 1}" for i in range(12))), "leads: columns V1, V2, V3, … name none; give --leads"),
         (table(",".join("ABCDEFGHIJKL")), "leads: columns A, B, C, … name none; give --leads, or"),
     ],
 )

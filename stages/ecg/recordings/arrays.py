@@ -1,7 +1,7 @@
 """Reads arrays of samples: tables in text, such as CSV; NPY files; arrays in memory."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -75,9 +75,9 @@ def cells_of(line: str, separator: str | None, decimal: str) -> list[str]:
     return [cell.strip() for cell in plain.split(separator)]
 
 
-def count_leads(cells: Iterable[str]) -> int:
-    """Return the number of different leads that cells name."""
-    return len({lead_of(cell) for cell in cells} - {None})
+def count_leads(cells: Sequence[str]) -> int:
+    """Return the number of different leads that cells name: none in R's default names, V1 to V12."""
+    return 0 if "V12" in cells else len({lead_of(cell) for cell in cells} - {None})
 
 
 def count_numbers(cells: Sequence[str]) -> int:
@@ -116,7 +116,7 @@ def read_text(path: Path) -> tuple[list[str], np.ndarray, str | None, float | No
     """
     rows, place = split_table(content_of(path, MAX_TABLE)), "line"
     is_even = len({len(row) for row in rows}) == 1 and FEWEST <= len(rows) <= MAX_SIGNALS
-    if is_even and (count_leads(row[0] for row in rows) >= 3 or len(rows[0]) > MAX_SIGNALS):
+    if is_even and (count_leads([row[0] for row in rows]) >= 3 or len(rows[0]) > MAX_SIGNALS):
         rows, place = [list(column) for column in zip(*rows, strict=True)], "column"
     n_above = count_above(rows)
     width = max(map(len, rows[n_above:]), default=0)
