@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import trange
 
 from ecg.evaluation import simple_models as simple
-from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, say_gain, strongest_simple
+from ecg.evaluation.names import SIMPLE_MODELS, SOURCE_LIMIT, data_kind, gain_text, strongest_simple
 from ecg.params import read_params
 from ecg.reporting.charts import plot_audit
 from ecg.reporting.figures import save_figure
@@ -52,7 +52,7 @@ def main() -> None:
     aucs = summary[summary.comparison == "roc_auc"].set_index("model").roc_auc.dropna()
     print(f"ROC AUC against normal: {', '.join(f'{name} {aucs[name]:.3f}' for name in shown if name in aucs)}")
     for row in strongest_simple(summary).to_dict("records"):
-        print(f"model {say_gain(row)}")
+        print(f"model {gain_text(row)}")
     if aucs.get("source", 0) > SOURCE_LIMIT:
         warn(f"the source alone has ROC AUC {aucs['source']:.3f}; read docs/results.md#the-audit")
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ecg.evaluation.bootstrap import pool, summarise_runs
 from ecg.evaluation.measures import score_records
-from ecg.evaluation.names import format_interval, say_gain, strongest_simple
+from ecg.evaluation.names import format_interval, gain_text, strongest_simple
 from ecg.evaluation.simple_models import score_simple_models
 from ecg.model.comparisons import COMPARISONS, counts_and_aucs, rates
 from ecg.model.recipe import train_model
@@ -111,7 +111,7 @@ def main() -> None:
             counts = f"{numbers['n_ischemia']} ischemic, {sum(numbers[f'n_{name}'] for name in others)} not ischemic"
             print(f"{comparison}: model {format_interval({'value': value, 'low': low, 'high': high})}, {counts}")
     for row in strongest_simple(compared).to_dict("records"):
-        print(f"model {say_gain(row)}")
+        print(f"model {gain_text(row)}")
 
 
 if __name__ == "__main__":

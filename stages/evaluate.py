@@ -19,7 +19,7 @@ from scipy.special import logit
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation.measures import headline, measures, score_records
-from ecg.evaluation.names import COMPARISON_TITLES, data_kind, in_percent, say_auc
+from ecg.evaluation.names import COMPARISON_TITLES, auc_text, data_kind, in_percent
 from ecg.model.fcn import choose_device
 from ecg.model.model import activation_maps, lead_contributions, load_model
 from ecg.params import read_params
@@ -75,7 +75,7 @@ def main() -> None:
         save_figure(figure, paths.METRICS / f"{name}.png")
     print(what)
     for row in scores.to_dict("records")[: len(COMPARISON_TITLES)]:
-        print(say_auc(row))
+        print(auc_text(row))
     called = {"ischemic": numbers["sensitivity"], "normal": 1 - numbers["specificity_normal"]}
     if numbers["specificity_other"] is not None:
         called["abnormal, not ischemic"] = 1 - numbers["specificity_other"]

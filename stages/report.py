@@ -116,7 +116,7 @@ def main() -> None:
         "confusion": tables.confusion_table(results["confusion.csv"]),
         "evidence": evidence,
         "source_auc": audit.set_index(["model", "comparison"]).roc_auc.get(("source", "roc_auc")),
-        "gains": [names.say_gain(row) for row in names.strongest_simple(audit).to_dict("records")],
+        "gains": [names.gain_text(row) for row in names.strongest_simple(audit).to_dict("records")],
         "counts": counts,
         "refused": refused,
         "parameters": yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True),

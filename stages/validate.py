@@ -23,7 +23,7 @@ from scipy.stats import binom
 
 from ecg.evaluation.labelled_archives import halves, read_archives, recalibrate
 from ecg.evaluation.measures import MIN_EACH, headline, measures, score_records
-from ecg.evaluation.names import data_kind, format_number, say_auc
+from ecg.evaluation.names import auc_text, data_kind, format_number
 from ecg.model.comparisons import COMPARISONS, reference_numbers
 from ecg.model.description import Description
 from ecg.model.fcn import choose_device
@@ -76,7 +76,7 @@ def print_summary(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFram
     refused = f"; refused: {counts.sum()} ({', '.join(f'{reason} {n}' for reason, n in counts.items())})"
     print(f"scored: {len(scored)} {data_kind(scored.source)}" + refused * bool(len(counts)))
     for row in scores.to_dict("records")[: len(COMPARISONS)]:
-        print(f"{say_auc(row)} (reference {format_number(numbers.get('reference_' + row['measure']))})")
+        print(f"{auc_text(row)} (reference {format_number(numbers.get('reference_' + row['measure']))})")
     print(f"called ischemic: {numbers['called']:.1%}, expected {numbers['called_expected']:.1%}")
     for name in ("sensitivity", "specificity", "specificity_other", "brier"):
         print(f"{name} {format_number(numbers[name])} (reference {format_number(numbers.get(f'reference_{name}'))})")

@@ -36,6 +36,6 @@ def test_titles_name_the_sources_of_the_test_set_alone_and_two_classes_answer_on
     assert f"{n} test recordings of elsewhere" in page
     for text in (page, (tmp_path / "project/metrics/model_card.md").read_text(encoding="utf-8")):
         assert "Ischemia means the label ischemia in labels.csv or a header (100.0% of the" in text
-        assert "diagnosis codes (" not in text and "The files do not say what the labels rest on" in text
+        assert "diagnosis codes (" not in text and "The files do not state the basis of the labels" in text
     assert "of elsewhere, here" not in page and "on synthetic" not in page
     assert page.count("<p>no other recording</p>") == 2

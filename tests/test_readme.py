@@ -13,7 +13,7 @@ import yaml
 from dvc.cli.parser import get_main_parser
 from projects import ROOT
 
-from ecg.evaluation.names import say_auc, strongest_simple
+from ecg.evaluation.names import auc_text, strongest_simple
 from ecg.params import Params
 
 PAGES = {
@@ -96,7 +96,7 @@ def test_numbers_of_the_table_on_synthetic_recordings_are_those_of_the_metrics()
     numbers = json.loads(committed("metrics/evaluate.json"))
     scores = pd.read_csv(io.StringIO(committed("metrics/evaluate.csv"))).to_dict("records")[:3]
     n = scores[1]["n_ischemia"] + scores[1]["n_others"]
-    assert "\n".join([f"{n} synthetic test recordings", *map(say_auc, scores)]) in README
+    assert "\n".join([f"{n} synthetic test recordings", *map(auc_text, scores)]) in README
     assert f"p(ischemia) = {numbers['threshold']:.3f}" in " ".join(README.split())
     assert (
         f"called: {numbers['sensitivity']:.0%} of ischemic, {1 - numbers['specificity_normal']:.0%} of normal, "

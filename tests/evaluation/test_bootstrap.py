@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ecg.evaluation.bootstrap import auc_row, auc_with_interval, compare_aucs, pool, resample_patients, summarise_runs
-from ecg.evaluation.names import SIMPLE_MODELS, say_auc, say_gain
+from ecg.evaluation.names import SIMPLE_MODELS, auc_text, gain_text
 from ecg.params import Evaluate
 
 
@@ -75,9 +75,9 @@ def test_below_ten_of_either_class_counts_stand_where_a_headline_would(n_ischemi
     trees = {"trees": table.assign(p_ischemia=p**2)}
     (compared,) = compare_aucs([table], trees, "roc_auc", evaluate).to_dict("records")
     assert ("low" in row, np.isnan(compared["gain_low"])) == (not few, few)
-    said = say_auc({"low": np.nan} | row)
+    said = auc_text({"low": np.nan} | row)
     assert said == f"ROC AUC against normal: {reason}" if few else said.endswith(f"), {counts} not ischemic")
-    assert say_gain(compared).endswith(f"no gain shown, {reason}") == few
+    assert gain_text(compared).endswith(f"no gain shown, {reason}") == few
 
 
 EVALUATE = Evaluate(bootstrap=100, seed=1)

@@ -7,7 +7,7 @@ from conftest import DEFAULTS
 
 from ecg.beats.windows import beat_times
 from ecg.evaluation import simple_models as simple
-from ecg.evaluation.names import SIMPLE_MODELS, say_gain, strongest_simple
+from ecg.evaluation.names import SIMPLE_MODELS, gain_text, strongest_simple
 from ecg.model.comparisons import roc_auc
 from ecg.params import Audit, Evaluate, read_params
 
@@ -129,4 +129,4 @@ def test_the_strongest_simple_model_of_each_comparison():
 )
 def test_a_gain_is_one_where_the_whole_interval_is_above_0(gain, low, high, words):
     row = {"comparison": "roc_auc_vs_other", "model": "trees", "gain": gain, "gain_low": low, "gain_high": high}
-    assert say_gain(row) == f"against other {words}"
+    assert gain_text(row) == f"against other {words}"

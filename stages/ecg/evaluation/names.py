@@ -109,7 +109,7 @@ def format_gain(row: Mapping) -> str:
     return value if pd.isna(row["gain_low"]) else f"{value} ({low} – {high})"
 
 
-def say_gain(row: Mapping) -> str:
+def gain_text(row: Mapping) -> str:
     """Return a sentence on the gain over the strongest simple model, a row of `strongest_simple`."""
     sign = "a gain" if row["gain_low"] > 0 else "a loss" if row["gain_high"] < 0 else "no gain shown"
     sign += f", {row['reason']}" if pd.isna(row["gain_low"]) else ""
@@ -124,7 +124,7 @@ def format_interval(row: Mapping, value: str = "value") -> str:
     return format_number(row[value]) + interval
 
 
-def say_auc(row: Mapping) -> str:
+def auc_text(row: Mapping) -> str:
     """Return a ROC AUC in words, a row of metrics/evaluate.csv, with interval and counts, or the reason for none."""
     counts = f"{format_interval(row)}, {row['n_ischemia']} ischemic, {row['n_others']} not ischemic"
     return f"ROC AUC {COMPARISON_TITLES[row['measure']]}: {row['reason'] if pd.isna(row['low']) else counts}"
