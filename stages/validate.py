@@ -72,7 +72,7 @@ def more_numbers(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame
 
 def print_summary(table: pd.DataFrame, scored: pd.DataFrame, scores: pd.DataFrame, numbers: dict) -> None:
     """Print the numbers of refusals, the headline numbers here and on the reference, the effect of recalibration."""
-    counts = table.reason[table.reason != ""].str.split("[:;]").str[0].value_counts()
+    counts = table.reason[table.reason != ""].str.split(":").str[0].value_counts()
     refused = f"; refused: {counts.sum()} ({', '.join(f'{reason} {n}' for reason, n in counts.items())})"
     print(f"scored: {len(scored)} {data_kind(scored.source)}" + refused * bool(len(counts)))
     for row in scores.to_dict("records")[: len(COMPARISONS)]:

@@ -104,6 +104,6 @@ def count_recordings(table: pd.DataFrame, splits: list[str]) -> tuple[pd.DataFra
     outcome = table.split.where(table.reason == "", "refused")
     counts = pd.crosstab([table.source, table["class"]], outcome, margins=True, margins_name="all")
     counts = counts.reindex(columns=["all", *splits, "refused"], fill_value=0).rename(columns={"all": "found"})
-    refused = table[table.reason != ""].assign(reason=table.reason.str.split("[:;]").str[0])
+    refused = table[table.reason != ""].assign(reason=table.reason.str.split(":").str[0])
     reasons = refused.groupby(["reason", "source", "class"]).size().reset_index(name="recordings")
     return counts.reset_index(), reasons
