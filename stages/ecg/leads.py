@@ -62,9 +62,8 @@ def find_leads(names: list[str]) -> dict[str, int]:
 def to_microvolts(leads: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
     """Return leads (uV, float, NaN where missing) as samples x 12 in standard order, int16, and flags.
 
-    NaN becomes MISSING. Absent limb leads are derived from two of I, II and III. If a lead exceeds int16, its median,
-    the offset of an electrode, is subtracted; larger values are then clipped. BadRecording where the unit seems wrong,
-    or an offset is too large.
+    NaN becomes MISSING. Absent limb leads are derived from two of I, II and III. From a lead beyond int16, its median,
+    an electrode's offset, is subtracted; then it is clipped. BadRecording where the unit or an offset seems wrong.
     """
     check_unit(leads)
     flags, removed = list[str](), list[str]()

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from unittest.mock import Mock
 
 import extract
 import pytest
@@ -29,6 +30,13 @@ def test_a_killed_worker_is_one_line(monkeypatch):
     monkeypatch.setenv("WORKERS", "2")
     with pytest.raises(UsageError, match="a worker process was killed"):
         list(in_parallel(signal.raise_signal, [(signal.SIGKILL,), (signal.SIGKILL,)]))
+
+
+def test_ctrl_c_while_workers_start_stays_ctrl_c(monkeypatch):
+    monkeypatch.setenv("WORKERS", "2")
+    monkeypatch.setattr("threading.Thread.start", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        list(in_parallel(abs, [(1,), (2,)]))
 
 
 def test_a_cluster_gives_the_same_bytes(finished, tmp_path, monkeypatch):

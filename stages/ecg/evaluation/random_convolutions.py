@@ -65,8 +65,7 @@ def draw_convolutions(
 def shares_above(convolutions: list[tuple[int, np.ndarray, np.ndarray]], beats: np.ndarray) -> np.ndarray:
     """Return the share of the steps at which each convolution exceeds each threshold: n x features, float32.
 
-    Half of the kernels, those whose number and dilation's number differ in parity, leave out the steps at both ends
-    where they would look beyond the beat.
+    Kernels whose number and dilation's number differ in parity skip the steps at which they look beyond the beat.
     """
     shares = []
     for i, (dilation, weights, thresholds) in enumerate(convolutions):

@@ -60,8 +60,7 @@ def read_array(path: Path, metadata: Mapping[str, str]) -> Ecg:
 def split_table(content: bytes) -> list[list[str]]:
     """Return the cells of all lines that are not blank, with decimal points.
 
-    Quotes and comment marks are dropped. Separator and decimal mark are those by which most cells of the first lines
-    are numbers.
+    Quotes and comment marks are dropped. Separator and decimal mark make most cells of the first lines numbers.
     """
     text = re.split(r"\r\n?|\n", re.sub("[\"']", "", decode(content)))
     lines = [line.lstrip("#% ") for line in text if line.strip(" ")]

@@ -20,8 +20,7 @@ LABELS = "labels.csv"
 COLUMNS = ("patient", "dx", "label", "age", "sex", "source", "sampling_rate", "units", "leads")
 
 NOT_IN_TABLE = "no patient id in PTB-XL's table"
-# SNOMED CT codes of the Challenge for PTB-XL's column heart_axis: left or right axis deviation, indeterminate axis.
-# MID, the usual axis, has no code.
+# SNOMED CT codes of the Challenge for PTB-XL's column heart_axis; MID, the usual axis, has none.
 AXES = {"LAD": "39732003", "ALAD": "39732003", "RAD": "47665007", "ARAD": "47665007"}
 AXES |= dict.fromkeys(("AXL", "AXR", "SAG"), "251200008")
 

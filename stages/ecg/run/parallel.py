@@ -32,6 +32,10 @@ def in_parallel(function: Callable, batches: list[tuple]) -> Iterator:
         )
     except TerminatedWorkerError:
         raise UsageError("a worker process was killed; if memory ran out, set WORKERS to fewer processes") from None
+    except RuntimeError as error:  # of joblib's clean-up, where Ctrl-C comes while workers start
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 def on_cluster(function: Callable, batches: list[tuple], address: str) -> Iterator:
