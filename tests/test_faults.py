@@ -34,8 +34,7 @@ def test_a_killed_dvc_repro_of_a_clone_leaves_nothing_half_and_the_next_gives_th
     folder, wanted = clone(tmp_path / "mit Umlaut ä/and a space"), outputs(finished)
     # Changes that are not committed are tested too.
     shutil.copytree(finished / "stages", folder / "stages", dirs_exist_ok=True)
-    command = [sys.executable, "-m", "dvc", "repro", "extract"]
-    run = subprocess.Popen(command, cwd=folder, env=environment(WORKERS="2"))
+    run = subprocess.Popen([sys.executable, "-m", "dvc", "repro", "extract"], cwd=folder, env=environment(WORKERS="2"))
     wait_for(run, lambda: (folder / "data/recordings.csv").exists() and workers(run))
     # DVC first: it must not see its stage end, or it would be killed while it writes its own files.
     for process in [run, *psutil.Process(run.pid).children(recursive=True)]:
